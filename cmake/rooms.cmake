@@ -1,0 +1,17 @@
+# A room is one folder of src/. Its files choose their platform by suffix: *_linux.cc, *_win32.cc,
+# *_posix.cc; everything else is portable.
+function(tokenpool_room name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    list(FILTER sources EXCLUDE REGEX "_linux\\.cc$")
+  endif()
+  if(NOT WIN32)
+    list(FILTER sources EXCLUDE REGEX "_win32\\.cc$")
+  else()
+    list(FILTER sources EXCLUDE REGEX "_posix\\.cc$")
+  endif()
+  add_library(tokenpool_${name} STATIC ${sources})
+  target_include_directories(tokenpool_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(tokenpool_${name} PUBLIC ${ARGN} PRIVATE tokenpool_flags)
+endfunction()

@@ -1,0 +1,14 @@
+# The flags that every target of ours is compiled with.
+add_library(tokenpool_flags INTERFACE)
+target_compile_options(tokenpool_flags INTERFACE -Wall -Wextra -Werror -Wswitch-enum)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # Asio 1.22 looks for <experimental/coroutine> unless it is told that clang has the real one.
+  target_compile_definitions(tokenpool_flags INTERFACE ASIO_HAS_CO_AWAIT=1)
+  target_compile_options(tokenpool_flags INTERFACE -Wthread-safety)
+endif()
+target_compile_definitions(tokenpool_flags INTERFACE FMT_HEADER_ONLY ASIO_STANDALONE ASIO_NO_DEPRECATED)
+if(TOKENPOOL_SANITIZE)
+  target_compile_options(tokenpool_flags INTERFACE
+    -fsanitize=${TOKENPOOL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_link_options(tokenpool_flags INTERFACE -fsanitize=${TOKENPOOL_SANITIZE})
+endif()

@@ -1,0 +1,76 @@
+#include "cli/doctor.h"
+
+#include <array>
+#include <cstdio>
+#include <string_view>
+
+#include "cli/diagnosis.h"
+#include "cli/doctor_text.h"
+#include "cli/help.h"
+#include "cli/json.h"
+#include "cli/neighbourhood.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "jobserver/environment.h"
+#include "proc/environ.h"
+#include "proc/tool.h"
+#include "wire/makeflags.h"
+
+namespace tokenpool::cli {
+namespace {
+
+constexpr std::array<std::string_view, 14> kTools{
+    "make",  "gmake", "ninja", "ninja-build", "cmake", "ctest", "cargo",
+    "rustc", "gcc",   "clang", "ld.lld",      "meson", "bazel", "scons"};
+
+std::vector<ToolFacts> look_for_tools(const std::string& shims_folder) {
+  std::vector<ToolFacts> found;
+  const std::string path = proc::search_path();
+  for (const std::string_view name : kTools) {
+    const auto file = proc::find_tool(name, path, shims_folder);
+    if (!file) continue;
+    // A tool that does not tell its version is described as one of unknown version.
+    const std::string output = proc::tool_version_output(*file).value_or("");
+    found.push_back({std::string(name), *file, wire::describe_tool(wire::tool_kind(name), output)});
+  }
+  return found;
+}
+
+/// Before anything else opens a descriptor that could be taken for one of theirs.
+void look_at_jobservers(Facts* facts) {
+  for (const char* name : {"MAKEFLAGS", "GNUMAKEFLAGS", "MFLAGS", "CARGO_MAKEFLAGS"}) {
+    const auto value = value_of(facts->environment, name);
+    if (!value) continue;
+    for (const wire::JobserverWord& word : wire::parse_makeflags(*value).jobservers) {
+      if (jobserver::is_alive(word)) facts->alive.push_back(word);
+    }
+  }
+}
+
+Facts look_around() {
+  Facts facts;
+  facts.environment = proc::own_environment();
+  look_at_jobservers(&facts);
+  facts.surroundings = own_surroundings();
+  facts.shims_folder = jobserver::find_shims_folder();
+  facts.capacity = proc::capacity();
+  facts.probe = proc::probe();
+  facts.tools = look_for_tools(facts.shims_folder);
+  return facts;
+}
+
+}  // namespace
+
+int doctor(const std::vector<std::string>& words) {
+  const auto options = parse_print("doctor", words);
+  if (!options) return fail("doctor", options.error());
+  const bool colour = use_colour(stdout);
+  if (options->help) return print(stdout, help_text("doctor", colour)) ? 0 : 1;
+  const Facts facts = look_around();
+  const Diagnosis diagnosis = diagnose(facts);
+  const std::string text =
+      options->json ? to_json(facts, diagnosis) : to_text(facts, diagnosis, colour);
+  return print(stdout, text) && diagnosis.well() ? 0 : 1;
+}
+
+}  // namespace tokenpool::cli

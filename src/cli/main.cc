@@ -1,0 +1,16 @@
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/shim.h"
+
+int main(int argc, char** argv) {
+  using namespace tokenpool;
+  // A shim is started once per compiler call of some builds: nothing may come before it.
+  const std::string_view self = argc > 0 ? argv[0] : "tokenpool";
+  if (cli::is_shim_name(self.substr(self.rfind('/') + 1))) return cli::shim_main(argc, argv);
+  return cli::dispatch({argv + (argc > 0 ? 1 : 0), argv + argc});
+}

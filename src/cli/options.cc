@@ -1,0 +1,160 @@
+#include "cli/options.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "cli/slots.h"
+#include "cli/suggest.h"
+
+namespace tokenpool::cli {
+namespace {
+
+tl::unexpected<wire::Error> usage(std::string sentence) {
+  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) names.push_back("-" + name);
+  }
+  return names;
+}
+
+std::string see_help(std::string_view command) {
+  return "; see tokenpool " + std::string(command) + " --help";
+}
+
+std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word) {
+  const std::string name = word.substr(0, word.find('='));
+  const std::string near =
+      name.starts_with("--") ? nearest(name, option_names(app)) : std::string();
+  return word + ": no such option" + (near.empty() ? "" : " (the nearest is " + near + ")") +
+         see_help(command);
+}
+
+/// Answers what was left over: where an option is unknown, it comes first.
+wire::Result<std::vector<std::string>> parse(CLI::App* app, std::string_view command,
+                                             std::vector<std::string> words) {
+  const std::string last = words.empty() ? "" : words.back();
+  std::reverse(words.begin(), words.end());  // the order that CLI11 wants
+  try {
+    app->parse(words);
+  } catch (const CLI::ArgumentMismatch&) {
+    return usage(last + ": a value must follow" + see_help(command));
+  } catch (const CLI::ParseError& error) {
+    return usage(std::string(error.what()) + see_help(command));
+  }
+  return app->remaining();
+}
+
+template <typename Value, std::size_t count>
+struct Choice {
+  const char* option;
+  std::array<std::pair<const char*, Value>, count> values;
+
+  wire::Result<Value> read(const std::string& text) const {
+    std::string all;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (text == values[i].first) return values[i].second;
+      all += (i == 0 ? "" : i + 1 == count ? " or " : ", ") + std::string(values[i].first);
+    }
+    return usage(std::string(option) + " " + text + ": no such choice, give " + all);
+  }
+};
+
+constexpr Choice<host::Track, 3> kTrack{"--track",
+                                        {{{"auto", host::Track::automatic},
+                                          {"exact", host::Track::exact},
+                                          {"infer", host::Track::infer}}}};
+constexpr Choice<bool, 2> kShims{"--shims", {{{"on", true}, {"off", false}}}};
+
+struct RunWords {
+  std::string slots = "auto";
+  std::string track = "auto";
+  std::string shims = "on";
+  std::optional<std::string> report;
+};
+
+wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
+  host::RunConfig config;
+  const auto slots = parse_slots(words.slots, usable_cpus);
+  if (!slots) return tl::make_unexpected(slots.error());
+  const auto track = kTrack.read(words.track);
+  if (!track) return tl::make_unexpected(track.error());
+  const auto shims = kShims.read(words.shims);
+  if (!shims) return tl::make_unexpected(shims.error());
+  if (words.report && words.report->empty()) {
+    return usage("--report '': an empty file name, give the file that the report goes to");
+  }
+  config.slots = *slots;
+  config.track = *track;
+  config.shims = *shims;
+  config.report_path = words.report;
+  return config;
+}
+
+}  // namespace
+
+wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int usable_cpus) {
+  CLI::App app;
+  app.set_help_flag();  // its own would throw, and would take the --help of CMD
+  app.prefix_command();
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  RunOptions options;
+  RunWords values;
+  bool quiet = false;
+  app.add_option("-j", values.slots);
+  app.add_option("--track", values.track);
+  app.add_option("--shims", values.shims);
+  app.add_option("--report", values.report);
+  app.add_flag("-q", quiet);
+  app.add_flag("-h,--help", options.help);
+
+  auto rest = parse(&app, "run", words);
+  if (!rest) return tl::make_unexpected(rest.error());
+  if (options.help) return options;
+  if (!rest->empty() && rest->front() == "--") {
+    rest->erase(rest->begin());
+  } else if (!rest->empty() && rest->front().starts_with('-')) {
+    return usage(unknown_option(app, "run", rest->front()));
+  }
+  const auto config = check(values, usable_cpus);
+  if (!config) return tl::make_unexpected(config.error());
+  if (rest->empty()) {
+    return usage(
+        "no command to run: give it after the options, for example tokenpool run -j 4 make");
+  }
+  if (rest->front().empty()) {
+    return usage("'': an empty name for the command to run, give a program; is a variable unset?");
+  }
+  options.config = *config;
+  options.config.command = std::move(*rest);
+  options.config.quiet = quiet;
+  return options;
+}
+
+wire::Result<PrintOptions> parse_print(std::string_view command,
+                                       const std::vector<std::string>& words) {
+  CLI::App app;
+  app.set_help_flag();
+  app.prefix_command();
+  PrintOptions options;
+  app.add_flag("--json", options.json);
+  app.add_flag("-h,--help", options.help);
+  const auto rest = parse(&app, command, words);
+  if (!rest) return tl::make_unexpected(rest.error());
+  if (options.help || rest->empty()) return options;
+  const std::string& word = rest->front();
+  if (word.starts_with('-') && word != "--") return usage(unknown_option(app, command, word));
+  return usage(word + ": it takes no arguments" + see_help(command));
+}
+
+}  // namespace tokenpool::cli

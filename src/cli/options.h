@@ -1,0 +1,36 @@
+// The command lines: what the words after a command's name mean.
+//
+// Every function takes the words after the command's name and fails with status 2 and a sentence
+// that names the word and says what to give instead. None of them prints, exits or throws.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/run.h"
+#include "wire/error.h"
+
+namespace tokenpool::cli {
+
+struct RunOptions {
+  bool help = false;  ///< --help was given: nothing else was checked
+  host::RunConfig config;
+};
+
+/// `run [OPTION]... [--] CMD [ARG]...`. Options end where CMD begins, what follows belongs to CMD.
+/// An option given twice: the last one wins. `usable_cpus` is what -j auto, the default, stands
+/// for.
+wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int usable_cpus);
+
+struct PrintOptions {
+  bool help = false;
+  bool json = false;
+  friend bool operator==(const PrintOptions&, const PrintOptions&) = default;
+};
+
+/// `doctor [--json]` and `env [--json]`; `command` is the name for the sentences.
+wire::Result<PrintOptions> parse_print(std::string_view command,
+                                       const std::vector<std::string>& words);
+
+}  // namespace tokenpool::cli

@@ -1,0 +1,172 @@
+#include "cli/shim.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#include "cli/shim_files.h"
+#include "jobserver/environment.h"
+#include "proc/tool.h"
+#include "wire/makeflags.h"
+#include "wire/tool.h"
+
+namespace tokenpool::cli {
+namespace {
+
+using wire::ToolKind;
+
+constexpr std::array<std::string_view, 6> kNames = {"make",        "gmake", "ninja",
+                                                    "ninja-build", "ctest", "cmake"};
+
+// More shims than this in one process, without a fork between, only happen when those of several
+// installations find each other.
+constexpr int kMostHops = 8;
+
+void say(const std::string& text) {
+  const std::string line = "tokenpool: " + text + "\n";
+  // One call, so that lines of several shims do not mix. A closed stderr is nothing to mend.
+  [[maybe_unused]] const ssize_t written = write(2, line.data(), line.size());
+}
+
+std::string value_of(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+struct Call {
+  std::string name;  ///< as invoked, without folders
+  ToolKind kind = ToolKind::unknown;
+  std::string path;               ///< of the real tool
+  std::string own_shims;          ///< our folder, to be searched behind
+  std::vector<std::string> args;  ///< without argv[0]
+};
+
+// Executing does not change the pid, so a second shim under the same pid was executed by the first.
+// make executes itself again after it has remade a makefile and says so in MAKE_RESTARTS.
+bool goes_in_a_circle() {
+  if (std::getenv("MAKE_RESTARTS") != nullptr) return false;
+  const std::string pid = std::to_string(getpid()) + ":";
+  const std::string before = value_of("TOKENPOOL_SHIM_HOPS");
+  int hops = 0;
+  if (before.starts_with(pid)) hops = std::atoi(before.c_str() + pid.size());
+  setenv("TOKENPOOL_SHIM_HOPS", (pid + std::to_string(hops + 1)).c_str(), 1);
+  return hops >= kMostHops;
+}
+
+int execute(const Call& call, const char* as_invoked) {
+  // cmake and ctest look for their data beside argv[0].
+  const bool own_path = call.kind == ToolKind::cmake || call.kind == ToolKind::ctest;
+  std::vector<std::string> words = {own_path ? call.path : as_invoked};
+  words.insert(words.end(), call.args.begin(), call.args.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execv(call.path.c_str(), argv.data());
+  say("cannot run '" + call.path + "': " + std::strerror(errno) + "; check that installation");
+  return errno == ENOENT ? 127 : 126;
+}
+
+std::string listed(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+std::optional<wire::Tool> make_on_path(const Call& call, const std::string& folder) {
+  for (const std::string_view name : {"make", "gmake"}) {
+    const auto path = proc::find_tool(name, proc::search_path(), call.own_shims);
+    if (path) return known_tool(ToolKind::make, *path, folder);
+  }
+  return std::nullopt;
+}
+
+bool limits_itself(const Call& call) {
+  return std::ranges::any_of(call.args, [](const std::string& word) {
+    return word.starts_with("-j") || word.starts_with("--parallel");
+  });
+}
+
+void tell_outsider(const Call& call, const wire::Tool& tool, const std::string& folder) {
+  const bool parallel =
+      call.kind == ToolKind::ninja || (call.kind == ToolKind::ctest && limits_itself(call));
+  if (!tool.version || !parallel || !claim(folder, "outside-" + call.name)) return;
+  const std::string needed = call.kind == ToolKind::ninja ? "ninja 1.13" : "CMake 3.29";
+  say(call.name + " " + tool.version_text + " at " + call.path +
+      " does not obey the pool: that needs " + needed + " or later");
+}
+
+void drop_parallel_level(const std::string& folder) {
+  const std::string level = value_of("CMAKE_BUILD_PARALLEL_LEVEL");
+  if (level.empty() || level == "1") return;
+  unsetenv("CMAKE_BUILD_PARALLEL_LEVEL");
+  if (claim(folder, "level-cmake")) {
+    say("took CMAKE_BUILD_PARALLEL_LEVEL=" + level + " away from cmake: the pool's slots decide");
+  }
+}
+
+// Puts the tool into the pool: MAKEFLAGS, descriptors, arguments.
+void join(Call* call, const wire::Jobserver& pool) {
+  const wire::Makeflags flags = wire::parse_makeflags(value_of("MAKEFLAGS"));
+  const bool is_make = call->kind == ToolKind::make;
+  if ((is_make || call->kind == ToolKind::cmake) && flags.serial()) return;
+  const std::string folder = tools_folder(pool.fifo);
+  const wire::Tool tool = known_tool(call->kind, call->path, folder);
+  if (is_make && !tool.client) return;
+
+  wire::Surgery surgery = wire::strip_jobs(tool, call->args);
+  if (!tool.client) tell_outsider(*call, tool, folder);
+  if (call->kind == ToolKind::cmake && !surgery.serial) drop_parallel_level(folder);
+  if (is_make && surgery.serial) {
+    // It would resign from the jobserver by itself, but with a warning.
+    setenv("MAKEFLAGS", wire::compose_makeflags(flags).c_str(), 1);
+    return;
+  }
+  std::optional<wire::Tool> make = is_make ? tool : make_on_path(*call, folder);
+  const wire::Dialect dialect = wire::dialect_for(tool, make);
+  const wire::Jobserver held = dialect == wire::Dialect::fifo ? pool : hold_ends(pool);
+  setenv("MAKEFLAGS", wire::compose_makeflags(flags, held, dialect).c_str(), 1);
+  if (!surgery.removed.empty() && claim(folder, "jobs-" + std::string(to_string(call->kind)))) {
+    say("took " + listed(surgery.removed) + " off " + call->name + ": the pool decides (" +
+        std::to_string(pool.slots) + (pool.slots == 1 ? " slot)" : " slots)"));
+  }
+  call->args = std::move(surgery.args);
+}
+
+}  // namespace
+
+bool is_shim_name(std::string_view name) { return std::ranges::find(kNames, name) != kNames.end(); }
+
+int shim_main(int argc, char** argv) {
+  const std::string invoked = argc > 0 ? argv[0] : "make";
+  Call call;
+  call.name = invoked.substr(invoked.find_last_of('/') + 1);
+  call.kind = wire::tool_kind(call.name);
+  if (argc > 1) call.args.assign(argv + 1, argv + argc);
+  const auto pool = jobserver::pool_in_environment();
+  call.own_shims = pool ? pool->shims_folder : std::string();
+  if (call.own_shims.empty()) call.own_shims = jobserver::find_shims_folder();
+  const auto path = proc::find_tool(call.name, proc::search_path(), call.own_shims);
+  if (!path) {
+    say("cannot run '" + call.name + "': there is only its shim on PATH; install " + call.name);
+    return 127;
+  }
+  call.path = *path;
+  if (goes_in_a_circle()) {
+    say("cannot run '" + call.name +
+        "': shims of several installations call each other, the last '" + call.path +
+        "'; take their folders out of PATH");
+    return 126;
+  }
+  if (pool) join(&call, pool->jobserver);
+  return execute(call, invoked.c_str());
+}
+
+}  // namespace tokenpool::cli

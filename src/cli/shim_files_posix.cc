@@ -1,0 +1,122 @@
+#include <array>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <optional>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/shim_files.h"
+#include "proc/tool.h"
+
+namespace tokenpool::cli {
+namespace {
+
+constexpr std::size_t kMostCached = 8192;
+
+std::optional<std::string> read_file(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return std::nullopt;
+  std::array<char, kMostCached> buffer{};
+  const ssize_t size = read(fd, buffer.data(), buffer.size());
+  close(fd);
+  if (size < 0) return std::nullopt;
+  return std::string(buffer.data(), static_cast<std::size_t>(size));
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  const std::string temporary = path + "." + std::to_string(getpid());
+  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  const bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  close(fd);
+  if (!written || rename(temporary.c_str(), path.c_str()) != 0) unlink(temporary.c_str());
+}
+
+std::string cache_name(std::string_view key) {
+  std::uint64_t hash = 14695981039346656037U;  // FNV-1a, 64 bits
+  for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "version-%016" PRIx64, hash);
+  return text.data();
+}
+
+// Which file it is, and in which state.
+std::string cache_key(const std::string& path) {
+  struct stat info{};
+  if (stat(path.c_str(), &info) != 0) return {};
+  return path + " " + std::to_string(info.st_dev) + " " + std::to_string(info.st_ino) + " " +
+         std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec) + "\n";
+}
+
+bool is_end(int fd, const struct stat& fifo, int mode) {
+  struct stat info{};
+  if (fstat(fd, &info) != 0 || info.st_dev != fifo.st_dev || info.st_ino != fifo.st_ino) {
+    return false;
+  }
+  const int access_mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+  return access_mode == mode || access_mode == O_RDWR;
+}
+
+int hold_end(const std::string& path, const struct stat& fifo, int mode, int number) {
+  if (is_end(number, fifo, mode)) {
+    fcntl(number, F_SETFD, 0);
+    return number;
+  }
+  // O_NONBLOCK only for the open: a FIFO that lost its peer meanwhile must not hang the shim.
+  const int fd = open(path.c_str(), mode | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return -1;
+  fcntl(fd, F_SETFL, mode);
+  const bool is_free = fcntl(number, F_GETFD) < 0 || fd == number;
+  const int held = fd == number ? fd : fcntl(fd, F_DUPFD, is_free ? number : number + 1);
+  if (fd == number) {
+    fcntl(fd, F_SETFD, 0);
+  } else {
+    close(fd);
+  }
+  return held;
+}
+
+}  // namespace
+
+std::string tools_folder(const std::string& fifo) {
+  std::string folder = fifo.substr(0, fifo.find_last_of('/')) + "/tools";
+  mkdir(folder.c_str(), 0700);
+  return folder;
+}
+
+bool claim(const std::string& folder, std::string_view mark) {
+  const std::string path = folder + "/" + std::string(mark);
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return errno != EEXIST;
+  close(fd);
+  return true;
+}
+
+wire::Tool known_tool(wire::ToolKind kind, const std::string& path, const std::string& folder) {
+  const std::string key = cache_key(path);
+  const std::string file = folder + "/" + cache_name(key);
+  if (const auto cached = read_file(file); cached && !key.empty() && cached->starts_with(key)) {
+    return wire::describe_tool(kind, std::string_view(*cached).substr(key.size()));
+  }
+  const auto output = proc::tool_version_output(path);
+  if (!output) return wire::describe_tool(kind, "");
+  const std::string first_line = output->substr(0, output->find('\n'));
+  write_file(file, key + first_line + "\n");
+  return wire::describe_tool(kind, first_line);
+}
+
+wire::Jobserver hold_ends(wire::Jobserver pool) {
+  struct stat fifo{};
+  if (stat(pool.fifo.c_str(), &fifo) != 0) return pool;
+  const int read_fd = hold_end(pool.fifo, fifo, O_RDONLY, pool.read_fd);
+  const int write_fd = hold_end(pool.fifo, fifo, O_WRONLY, pool.write_fd);
+  wire::Jobserver held = pool;
+  held.read_fd = read_fd;
+  held.write_fd = write_fd;
+  return wire::validate(held) ? held : pool;
+}
+
+}  // namespace tokenpool::cli

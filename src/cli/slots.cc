@@ -1,0 +1,72 @@
+#include "cli/slots.h"
+
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <system_error>
+
+#include "core/limits.h"
+
+namespace tokenpool::cli {
+namespace {
+
+struct Number {
+  bool whole = false;     ///< all of the text was one number
+  bool too_long = false;  ///< it was, but it is beyond 64 bits
+  std::int64_t value = 0;
+};
+
+Number read_number(std::string_view text) {
+  Number number;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number.value);
+  number.too_long = error == std::errc::result_out_of_range;
+  number.whole = stop == end && (error == std::errc() || number.too_long);
+  return number;
+}
+
+tl::unexpected<wire::Error> refuse(std::string_view text, const std::string& why) {
+  return tl::make_unexpected(wire::Error{2, "-j " + std::string(text) + ": " + why});
+}
+
+std::string what_to_give() { return "give 1-" + std::to_string(core::kMaxSlots) + " or auto"; }
+
+}  // namespace
+
+wire::Result<int> parse_slots(std::string_view text, int usable) {
+  if (text == "auto") return usable;
+  const Number number = read_number(text);
+  if (number.whole) {
+    if (number.too_long || number.value > core::kMaxSlots) {
+      if (text.starts_with('-')) return refuse(text, "no pool is that small, " + what_to_give());
+      return refuse(text, "the pool's limit is " + std::to_string(core::kMaxSlots) +
+                              ", because that is what every client's buffers and the smallest pipe "
+                              "can hold, " +
+                              what_to_give());
+    }
+    if (number.value < 1) {
+      return refuse(text, "a build needs at least one slot, " + what_to_give());
+    }
+    return static_cast<int>(number.value);
+  }
+  if (const auto dash = text.find('-'); dash != std::string_view::npos && dash > 0) {
+    const Number low = read_number(text.substr(0, dash));
+    const Number high = read_number(text.substr(dash + 1));
+    if (low.whole && high.whole && low.value > high.value) {
+      return refuse(text,
+                    "a range from more to less, and this version has no elastic pool: give "
+                    "one number of slots, 1-" +
+                        std::to_string(core::kMaxSlots) + ", or auto");
+    }
+    if (low.whole && high.whole) {
+      return refuse(text,
+                    "a range needs the elastic pool, which this version does not have: give "
+                    "one number of slots, for example -j " +
+                        std::string(text.substr(dash + 1)));
+    }
+  }
+  if (text.empty()) return refuse("''", "an empty number of slots, " + what_to_give());
+  return refuse(text, "not a number of slots, " + what_to_give());
+}
+
+}  // namespace tokenpool::cli

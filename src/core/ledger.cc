@@ -1,0 +1,280 @@
+#include "core/ledger.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "core/check.h"
+#include "core/limits.h"
+
+namespace tokenpool::core {
+namespace {
+
+bool contains(std::span<const ProcessId> list, ProcessId who) {
+  return std::find(list.begin(), list.end(), who) != list.end();
+}
+
+/// One token less. What a process took itself goes first: what it inherited is the slot it runs on.
+void pay(Account* account) {
+  TOKENPOOL_CHECK(account->held() > 0);
+  if (account->own > 0) {
+    --account->own;
+  } else {
+    --account->inherited;
+  }
+}
+
+}  // namespace
+
+Account& Ledger::account(ProcessId who) {
+  const auto [entry, is_new] = accounts_.try_emplace(who);
+  if (is_new) entry->second.who = who;
+  return entry->second;
+}
+
+void Ledger::introduce(ProcessId who, std::span<const ProcessId> ancestors) {
+  if (accounts_.contains(who)) return;
+  if (accounts_.size() >= kMaxAccounts) {
+    // Forgetting somebody without a balance costs at most a less exact attribution later.
+    const auto idle = std::find_if(accounts_.begin(), accounts_.end(),
+                                   [this](const auto& entry) { return !concerns(entry.first); });
+    if (idle != accounts_.end()) accounts_.erase(idle);
+  }
+  const std::size_t kept = std::min(ancestors.size(), kMaxAncestors);
+  account(who).ancestors.assign(ancestors.begin(),
+                                ancestors.begin() + static_cast<std::ptrdiff_t>(kept));
+}
+
+bool Ledger::knows(ProcessId who) const { return accounts_.contains(who); }
+
+const Account* Ledger::find(ProcessId who) const {
+  const auto entry = accounts_.find(who);
+  return entry == accounts_.end() ? nullptr : &entry->second;
+}
+
+void Ledger::take(ProcessId who) {
+  Account& taker = account(who);
+  taker.client = true;
+  ++taker.own;
+  ++outstanding_;
+}
+
+void Ledger::untake(ProcessId who) {
+  Account& taker = account(who);
+  TOKENPOOL_CHECK(taker.own >= 0);
+  --taker.own;
+  --outstanding_;
+}
+
+GiveOutcome Ledger::give(ProcessId who, bool may_lend) {
+  Account& giver = account(who);
+  giver.client = true;
+  giver.has_returned = true;
+  std::optional<GiveOutcome> outcome = settle_own(&giver);
+  if (!outcome) outcome = settle_ancestor(giver);
+  if (!outcome) outcome = settle_descendant(who);
+  if (!outcome && giver.own == 0 && may_lend) {
+    giver.own = -1;
+    outcome = GiveOutcome::lent;
+  }
+  if (!outcome) return GiveOutcome::refused;
+  --outstanding_;
+  return *outcome;
+}
+
+std::optional<GiveOutcome> Ledger::settle_own(Account* giver) {
+  if (giver->own > 0) {
+    pay(giver);
+    return GiveOutcome::settled;
+  }
+  if (settle_suspect(giver->who)) return GiveOutcome::unseen;
+  if (giver->inherited > 0) {
+    pay(giver);
+    return GiveOutcome::inherited;
+  }
+  return std::nullopt;
+}
+
+std::optional<GiveOutcome> Ledger::settle_ancestor(const Account& giver) {
+  for (const ProcessId ancestor : giver.ancestors) {
+    const auto entry = accounts_.find(ancestor);
+    if (entry != accounts_.end() && entry->second.held() > 0) {
+      pay(&entry->second);
+      return GiveOutcome::ancestor;
+    }
+    if (settle_suspect(ancestor)) return GiveOutcome::unseen;
+  }
+  return std::nullopt;
+}
+
+std::optional<GiveOutcome> Ledger::settle_descendant(ProcessId giver) {
+  // By distance, then by identity, so that the choice does not depend on the order of a hash table.
+  using Key = std::tuple<std::ptrdiff_t, ProcessId>;
+  std::optional<Key> holder;
+  std::optional<Key> suspect;
+  for (const auto& [who, candidate] : accounts_) {
+    const auto& chain = candidate.ancestors;
+    const auto link = std::find(chain.begin(), chain.end(), giver);
+    if (link == chain.end()) continue;
+    const Key key{link - chain.begin(), who};
+    if (candidate.held() > 0 && (!holder || key < *holder)) holder = key;
+    if (is_suspect(who) && (!suspect || key < *suspect)) suspect = key;
+  }
+  if (holder) {
+    pay(&account(std::get<ProcessId>(*holder)));
+    return GiveOutcome::descendant;
+  }
+  if (suspect && settle_suspect(std::get<ProcessId>(*suspect))) return GiveOutcome::unseen;
+  return std::nullopt;
+}
+
+bool Ledger::is_suspect(ProcessId who) const {
+  return std::any_of(unseen_.begin(), unseen_.end(),
+                     [who](const UnseenTake& take) { return contains(take.suspects, who); });
+}
+
+bool Ledger::settle_suspect(ProcessId who) {
+  // The smallest set names its holder best.
+  auto best = unseen_.end();
+  for (auto take = unseen_.begin(); take != unseen_.end(); ++take) {
+    if (!contains(take->suspects, who)) continue;
+    if (best == unseen_.end() || take->suspects.size() < best->suspects.size()) best = take;
+  }
+  if (best == unseen_.end()) return false;
+  if (--best->count == 0) unseen_.erase(best);
+  return true;
+}
+
+int Ledger::unseen_take(int count, std::span<const ProcessId> openers) {
+  TOKENPOOL_CHECK(count >= 0);
+  if (count == 0) return 0;
+  std::vector<ProcessId> suspects;
+  std::vector<ProcessId> clients;
+  for (const ProcessId opener : openers) {
+    const Account* known = find(opener);
+    if (known != nullptr) (known->client ? clients : suspects).push_back(opener);
+  }
+  if (suspects.empty()) suspects = std::move(clients);
+  if (suspects.empty()) return count;
+  restore_unseen({count, std::move(suspects)});
+  return 0;
+}
+
+void Ledger::restore_unseen(UnseenTake take) {
+  std::erase_if(take.suspects, [this](ProcessId who) { return !knows(who); });
+  if (take.count <= 0 || take.suspects.empty()) return;
+  std::sort(take.suspects.begin(), take.suspects.end());
+  take.suspects.erase(std::unique(take.suspects.begin(), take.suspects.end()), take.suspects.end());
+  outstanding_ += take.count;
+  const auto same = std::find_if(unseen_.begin(), unseen_.end(), [&take](const UnseenTake& other) {
+    return other.suspects == take.suspects;
+  });
+  if (same != unseen_.end()) {
+    same->count += take.count;
+  } else {
+    unseen_.push_back(std::move(take));
+  }
+}
+
+int Ledger::unseen_return(int count, std::span<const ProcessId> openers) {
+  TOKENPOOL_CHECK(count >= 0);
+  for (; count > 0; --count) {
+    if (!settle_unseen_return(openers)) return count;
+    --outstanding_;
+  }
+  return 0;
+}
+
+bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
+  if (!unseen_.empty()) {
+    auto take = std::find_if(unseen_.begin(), unseen_.end(), [openers](const UnseenTake& entry) {
+      return std::any_of(entry.suspects.begin(), entry.suspects.end(),
+                         [openers](ProcessId who) { return contains(openers, who); });
+    });
+    if (take == unseen_.end()) take = unseen_.begin();
+    if (--take->count == 0) unseen_.erase(take);
+    return true;
+  }
+  // A client's own returns are seen, so somebody else comes first.
+  using Key = std::tuple<bool, bool, ProcessId>;
+  std::optional<Key> best;
+  for (const auto& [who, candidate] : accounts_) {
+    if (candidate.held() == 0) continue;
+    const Key key{!contains(openers, who), candidate.client, who};
+    if (!best || key < *best) best = key;
+  }
+  if (!best) return false;
+  pay(&account(std::get<ProcessId>(*best)));
+  return true;
+}
+
+int Ledger::close_suspect(ProcessId who) {
+  int freed = 0;
+  for (UnseenTake& take : unseen_) {
+    std::erase(take.suspects, who);
+    if (take.suspects.empty()) freed += take.count;
+  }
+  std::erase_if(unseen_, [](const UnseenTake& take) { return take.suspects.empty(); });
+  return freed;
+}
+
+EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,
+                       std::optional<ProcessId> heir) {
+  EndOutcome outcome;
+  const auto entry = accounts_.find(who);
+  if (entry == accounts_.end()) return outcome;
+  const Account dead = std::move(entry->second);
+  accounts_.erase(entry);
+
+  outcome.held = dead.held();
+  outcome.withdraw = dead.own < 0 ? 1 : 0;
+  outcome.unseen = close_suspect(who);
+  outcome.freed = outcome.held + outcome.unseen;
+
+  const bool was_client = dead.has_returned || !survivors.empty();
+  const bool succeeded =
+      cause == EndCause::succeeded || (cause == EndCause::unknown && !was_client);
+  if (succeeded) {
+    // What it inherited was the slot that it ran on; only what it fetched is meant for somebody.
+    if (heir && dead.own > 0) {
+      account(*heir).own += dead.own;
+      outcome.passed_to = heir;
+      outcome.freed -= dead.own;
+    }
+  } else {
+    for (const ProcessId survivor : survivors) {
+      if (static_cast<int>(outcome.moved_to.size()) == outcome.held) break;
+      ++account(survivor).inherited;
+      outcome.moved_to.push_back(survivor);
+      --outcome.freed;
+    }
+  }
+  outstanding_ += outcome.withdraw - outcome.freed;
+  return outcome;
+}
+
+int Ledger::end_all() {
+  int freed = 0;
+  for (const auto& entry : accounts_) freed += entry.second.held();
+  for (const UnseenTake& take : unseen_) freed += take.count;
+  accounts_.clear();
+  unseen_.clear();
+  outstanding_ = 0;
+  return freed;
+}
+
+bool Ledger::concerns(ProcessId who) const {
+  const Account* known = find(who);
+  return (known != nullptr && (known->own != 0 || known->inherited != 0)) || is_suspect(who);
+}
+
+void Ledger::restore(ProcessId who, int own, int inherited, bool client, bool has_returned) {
+  Account& restored = account(who);
+  outstanding_ += own + inherited - restored.own - restored.inherited;
+  restored.own = own;
+  restored.inherited = inherited;
+  restored.client = client;
+  restored.has_returned = has_returned;
+}
+
+}  // namespace tokenpool::core

@@ -1,0 +1,50 @@
+// Every limit of Tokenpool, each with its reason. A limit that is not here does not exist.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace tokenpool::core {
+
+/// Slots of one pool. A FIFO holds 65536 bytes by default but only 4096 once its user exceeds
+/// pipe-user-pages-soft (pipe(7)), and samurai's client reads into a 512-byte array: 512 suits all.
+inline constexpr int kMaxSlots = 512;
+
+/// Processes that the ledger knows at one time; each costs the arbiter one pidfd.
+inline constexpr std::size_t kMaxAccounts = 16384;
+
+/// Ancestors kept of one process: deeper nesting is cut at the far end, next to the build's root.
+inline constexpr std::size_t kMaxAncestors = 64;
+
+/// Reads that wait for a token at one time; one that comes later is answered as if interrupted.
+inline constexpr std::size_t kMaxWaiting = 4096;
+
+/// How long a returned token lies in the FIFO for pollers (pselect, epoll, a shell's read) before a
+/// blocked reader gets it. A poller's wake-up and read take about 0.1 ms, 1 ms on a busy machine.
+inline constexpr std::chrono::nanoseconds kOfferWindow = std::chrono::milliseconds(1);
+
+/// Nobody claimed the offer: this many returned tokens at most skip the FIFO before the next offer.
+inline constexpr int kMaxOfferGap = 64;
+
+/// A client that asks without waiting (ninja <= 1.13) and was refused finds a token kept for it for
+/// twice the time between its last two asks, within these bounds.
+inline constexpr std::chrono::nanoseconds kMinReservation = std::chrono::milliseconds(10);
+inline constexpr std::chrono::nanoseconds kFirstReservation = std::chrono::milliseconds(100);
+inline constexpr std::chrono::nanoseconds kMaxReservation = std::chrono::seconds(1);
+
+/// An ask while no token has been visible in the FIFO for this long was a blind one; a poller's
+/// lost race for a visible token comes sooner.
+inline constexpr std::chrono::nanoseconds kBlindAfter = std::chrono::milliseconds(5);
+
+/// A client that returned a token less than this ago and holds more than another active client is
+/// asked once to let the others look first.
+inline constexpr std::chrono::nanoseconds kPolite = std::chrono::milliseconds(1);
+
+/// A client that asked within this time counts as active where shares are compared.
+inline constexpr std::chrono::nanoseconds kActive = std::chrono::seconds(1);
+
+/// Recoveries and refusals kept with all details for the report; later ones are only counted.
+inline constexpr std::size_t kMaxRecoveries = 4096;
+inline constexpr std::size_t kMaxRefusals = 256;
+
+}  // namespace tokenpool::core

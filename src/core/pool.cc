@@ -1,0 +1,386 @@
+#include "core/pool.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/check.h"
+#include "core/limits.h"
+
+namespace tokenpool::core {
+namespace {
+
+using Kind = Effect::Kind;
+
+void emit(Effects* effects, Kind kind, int count) {
+  if (count == 0) return;
+  Effect effect;
+  effect.kind = kind;
+  effect.count = count;
+  effects->push_back(std::move(effect));
+}
+
+void emit_answer(Effects* effects, Kind kind, const Request& request) {
+  Effect effect;
+  effect.kind = kind;
+  effect.count = kind == Kind::refuse ? 0 : 1;
+  effect.request = request.id;
+  effect.who = request.who;
+  effects->push_back(std::move(effect));
+}
+
+void emit_recovered(Effects* effects, ProcessId who, EndCause cause, EndOutcome end) {
+  Effect effect;
+  effect.kind = Kind::recovered;
+  effect.count = end.freed;
+  effect.who = who;
+  effect.cause = cause;
+  effect.end = std::move(end);
+  effects->push_back(std::move(effect));
+}
+
+void emit_refused(Effects* effects, ProcessId who, int count) {
+  if (count == 0) return;
+  Effect effect;
+  effect.kind = Kind::refused;
+  effect.count = count;
+  effect.who = who;
+  effects->push_back(std::move(effect));
+}
+
+std::uint64_t unsigned_count(int count) { return static_cast<std::uint64_t>(count); }
+
+}  // namespace
+
+Pool::Pool(int issued) : issued_(issued), free_(issued) {
+  TOKENPOOL_CHECK(issued >= 0 && issued < kMaxSlots);
+}
+
+void Pool::introduce(ProcessId who, std::span<const ProcessId> ancestors) {
+  ledger_.introduce(who, ancestors);
+}
+
+void Pool::request(const Request& request, Instant now, Effects* effects) {
+  begin(now);
+  Asker& asker = note_ask(request, now);
+  if (take_reservation(request.who)) {
+    grant(request, false, effects);
+  } else if (request.blocking) {
+    if (free_ > 0 && waiting_.empty()) {
+      grant(request, true, effects);
+    } else if (waiting_.size() >= kMaxWaiting) {
+      emit_answer(effects, Kind::refuse, request);
+    } else {
+      waiting_.push_back(request);
+      since_.push_back(now);
+    }
+  } else if (free_ == 0) {
+    emit_answer(effects, Kind::refuse, request);
+    note_refusal(request.who, &asker, now);
+  } else if (const auto reader = next_reader()) {
+    if (held(request.who) > held(waiting_[*reader].who)) {
+      emit_answer(effects, Kind::refuse, request);
+      close_offer(false);
+      serve_reader_from_fifo(effects);
+    } else {
+      close_offer(true);
+      grant(request, true, effects);
+    }
+  } else if (polite(request.who, &asker, now)) {
+    emit_answer(effects, Kind::refuse, request);
+  } else {
+    grant(request, true, effects);
+  }
+  finish(now, effects);
+}
+
+void Pool::cancel(RequestId id, Instant now, Effects* effects) {
+  begin(now);
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    if (waiting_[i].id != id) continue;
+    take_waiting(i);
+    break;
+  }
+  finish(now, effects);
+}
+
+void Pool::grant_failed(const Request& request, bool from_fifo, GrantFailure failure, Instant now,
+                        Effects* effects) {
+  begin(now);
+  if (ledger_.knows(request.who)) {
+    ledger_.untake(request.who);
+    --counters_.taken;
+    if (failure == GrantFailure::caller_gone) {
+      place(1, now, effects);
+    } else {
+      TOKENPOOL_CHECK(from_fifo);
+      ++free_;
+      if (!request.blocking) {
+        emit_answer(effects, Kind::refuse, request);
+      } else {
+        since_.push_front(since_.empty() ? now : since_.front());
+        waiting_.push_front(request);
+      }
+      // No finish(): it would grant the byte that is not there, again and again.
+      recheck_at_ = now;
+      TOKENPOOL_CHECK(missing() == 0);
+      return;
+    }
+  }
+  finish(now, effects);
+}
+
+void Pool::give(ProcessId who, int count, Instant now, Effects* effects) {
+  TOKENPOOL_CHECK(count >= 0);
+  begin(now);
+  int refused = 0;
+  for (int i = 0; i < count; ++i) {
+    const bool may_lend = owed_ == 0 && free_ + reserved() < issued_;
+    if (ledger_.give(who, may_lend) == GiveOutcome::refused) {
+      // Nothing changed, so the rest would be refused as well.
+      refused = count - i;
+      break;
+    }
+    ++counters_.returned;
+    place(1, now, effects);
+  }
+  counters_.refused += unsigned_count(refused);
+  emit_refused(effects, who, refused);
+  if (const auto asker = askers_.find(who); asker != askers_.end()) {
+    asker->second.last_give = now;
+    asker->second.was_polite = false;
+  }
+  finish(now, effects);
+}
+
+void Pool::unseen(int drift, std::span<const ProcessId> openers, Instant now, Effects* effects) {
+  begin(now);
+  if (drift > 0) {
+    const int refused = ledger_.unseen_return(drift, openers);
+    const int accepted = drift - refused;
+    counters_.unseen_returned += unsigned_count(accepted);
+    counters_.refused += unsigned_count(refused);
+    free_ += accepted;
+    int drained = refused;
+    for (; owed_ > 0 && free_ > 0 && drained < drift; ++drained) {
+      --owed_;
+      --free_;
+    }
+    emit(effects, Kind::drain, drained);
+    emit_refused(effects, ProcessId{}, refused);
+  } else if (drift < 0) {
+    const int taken = -drift;
+    TOKENPOOL_CHECK(taken <= free_);
+    free_ -= taken;
+    if (free_ == 0 && offer_until_) close_offer(true);
+    const int back = ledger_.unseen_take(taken, openers);
+    counters_.unseen_taken += unsigned_count(taken);
+    counters_.recovered += unsigned_count(back);
+    if (back > 0) {
+      emit_recovered(effects, ProcessId{}, EndCause::unknown,
+                     {.freed = back, .unseen = back, .moved_to = {}, .passed_to = {}});
+      place(back, now, effects);
+    }
+  }
+  finish(now, effects);
+}
+
+void Pool::ended(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,
+                 std::optional<ProcessId> heir, Instant now, Effects* effects) {
+  begin(now);
+  forget(who);
+  int loose = 0;
+  while (take_reservation(who)) ++loose;
+  EndOutcome outcome = ledger_.end(who, cause, survivors, heir);
+  counters_.recovered += unsigned_count(outcome.freed);
+  loose += outcome.freed;
+  const bool lent = outcome.withdraw > 0;
+  if (outcome.held > 0 || outcome.unseen > 0 || lent) {
+    emit_recovered(effects, who, cause, std::move(outcome));
+  }
+  if (lent && loose > 0) {
+    --loose;
+  } else if (lent) {
+    withdraw(effects);
+  }
+  place(loose, now, effects);
+  finish(now, effects);
+}
+
+void Pool::all_ended(Instant now, Effects* effects) {
+  begin(now);
+  std::vector<ProcessId> holders;
+  for (const auto& [who, account] : ledger_.accounts()) {
+    if (account.held() > 0) holders.push_back(who);
+  }
+  std::sort(holders.begin(), holders.end());
+  for (const ProcessId who : holders) {
+    const int count = held(who);
+    emit_recovered(effects, who, EndCause::unknown,
+                   {.held = count, .freed = count, .moved_to = {}, .passed_to = {}});
+  }
+  int unseen = 0;
+  for (const UnseenTake& take : ledger_.unseen()) unseen += take.count;
+  if (unseen > 0) {
+    emit_recovered(effects, ProcessId{}, EndCause::unknown,
+                   {.freed = unseen, .unseen = unseen, .moved_to = {}, .passed_to = {}});
+  }
+  counters_.recovered += unsigned_count(ledger_.end_all());
+  waiting_.clear();
+  since_.clear();
+  wanting_.clear();
+  active_.clear();
+  askers_.clear();
+  reservations_.clear();
+  owed_ = 0;
+  spare_ = 0;
+  emit(effects, Kind::put, issued_ - free_);
+  free_ = issued_;
+  finish(now, effects);
+}
+
+void Pool::advance(Instant now, Effects* effects) {
+  begin(now);
+  if (offer_until_ && *offer_until_ <= now) {
+    offer_gap_ = std::min(offer_gap_ * 2, kMaxOfferGap);
+    close_offer(false);
+    serve_reader_from_fifo(effects);
+  }
+  const auto lapsed = std::erase_if(
+      reservations_, [now](const Reservation& reservation) { return reservation.until <= now; });
+  place(static_cast<int>(lapsed), now, effects);
+  finish(now, effects);
+}
+
+std::optional<Instant> Pool::next_deadline() const {
+  std::optional<Instant> next = recheck_at_;
+  if (offer_until_ && (!next || *offer_until_ < *next)) next = offer_until_;
+  for (const Reservation& reservation : reservations_) {
+    if (!next || reservation.until < *next) next = reservation.until;
+  }
+  return next;
+}
+
+int Pool::missing() const { return issued_ + owed_ - free_ - reserved() - ledger_.outstanding(); }
+
+void Pool::restore(std::span<const Account> accounts, std::span<const UnseenTake> unseen, int owed,
+                   const PoolCounters& counters) {
+  TOKENPOOL_CHECK(ledger_.accounts().empty() && free_ == issued_);
+  for (const Account& account : accounts) {
+    ledger_.introduce(account.who, account.ancestors);
+    ledger_.restore(account.who, account.own, account.inherited, account.client,
+                    account.has_returned);
+  }
+  for (const UnseenTake& take : unseen) ledger_.restore_unseen(take);
+  owed_ = std::max(owed, 0);
+  counters_ = counters;
+  // The records of a killed process may be torn: whatever they say, the equation has to hold.
+  free_ = issued_ + owed_ - ledger_.outstanding();
+  if (free_ < 0) owed_ += -std::exchange(free_, 0);
+  if (free_ > issued_) spare_ = std::exchange(free_, issued_) - issued_;
+  check();
+}
+
+void Pool::grant(const Request& request, bool from_fifo, Effects* effects) {
+  if (from_fifo) {
+    TOKENPOOL_CHECK(free_ > 0);
+    --free_;
+  }
+  ledger_.take(request.who);
+  ++counters_.taken;
+  counters_.peak_outstanding = std::max(counters_.peak_outstanding, ledger_.outstanding());
+  stop_wanting(request.who);
+  emit_answer(effects, from_fifo ? Kind::grant_from_fifo : Kind::grant_direct, request);
+}
+
+bool Pool::pay_debt() {
+  if (owed_ == 0) return false;
+  --owed_;
+  return true;
+}
+
+void Pool::place(int count, Instant now, Effects* effects) {
+  int put = 0;
+  for (; count > 0; --count) {
+    if (pay_debt()) continue;
+    const auto reader = next_reader();
+    const auto wanter = next_wanter();
+    const bool to_wanter =
+        wanter && (!reader || before(wanting_[*wanter], {waiting_[*reader].who, since_[*reader]}));
+    if (to_wanter) {
+      reserve(*wanter, now);
+    } else if (reader && !(offer_is_due() && free_ + put < issued_)) {
+      ++offer_skip_;
+      grant(take_waiting(*reader), false, effects);
+    } else if (free_ + put < issued_) {
+      ++put;
+      if (reader) {
+        offer_until_ = now + kOfferWindow;
+        offer_skip_ = 0;
+      }
+    } else {
+      ++spare_;
+    }
+  }
+  free_ += put;
+  emit(effects, Kind::put, put);
+}
+
+void Pool::withdraw(Effects* effects) {
+  if (spare_ > 0) {
+    --spare_;
+  } else if (free_ > 0) {
+    --free_;
+    emit(effects, Kind::drain, 1);
+  } else if (!reservations_.empty()) {
+    reservations_.pop_back();
+  } else {
+    ++owed_;
+  }
+}
+
+void Pool::begin(Instant now) {
+  recheck_at_.reset();
+  if (free_ > 0) last_visible_ = now;
+}
+
+void Pool::finish(Instant now, Effects* effects) {
+  if (waiting_.empty() || free_ == 0) close_offer(false);
+  while (!waiting_.empty() && free_ > (offer_until_ ? 1 : 0)) serve_reader_from_fifo(effects);
+  if (free_ > issued_) {
+    const int excess = free_ - issued_;
+    spare_ += excess;
+    free_ = issued_;
+    emit(effects, Kind::drain, excess);
+  }
+  while (spare_ > 0 && (free_ < issued_ || !waiting_.empty())) {
+    --spare_;
+    place(1, now, effects);
+  }
+  if (free_ > 0) last_visible_ = now;
+  counters_.peak_outstanding = std::max(counters_.peak_outstanding, ledger_.outstanding());
+  check();
+}
+
+void Pool::check() const {
+  TOKENPOOL_CHECK(missing() == 0);
+  TOKENPOOL_CHECK(free_ >= 0 && free_ <= issued_);
+  TOKENPOOL_CHECK(owed_ >= 0 && spare_ >= 0);
+  TOKENPOOL_CHECK(waiting_.size() == since_.size());
+}
+
+Request Pool::take_waiting(std::size_t index) {
+  const auto offset = static_cast<std::ptrdiff_t>(index);
+  const Request request = waiting_[index];
+  waiting_.erase(waiting_.begin() + offset);
+  since_.erase(since_.begin() + offset);
+  return request;
+}
+
+void Pool::forget(ProcessId who) {
+  for (std::size_t i = waiting_.size(); i-- > 0;) {
+    if (waiting_[i].who == who) take_waiting(i);
+  }
+  forget_asker(who);
+}
+
+}  // namespace tokenpool::core

@@ -1,0 +1,224 @@
+// The pool: who gets the next token.
+//
+// A pure state machine over the ledger. The host tells it what happened (a read, a return, a death,
+// a FIFO level that does not fit) and carries out the effects that it answers, in their order.
+//
+// Where a token can be: in the FIFO (free), kept back for one client (reserved), or out (ledger).
+//     free + reserved + outstanding == issued + owed      and      0 <= free <= issued
+// `owed` counts lent slots whose lender died while the pool was empty: the next token that comes
+// free is swallowed for each. A token that comes free while free == issued (possible only while
+// somebody lends its implicit slot) is kept back too, for nobody, until the FIFO has room;
+// reserved() counts it. Both lines hold after every call; they are checked in all builds.
+//
+// POLICY: fair share, no client starves.
+//  * Clients compete by what they hold now: of those that wait, the one with the fewest tokens is
+//    served first, among equals the one that waited longest.
+//  * A reader whose read blocks is seen waiting. A poller (make's pselect, ctest's epoll, a shell's
+//    own read) is not: the kernel wakes it when a byte lies in the FIFO. So while readers block,
+//    every second token that comes free is offered in the FIFO for kOfferWindow first. An offer
+//    that nobody claims goes to the blocked reader and doubles the gap to the next offer (at most
+//    kMaxOfferGap); a claimed one brings the gap back to every second token. During an offer a
+//    non-blocking read by a client that holds more than the waiting reader is refused (EAGAIN) and
+//    the reader served.
+//  * A client that neither blocks nor polls (ninja <= 1.13) only asks when one of its jobs ends and
+//    would never meet a free token. After two blind asks in a row (nothing visible for kBlindAfter)
+//    by a client that holds nothing while others hold something, the next token that comes free
+//    is reserved for it, outside the FIFO, for twice its own interval between asks within
+//    [kMinReservation, kMaxReservation]. One reservation per ask; one that lapses is free again.
+//    The same is done for any client that holds nothing and was refused kMaxPassed times in a row.
+//  * A poller that has just returned a token (kPolite) and takes one again while it holds more than
+//    another active client is refused once (EAGAIN), so that the others, woken by the byte, get to
+//    look first. Clients known to ask blindly are exempt: they would not come back.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "core/ledger.h"
+#include "core/process_id.h"
+
+namespace tokenpool::core {
+
+/// Time since any fixed point; never the wall clock.
+using Instant = std::chrono::nanoseconds;
+
+/// Names one read that waits for an answer; unique for the life of a pool.
+using RequestId = std::uint64_t;
+
+struct Request {
+  RequestId id = 0;
+  ProcessId who;
+  bool blocking = false;  ///< false: wants EAGAIN rather than to wait
+  friend bool operator==(const Request&, const Request&) = default;
+};
+
+/// One thing the host has to do now.
+struct Effect {
+  enum class Kind : std::uint8_t {
+    grant_from_fifo,  ///< take one byte out of the FIFO and answer `request` with it
+    grant_direct,     ///< answer `request` with a token; the FIFO is not touched
+    refuse,           ///< answer `request` with EAGAIN; a blocking one (kMaxWaiting) with EINTR
+    put,              ///< put `count` bytes into the FIFO
+    drain,            ///< take `count` bytes out of the FIFO and drop them; fewer are no failure
+    recovered,        ///< for the report: `end` tells what became of the tokens of `who`; pid 0: of
+                      ///< unseen takes that nobody is left for
+    refused,  ///< for the report: `count` tokens that `who` (pid 0: nobody knows) over-returned
+  };
+  Kind kind{};
+  int count = 0;
+  RequestId request = 0;
+  ProcessId who;
+  EndCause cause = EndCause::unknown;
+  EndOutcome end;
+  friend bool operator==(const Effect&, const Effect&) = default;
+};
+using Effects = std::vector<Effect>;
+
+enum class GrantFailure : std::uint8_t {
+  caller_gone,   ///< the reader died or was interrupted before it could be answered
+  byte_missing,  ///< somebody unseen took the byte first (grant_from_fifo only)
+};
+
+struct PoolCounters {
+  std::uint64_t taken = 0;      ///< tokens handed out, seen
+  std::uint64_t returned = 0;   ///< tokens returned by clients, seen
+  std::uint64_t recovered = 0;  ///< tokens that came back because their holder died
+  std::uint64_t refused = 0;    ///< over-returned tokens, swallowed
+  std::uint64_t unseen_taken = 0;
+  std::uint64_t unseen_returned = 0;
+  int peak_outstanding = 0;  ///< most tokens out at one time
+  friend bool operator==(const PoolCounters&, const PoolCounters&) = default;
+};
+
+class Pool {
+ public:
+  /// `issued` tokens, 0 <= issued < kMaxSlots, all of them in the FIFO.
+  explicit Pool(int issued);
+
+  /// See Ledger::introduce. Must precede every other mention of a process.
+  void introduce(ProcessId who, std::span<const ProcessId> ancestors);
+
+  /// A client reads one token. Answers at once with a grant or a refusal, or later with a grant.
+  void request(const Request& request, Instant now, Effects* effects);
+  /// The reader of `id` is gone or was interrupted. No-op for one already answered.
+  void cancel(RequestId id, Instant now, Effects* effects);
+  /// The grant of `request` could not be carried out. The booking is undone; the token stays in the
+  /// pool (caller_gone) or is left to drift() to find (byte_missing: the read waits on in front of
+  /// the queue, or is refused when it does not block; next_deadline() is then `now`, for the case
+  /// that the byte has come back meanwhile). To be told while the effects are carried out, before
+  /// the next event. No-op when the account of the caller is closed already: ended() has freed the
+  /// token.
+  void grant_failed(const Request& request, bool from_fifo, GrantFailure failure, Instant now,
+                    Effects* effects);
+  /// `who` returned `count` tokens; none of them is in the FIFO yet.
+  void give(ProcessId who, int count, Instant now, Effects* effects);
+
+  /// Bytes in the FIFO less the bytes that there should be. The host asks this before each event
+  /// and whenever the FIFO was touched by somebody else; when it is not zero, it calls unseen()
+  /// with the processes that have the FIFO open (all of them introduced).
+  [[nodiscard]] int drift(int bytes_in_fifo) const { return bytes_in_fifo - free_; }
+  void unseen(int drift, std::span<const ProcessId> openers, Instant now, Effects* effects);
+
+  /// `who` ended, see Ledger::end. Its waiting reads are dropped. No-op for a stranger.
+  void ended(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,
+             std::optional<ProcessId> heir, Instant now, Effects* effects);
+  /// No process of the build is left: every token is recovered. Afterwards free() == issued().
+  void all_ended(Instant now, Effects* effects);
+
+  /// Carries out what is due by `now`; call it at next_deadline() or later.
+  void advance(Instant now, Effects* effects);
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+
+  [[nodiscard]] int issued() const { return issued_; }
+  [[nodiscard]] int free() const { return free_; }
+  [[nodiscard]] int reserved() const { return static_cast<int>(reservations_.size()) + spare_; }
+  [[nodiscard]] int owed() const { return owed_; }
+  /// Tokens that nobody accounts for: issued + owed - free - reserved - outstanding. Always 0.
+  [[nodiscard]] int missing() const;
+  [[nodiscard]] const Ledger& ledger() const { return ledger_; }
+  [[nodiscard]] const PoolCounters& counters() const { return counters_; }
+  [[nodiscard]] const std::deque<Request>& waiting() const { return waiting_; }
+
+  /// A new arbiter goes on where a dead one stopped: `accounts` as they stood, `owed`, and
+  /// counters; every token that they do not explain is taken to be in the FIFO (the first unseen()
+  /// corrects that). Tokens that were reserved when it died were in its memory: the host puts
+  /// reserved() bytes, as they stood, into the FIFO before. Only on a pool that has seen no event.
+  void restore(std::span<const Account> accounts, std::span<const UnseenTake> unseen, int owed,
+               const PoolCounters& counters);
+
+ private:
+  /// Refusals in a row after which an asker that holds nothing gets a reservation, blind or not: it
+  /// bounds how often anybody can be passed. Seven lost races are bad luck, eight are starvation.
+  static constexpr int kMaxPassed = 8;
+
+  struct Asker {  ///< what is known of a client's way of asking
+    Instant last_ask{};
+    Instant interval{};  ///< between its last two asks
+    std::optional<Instant> last_give;
+    int blind = 0;   ///< blind asks in a row
+    int passed = 0;  ///< refusals in a row
+    bool ever_blind = false;
+    bool was_polite = false;  ///< has been refused once since its last return
+    bool active = false;      ///< is in active_
+  };
+  struct Reservation {
+    ProcessId who;
+    Instant until{};
+  };
+  struct Waiter {
+    ProcessId who;
+    Instant since{};
+  };
+
+  // pool.cc: where tokens go.
+  void grant(const Request& request, bool from_fifo, Effects* effects);
+  void place(int count, Instant now, Effects* effects);
+  bool pay_debt();
+  void withdraw(Effects* effects);
+  void begin(Instant now);
+  void finish(Instant now, Effects* effects);
+  void check() const;
+  Request take_waiting(std::size_t index);
+  void forget(ProcessId who);
+
+  // fairness.cc: who is next.
+  [[nodiscard]] int held(ProcessId who) const;
+  [[nodiscard]] bool before(const Waiter& a, const Waiter& b) const;
+  [[nodiscard]] std::optional<std::size_t> next_reader() const;
+  [[nodiscard]] std::optional<std::size_t> next_wanter() const;
+  Asker& note_ask(const Request& request, Instant now);
+  void note_refusal(ProcessId who, Asker* asker, Instant now);
+  [[nodiscard]] bool polite(ProcessId who, Asker* asker, Instant now);
+  void stop_wanting(ProcessId who);
+  void forget_asker(ProcessId who);
+  void reserve(std::size_t wanter, Instant now);
+  [[nodiscard]] bool take_reservation(ProcessId who);
+  [[nodiscard]] bool offer_is_due() const;
+  void close_offer(bool claimed);
+  void serve_reader_from_fifo(Effects* effects);
+
+  int issued_;
+  int free_;
+  int owed_ = 0;
+  int spare_ = 0;  ///< came free while the FIFO was full, because somebody lent its implicit slot
+  Ledger ledger_;
+  PoolCounters counters_;
+  std::deque<Request> waiting_;  ///< blocking reads, oldest first
+  std::deque<Instant> since_;    ///< of waiting_, in step with it
+  std::vector<Waiter> wanting_;  ///< blind askers that the next free token may be reserved for
+  std::vector<Reservation> reservations_;
+  std::unordered_map<ProcessId, Asker, ProcessIdHash> askers_;
+  std::vector<ProcessId> active_;  ///< asked within kActive or not yet found idle
+  std::optional<Instant> offer_until_;
+  std::optional<Instant> recheck_at_;  ///< a reader waits although free_ > 0: a byte was missing
+  int offer_gap_ = 1;                  ///< tokens that skip the FIFO between two offers
+  int offer_skip_ = 0;
+  Instant last_visible_{};  ///< when the FIFO last held a byte
+};
+
+}  // namespace tokenpool::core

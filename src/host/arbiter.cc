@@ -1,0 +1,558 @@
+#include "host/arbiter.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "core/check.h"
+#include "core/pool.h"
+#include "host/board_log.h"
+#include "host/kill_build.h"
+#include "host/watchlist.h"
+#include "jobserver/fifo_watch.h"
+#include "jobserver/seccomp.h"
+
+namespace tokenpool::host {
+namespace {
+
+using asio::posix::stream_descriptor;
+using core::Effect;
+using core::ProcessId;
+using jobserver::Delivery;
+using jobserver::Notification;
+
+// Stopped calls answered before deaths and timers get their turn.
+constexpr int kBatch = 64;
+
+constexpr auto kSweepInterval = std::chrono::seconds(1);
+
+core::Instant now() {
+  return std::chrono::duration_cast<core::Instant>(
+      std::chrono::steady_clock::now().time_since_epoch());
+}
+
+class Arbiter {
+ public:
+  explicit Arbiter(const ArbiterConfig& config);
+  int run();
+
+ private:
+  // What happens in the world.
+  void on_calls();
+  void on_call(const Notification& call);
+  void on_end(const WatchedProcess& process, int pidfd);
+  void on_front();
+  void on_command_ended(bool all_ended);
+  void on_timer();
+
+  // What the pool decided.
+  void apply();
+  void apply(const Effect& effect);
+  void grant(const Effect& effect, bool from_fifo);
+  void refuse(const Effect& effect);
+
+  // Who is who.
+  std::optional<ProcessId> identify(pid_t thread);
+  std::optional<ProcessId> adopt(pid_t pid);
+  std::vector<ProcessId> new_orphans_of(const WatchedProcess& process);
+  std::optional<ProcessId> heir_of(const core::Account& account);
+
+  // Conservation.
+  void settle_drift();
+  int unexplained_bytes();
+  std::vector<ProcessId> suspects(const std::vector<pid_t>& touched);
+
+  void answer_call(const Notification& call, ProcessId who);
+  void forget_waiting_of(pid_t thread);
+  void resume_from_board();
+  void resume_step(const Notification& call, Step step);
+  void publish();
+  void arm_listener();
+  void arm_watch();
+  void arm_front();
+  void arm_timer();
+  void say(char word, std::string_view text = {});
+  void end_build();
+  void finish();
+
+  struct Waiting {
+    Notification call;
+    core::Request request;
+  };
+
+  const ArbiterConfig config_;
+  const jobserver::Fifo& fifo_;
+  BoardLog log_;
+  std::optional<jobserver::Listener> listener_;
+  jobserver::FifoWatch watch_;
+  asio::io_context io_{1};
+  stream_descriptor listener_ready_{io_};
+  stream_descriptor watch_ready_{io_};
+  stream_descriptor front_ready_{io_};
+  asio::steady_timer timer_{io_};
+  std::optional<core::Instant> timer_due_;
+  Watchlist watched_;
+  core::Pool pool_;
+  core::Effects effects_;
+  std::size_t next_effect_ = 0;
+  std::unordered_map<core::RequestId, Waiting> waiting_;
+  std::unordered_map<pid_t, core::RequestId> waiting_by_thread_;
+  std::unordered_set<pid_t> known_orphans_;
+  std::vector<ProcessId> continued_;  ///< reads let through with a byte put there for them
+  core::Instant event_time_{};
+  bool command_ended_ = false;
+  bool front_gone_ = false;
+};
+
+Arbiter::Arbiter(const ArbiterConfig& config)
+    : config_(config),
+      fifo_(*config.fifo),
+      log_(config.board),
+      watch_(config.listener >= 0 ? config.fifo->path() : std::string()),
+      watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
+      pool_(config.issued) {
+  if (config.listener >= 0) listener_.emplace(config.listener);
+}
+
+int Arbiter::run() {
+  for (const auto& child : proc::children_of(config_.front)) known_orphans_.insert(child.id.pid);
+  front_ready_.assign(config_.control);
+  arm_front();
+  if (listener_) {
+    listener_ready_.assign(listener_->fd());
+    if (config_.resume && !config_.bypass) resume_from_board();
+    arm_listener();
+    if (watch_.fd() >= 0 && !config_.bypass) {
+      watch_ready_.assign(watch_.fd());
+      arm_watch();
+    }
+  }
+  publish();
+  io_.run();
+  // Both belong to their own owners, which close them.
+  if (watch_ready_.is_open()) watch_ready_.release();
+  return 0;
+}
+
+void Arbiter::arm_listener() {
+  listener_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
+    if (error) return;
+    on_calls();
+    if (!listener_->hung_up()) {
+      arm_listener();
+    } else if (command_ended_) {
+      finish();
+    }
+  });
+}
+
+void Arbiter::arm_watch() {
+  watch_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
+    if (error) return;
+    event_time_ = now();
+    settle_drift();
+    publish();
+    arm_timer();
+    arm_watch();
+  });
+}
+
+void Arbiter::arm_front() {
+  front_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
+    if (!error) on_front();
+  });
+}
+
+void Arbiter::arm_timer() {
+  auto due = pool_.next_deadline();
+  if (watched_.needs_sweeping()) {
+    const auto sweep = now() + kSweepInterval;
+    due = due ? std::min(*due, sweep) : sweep;
+  }
+  if (due == timer_due_) return;
+  timer_due_ = due;
+  if (!due) {
+    timer_.cancel();
+    return;
+  }
+  timer_.expires_at(std::chrono::steady_clock::time_point(*due));
+  timer_.async_wait([this](const asio::error_code& error) {
+    if (!error) on_timer();
+  });
+}
+
+void Arbiter::on_timer() {
+  timer_due_.reset();
+  event_time_ = now();
+  if (watched_.needs_sweeping()) watched_.sweep();
+  settle_drift();
+  pool_.advance(now(), &effects_);
+  apply();
+  publish();
+  arm_timer();
+}
+
+void Arbiter::on_calls() {
+  Notification call;
+  for (int i = 0; i < kBatch && listener_->receive(&call); ++i) on_call(call);
+  arm_timer();
+}
+
+void Arbiter::on_call(const Notification& call) {
+  if (config_.bypass || !proc::descriptor_is(call.thread, call.fd, fifo_.id())) {
+    (void)listener_->let_continue(call);
+    return;
+  }
+  const auto who = identify(call.thread);
+  if (!who) return;  // it died while it was looked at; the kernel has forgotten the call
+  log_.begin(Step::received, call);
+  event_time_ = now();
+  forget_waiting_of(call.thread);
+  settle_drift();
+  answer_call(call, *who);
+  publish();
+  log_.end_step();
+}
+
+void Arbiter::answer_call(const Notification& call, ProcessId who) {
+  if (call.is_read) {
+    const bool blocking = !proc::descriptor_is_nonblocking(call.thread, call.fd);
+    const core::Request request{call.id, who, blocking};
+    waiting_[call.id] = {call, request};
+    waiting_by_thread_[call.thread] = call.id;
+    log_.begin(Step::taking, call);
+    pool_.request(request, event_time_, &effects_);
+    apply();
+    return;
+  }
+  log_.begin(Step::putting, call);
+  pool_.give(who, 1, event_time_, &effects_);
+  // The writer goes on first: what its token sets free can wait for the length of one system call,
+  // and a writer that died meanwhile has returned its token all the same.
+  (void)listener_->answer_write(call);
+  apply();
+}
+
+// A thread makes one call at a time: an older one of the same thread was interrupted.
+void Arbiter::forget_waiting_of(pid_t thread) {
+  const auto found = waiting_by_thread_.find(thread);
+  if (found == waiting_by_thread_.end()) return;
+  const auto id = found->second;
+  waiting_by_thread_.erase(found);
+  waiting_.erase(id);
+  pool_.cancel(id, event_time_, &effects_);
+  apply();
+}
+
+std::optional<ProcessId> Arbiter::identify(pid_t thread) {
+  // A watched process still runs, so its pid can be nobody else's and this thread is its first one.
+  if (const auto* known = watched_.find(thread)) return known->info.id;
+  const pid_t pid = proc::process_of_thread(thread);
+  return pid == 0 ? std::nullopt : adopt(pid);
+}
+
+std::optional<ProcessId> Arbiter::adopt(pid_t pid) {
+  if (const auto* known = watched_.find(pid)) return known->info.id;
+  const auto info = proc::read_process(pid);
+  if (!info) return std::nullopt;
+  if (!watched_.add(*info)) return std::nullopt;
+  pool_.introduce(info->id, proc::ancestors_below(*info, config_.front));
+  return info->id;
+}
+
+void Arbiter::apply() {
+  // Carrying out one effect may append more, or lead back here; each is carried out once, in order.
+  while (next_effect_ < effects_.size()) {
+    const Effect effect = effects_[next_effect_++];
+    apply(effect);
+  }
+  effects_.clear();
+  next_effect_ = 0;
+}
+
+void Arbiter::apply(const Effect& effect) {
+  switch (effect.kind) {
+    case Effect::Kind::grant_from_fifo:
+      grant(effect, true);
+      break;
+    case Effect::Kind::grant_direct:
+      grant(effect, false);
+      break;
+    case Effect::Kind::refuse:
+      refuse(effect);
+      break;
+    case Effect::Kind::put:
+      (void)fifo_.put(effect.count);
+      break;
+    case Effect::Kind::drain:
+      (void)fifo_.take(effect.count);
+      break;
+    case Effect::Kind::recovered: {
+      const auto micros =
+          std::chrono::duration_cast<std::chrono::microseconds>(now() - event_time_).count();
+      log_.add_recovery(effect, micros);
+      break;
+    }
+    case Effect::Kind::refused:
+      log_.add_refusal(effect.who, effect.count,
+                       effect.who.pid == 0 ? std::string() : proc::command_of(effect.who.pid));
+      break;
+  }
+}
+
+void Arbiter::grant(const Effect& effect, bool from_fifo) {
+  const auto found = waiting_.find(effect.request);
+  TOKENPOOL_CHECK(found != waiting_.end());
+  const Waiting waiting = found->second;
+  if (from_fifo && fifo_.take(1) == 0) {
+    pool_.grant_failed(waiting.request, true, core::GrantFailure::byte_missing, now(), &effects_);
+    settle_drift();
+    return;
+  }
+  Delivery delivery = listener_->answer_read(waiting.call);
+  if (delivery == Delivery::unwritable) {
+    // The kernel can write where we cannot. The byte is put there for it to find.
+    (void)fifo_.put(1);
+    continued_.push_back(effect.who);
+    delivery = listener_->let_continue(waiting.call);
+    if (delivery == Delivery::gone) {
+      (void)fifo_.take(1);
+      continued_.pop_back();
+    }
+  }
+  waiting_.erase(effect.request);
+  waiting_by_thread_.erase(waiting.call.thread);
+  if (delivery == Delivery::gone) {
+    pool_.grant_failed(waiting.request, from_fifo, core::GrantFailure::caller_gone, now(),
+                       &effects_);
+  }
+}
+
+void Arbiter::refuse(const Effect& effect) {
+  const auto found = waiting_.find(effect.request);
+  if (found == waiting_.end()) return;
+  (void)listener_->answer_error(found->second.call, EAGAIN);
+  waiting_by_thread_.erase(found->second.call.thread);
+  waiting_.erase(found);
+}
+
+int Arbiter::unexplained_bytes() {
+  const int drift = pool_.drift(fifo_.level());
+  const int expected = static_cast<int>(continued_.size());
+  if (drift >= 0 && drift < expected) {
+    continued_.resize(static_cast<std::size_t>(drift));
+    return 0;
+  }
+  if (drift < 0) continued_.clear();
+  return drift < 0 ? drift : drift - expected;
+}
+
+void Arbiter::settle_drift() {
+  const auto touched = watch_.collect();
+  const int drift = unexplained_bytes();
+  if (drift == 0 || !listener_) return;
+  pool_.unseen(drift, suspects(touched), now(), &effects_);
+  apply();
+}
+
+std::vector<ProcessId> Arbiter::suspects(const std::vector<pid_t>& touched) {
+  std::vector<ProcessId> found;
+  for (const pid_t pid : touched) {
+    if (const auto id = adopt(pid)) found.push_back(*id);
+  }
+  if (!found.empty()) return found;
+  for (const pid_t pid : proc::processes_with_open(fifo_.id())) {
+    if (pid == ::getpid() || pid == config_.front) continue;
+    if (const auto id = adopt(pid)) found.push_back(*id);
+  }
+  return found;
+}
+
+void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
+  event_time_ = now();
+  settle_drift();
+  const auto who = process.info.id;
+  std::erase(continued_, who);
+  std::erase_if(waiting_, [&](const auto& entry) { return entry.second.request.who == who; });
+  if (!pool_.ledger().concerns(who)) {
+    pool_.ended(who, core::EndCause::unknown, {}, std::nullopt, event_time_, &effects_);
+    apply();
+    return;
+  }
+  const auto cause = pidfd >= 0 ? proc::end_cause(pidfd, who.pid) : core::EndCause::unknown;
+  std::vector<ProcessId> survivors;
+  std::optional<ProcessId> heir;
+  if (const auto* account = pool_.ledger().find(who); account != nullptr && account->own > 0) {
+    const core::Account copy = *account;
+    if (cause != core::EndCause::succeeded) survivors = new_orphans_of(process);
+    heir = heir_of(copy);
+  }
+  log_.name_dead(who, process.command);
+  pool_.ended(who, cause, survivors, heir, event_time_, &effects_);
+  apply();
+  publish();
+  arm_timer();
+}
+
+// The front is the subreaper of the build: the children of a process that has ended are the front's
+// now. A daemon, which left its session, was nobody's job.
+std::vector<ProcessId> Arbiter::new_orphans_of(const WatchedProcess& process) {
+  std::vector<ProcessId> orphans;
+  std::unordered_set<pid_t> seen;
+  for (const auto& child : proc::children_of(config_.front)) {
+    seen.insert(child.id.pid);
+    if (known_orphans_.count(child.id.pid) != 0 || child.id.pid == ::getpid()) continue;
+    if (child.session != process.info.session || child.id.start < process.info.id.start) continue;
+    if (const auto id = adopt(child.id.pid)) orphans.push_back(*id);
+  }
+  known_orphans_ = std::move(seen);
+  return orphans;
+}
+
+std::optional<ProcessId> Arbiter::heir_of(const core::Account& account) {
+  for (const auto& ancestor : account.ancestors) {
+    if (!proc::is_alive(ancestor)) continue;
+    if (const auto id = adopt(ancestor.pid); id && *id == ancestor) return id;
+  }
+  return std::nullopt;
+}
+
+void Arbiter::on_front() {
+  char word = 0;
+  const ssize_t n = ::recv(config_.control, &word, 1, MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+    arm_front();
+    return;
+  }
+  if (n == 1) {
+    on_command_ended(word == kAllEnded);
+    if (word != kAllEnded) arm_front();
+    return;
+  }
+  front_gone_ = true;
+  if (!command_ended_) end_build();
+}
+
+void Arbiter::on_command_ended(bool all_ended) {
+  command_ended_ = true;
+  event_time_ = now();
+  if (listener_) {
+    on_calls();
+    watched_.sweep();
+    settle_drift();
+  }
+  if (all_ended) {
+    // Without a tracker this is where everything that is missing is found.
+    if (const int drift = pool_.drift(fifo_.level()); drift != 0) {
+      pool_.unseen(drift, {}, event_time_, &effects_);
+      apply();
+    }
+    pool_.all_ended(event_time_, &effects_);
+    apply();
+  }
+  publish();
+  log_.close(pool_, fifo_.level(), all_ended, listener_.has_value());
+  say(kSettled);
+  if (all_ended) {
+    io_.stop();
+  } else if (!listener_) {
+    // Nobody can be tracked; the FIFO's last writer to close it is the last one who could care.
+    finish();
+  } else if (listener_->hung_up()) {
+    finish();
+  }
+}
+
+// Nobody is left whom the FIFO could serve.
+void Arbiter::finish() {
+  config_.fifo->remove();
+  io_.stop();
+}
+
+void Arbiter::end_build() {
+  BuildMarks marks;
+  marks.assignment = "TOKENPOOL_FIFO=" + fifo_.path();
+  marks.fifo = fifo_.id();
+  marks.read_end = config_.read_end;
+  marks.write_end = config_.write_end;
+  kill_build(
+      marks, [this] { return listener_ && listener_->hung_up(); },
+      [this](int pause_ms) {
+        pollfd hang_up{listener_ ? listener_->fd() : -1, 0, 0};
+        ::poll(&hang_up, 1, pause_ms);
+      });
+  finish();
+}
+
+void Arbiter::publish() {
+  log_.publish(pool_);
+  log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
+}
+
+void Arbiter::say(char word, std::string_view text) {
+  std::string message(1, word);
+  message += text;
+  (void)::send(config_.control, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void Arbiter::resume_from_board() {
+  event_time_ = now();
+  auto left = log_.left_behind();
+  std::vector<ProcessId> dead;
+  for (auto& account : left.accounts) {
+    const auto info = proc::read_process(account.who.pid);
+    if (info && info->id == account.who && watched_.add(*info)) {
+      account.ancestors = proc::ancestors_below(*info, config_.front);
+    } else {
+      dead.push_back(account.who);
+    }
+  }
+  pool_.restore(left.accounts, {}, left.owed, left.counters);
+  for (const auto& who : dead) {
+    pool_.ended(who, core::EndCause::unknown, {}, std::nullopt, event_time_, &effects_);
+  }
+  if (left.step != Step::none) resume_step(left.under_way, left.step);
+  apply();
+  settle_drift();
+  for (const auto& call : left.waiting) {
+    if (listener_->is_waiting(call.id)) on_call(call);
+  }
+  if (left.step != Step::none && listener_->is_waiting(left.under_way.id)) on_call(left.under_way);
+}
+
+// The dead arbiter may have moved the byte of the call that it was answering without booking it.
+void Arbiter::resume_step(const Notification& call, Step step) {
+  const int drift = pool_.drift(fifo_.level());
+  const bool unanswered = listener_->is_waiting(call.id);
+  if (step == Step::taking && drift == -1) {
+    if (unanswered) {
+      (void)fifo_.put(1);
+    } else if (const auto who = identify(call.thread)) {
+      const std::array<ProcessId, 1> taker{*who};
+      pool_.unseen(-1, taker, event_time_, &effects_);
+    }
+  } else if (step == Step::putting && drift == 1 && unanswered) {
+    (void)fifo_.take(1);
+  }
+}
+
+}  // namespace
+
+int arbiter_main(const ArbiterConfig& config) {
+  Arbiter arbiter(config);
+  return arbiter.run();
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,83 @@
+// What front and arbiter both see: shared memory that is made before the arbiter is forked and
+// outlives every arbiter of the run. The arbiter keeps it up to date after every step; when it
+// dies, the next one goes on from it, and at the end the front writes the report from it.
+//
+// One writer at a time (the living arbiter; the front only while there is none). The writer may be
+// killed between any two stores, so the account rows are written to the page that is not current
+// and then published, and what is under way is announced in `step` before it is done.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "core/limits.h"
+#include "core/pool.h"
+#include "jobserver/seccomp.h"
+
+namespace tokenpool::host {
+
+inline constexpr std::size_t kBoardRows = 2048;    ///< accounts that a dead arbiter passes on
+inline constexpr std::size_t kBoardCommand = 120;  ///< bytes kept of a command line
+
+struct AccountRow {
+  core::ProcessId who;
+  std::int32_t own = 0;
+  std::int32_t inherited = 0;
+  bool client = false;
+  bool has_returned = false;
+};
+
+struct AccountPage {
+  std::uint32_t count = 0;
+  std::int32_t owed = 0;
+  core::PoolCounters counters;
+  std::array<AccountRow, kBoardRows> rows;
+};
+
+struct RecoveryRow {
+  std::int32_t pid = 0;
+  std::int32_t held = 0;
+  std::int32_t recovered = 0;  ///< free at once
+  std::int32_t moved = 0;  ///< to surviving jobs, or passed to the process that it fetched them for
+  core::EndCause cause = core::EndCause::unknown;
+  std::int64_t after_us = 0;  ///< from the kernel's word of the death to the tokens being free
+  std::array<char, kBoardCommand> command{};
+};
+
+struct RefusalRow {
+  std::int32_t pid = 0;  ///< 0: a call that nobody saw
+  std::int32_t count = 0;
+  std::array<char, kBoardCommand> command{};
+};
+
+/// What the arbiter is doing to the FIFO for one stopped call.
+enum class Step : std::uint8_t { none, received, taking, putting };
+
+struct Board {
+  std::array<AccountPage, 2> pages;
+  std::atomic<std::uint32_t> current{0};  ///< the page that is valid
+
+  std::atomic<Step> step{Step::none};
+  jobserver::Notification under_way;  ///< valid while step != none
+  std::atomic<std::uint32_t> waiting_count{0};
+  std::array<jobserver::Notification, core::kMaxWaiting> waiting;
+
+  std::uint32_t recovery_count = 0;  ///< all of them, also those beyond the array
+  std::array<RecoveryRow, core::kMaxRecoveries> recoveries;
+  std::uint32_t refusal_count = 0;
+  std::array<RefusalRow, core::kMaxRefusals> refusals;
+
+  std::uint32_t arbiter_deaths = 0;  ///< written by the front
+  std::int32_t issued = 0;
+  std::int32_t in_fifo = 0;     ///< at the end
+  std::int32_t still_held = 0;  ///< at the end: by processes that live on
+  std::int32_t missing = 0;     ///< at the end
+};
+
+/// Maps a board, zeroed, shared with every process forked later. Nullptr with errno when there is
+/// no memory. unmap_board() gives it back.
+Board* map_board();
+void unmap_board(Board* board);
+
+}  // namespace tokenpool::host

@@ -1,0 +1,121 @@
+#include "host/board_log.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tokenpool::host {
+namespace {
+
+void copy_command(const std::string& command, std::array<char, kBoardCommand>* field) {
+  const std::size_t n = std::min(command.size(), field->size() - 1);
+  std::memcpy(field->data(), command.data(), n);
+  (*field)[n] = '\0';
+}
+
+}  // namespace
+
+void BoardLog::begin(Step step, const jobserver::Notification& call) {
+  board_->under_way = call;
+  board_->step.store(step, std::memory_order_release);
+}
+
+void BoardLog::end_step() { board_->step.store(Step::none, std::memory_order_release); }
+
+void BoardLog::publish(const core::Pool& pool) {
+  const std::uint32_t next = 1 - board_->current.load(std::memory_order_relaxed);
+  AccountPage& page = board_->pages[next];
+  page.count = 0;
+  page.owed = pool.owed();
+  page.counters = pool.counters();
+  for (const auto& [who, account] : pool.ledger().accounts()) {
+    if (account.own == 0 && account.inherited == 0 && !account.client) continue;
+    if (page.count == page.rows.size()) break;
+    page.rows[page.count++] = {who, account.own, account.inherited, account.client,
+                               account.has_returned};
+  }
+  board_->current.store(next, std::memory_order_release);
+}
+
+void BoardLog::keep_waiting(
+    const std::deque<core::Request>& requests,
+    const std::function<jobserver::Notification(core::RequestId)>& call_of) {
+  std::uint32_t count = 0;
+  for (const auto& request : requests) {
+    if (count == board_->waiting.size()) break;
+    board_->waiting[count++] = call_of(request.id);
+  }
+  board_->waiting_count.store(count, std::memory_order_release);
+}
+
+void BoardLog::name_dead(core::ProcessId who, const std::string& command) {
+  named_ = who;
+  name_ = command;
+}
+
+void BoardLog::add_recovery(const core::Effect& effect, std::int64_t after_us) {
+  const std::uint32_t index = board_->recovery_count++;
+  if (index >= board_->recoveries.size()) return;
+  RecoveryRow& row = board_->recoveries[index];
+  row.pid = effect.who.pid;
+  row.held = effect.end.held;
+  row.recovered = effect.end.freed;
+  row.moved = static_cast<std::int32_t>(effect.end.moved_to.size());
+  if (effect.end.passed_to) row.moved = effect.end.held - effect.end.freed;
+  row.cause = effect.cause;
+  row.after_us = after_us;
+  copy_command(effect.who == named_ ? name_ : std::string(), &row.command);
+}
+
+void BoardLog::add_refusal(core::ProcessId who, int count, const std::string& command) {
+  // One line for each offender: a client that writes 10 000 bytes one by one is one refusal of 10
+  // 000.
+  const std::uint32_t known =
+      std::min<std::uint32_t>(board_->refusal_count, board_->refusals.size());
+  for (std::uint32_t i = 0; i < known; ++i) {
+    if (board_->refusals[i].pid == who.pid) {
+      board_->refusals[i].count += count;
+      return;
+    }
+  }
+  const std::uint32_t index = board_->refusal_count++;
+  if (index >= board_->refusals.size()) return;
+  board_->refusals[index].pid = who.pid;
+  board_->refusals[index].count = count;
+  copy_command(command, &board_->refusals[index].command);
+}
+
+void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool tracked) {
+  board_->issued = pool.issued();
+  board_->in_fifo = in_fifo;
+  if (all_ended) {
+    board_->still_held = 0;
+  } else {
+    board_->still_held =
+        tracked ? pool.ledger().outstanding() + pool.reserved() : pool.issued() - in_fifo;
+  }
+  board_->missing = board_->issued + pool.owed() - board_->in_fifo - board_->still_held;
+}
+
+LeftBehind BoardLog::left_behind() const {
+  LeftBehind left;
+  const AccountPage& page = board_->pages[board_->current.load(std::memory_order_acquire)];
+  for (std::uint32_t i = 0; i < page.count; ++i) {
+    const AccountRow& row = page.rows[i];
+    core::Account account;
+    account.who = row.who;
+    account.own = row.own;
+    account.inherited = row.inherited;
+    account.client = row.client;
+    account.has_returned = row.has_returned;
+    left.accounts.push_back(std::move(account));
+  }
+  left.owed = page.owed;
+  left.counters = page.counters;
+  left.step = board_->step.load(std::memory_order_acquire);
+  left.under_way = board_->under_way;
+  const auto waiting = board_->waiting_count.load(std::memory_order_acquire);
+  left.waiting.assign(board_->waiting.begin(), board_->waiting.begin() + waiting);
+  return left;
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,57 @@
+// The arbiter's pen: writes the board in an order that a reader survives whenever the pen drops.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/pool.h"
+#include "host/board.h"
+
+namespace tokenpool::host {
+
+/// What an arbiter that died left on the board.
+struct LeftBehind {
+  std::vector<core::Account> accounts;  ///< without ancestors, which are read anew
+  int owed = 0;
+  core::PoolCounters counters;
+  Step step = Step::none;
+  jobserver::Notification under_way;
+  std::vector<jobserver::Notification> waiting;
+};
+
+class BoardLog {
+ public:
+  explicit BoardLog(Board* board) : board_(board) {}
+
+  /// Says what is about to be done for `call`, and that it is done.
+  void begin(Step step, const jobserver::Notification& call);
+  void end_step();
+
+  /// All accounts that matter, the debt and the counters, as they stand.
+  void publish(const core::Pool& pool);
+  /// The stopped reads that wait for a token, oldest first.
+  void keep_waiting(const std::deque<core::Request>& requests,
+                    const std::function<jobserver::Notification(core::RequestId)>& call_of);
+
+  /// The command line of the process that the next recovery is about.
+  void name_dead(core::ProcessId who, const std::string& command);
+  void add_recovery(const core::Effect& effect, std::int64_t after_us);
+  void add_refusal(core::ProcessId who, int count, const std::string& command);
+
+  /// The final figures. `all_ended`: no process of the build is left. `tracked`: the ledger knows
+  /// who holds what; without it everything that is not in the FIFO counts as held by those that are
+  /// left.
+  void close(const core::Pool& pool, int in_fifo, bool all_ended, bool tracked);
+
+  [[nodiscard]] LeftBehind left_behind() const;
+
+ private:
+  Board* board_;
+  core::ProcessId named_;
+  std::string name_;
+};
+
+}  // namespace tokenpool::host

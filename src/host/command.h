@@ -1,0 +1,40 @@
+// Starts the build's first process, stopped right before its execution, so that filter, arbiter and
+// listener are in place before it can make its first call.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "wire/error.h"
+
+namespace tokenpool::host {
+
+struct CommandSpec {
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;  ///< "NAME=value"; PATH in it is where argv[0] is looked up
+  int read_end = -1;  ///< inherited by the build, close-on-exec is taken off in it
+  int write_end = -1;
+  bool track = true;            ///< install the seccomp filter
+  bool own_group = false;       ///< a process group of its own
+  sigset_t mask{};              ///< the signal mask that it starts with
+  bool default_sigpipe = true;  ///< SIGPIPE back to its default
+};
+
+struct StartedCommand {
+  pid_t pid = 0;
+  int listener = -1;     ///< close-on-exec; -1 without tracking
+  int filter_error = 0;  ///< errno why there is no listener, 0 if none was wanted
+  int link = -1;         ///< to release_command()
+};
+
+/// Forks; the child waits for release_command(). Error 125 when no process or descriptor is left.
+wire::Result<StartedCommand> start_command(const CommandSpec& spec);
+
+/// Lets the command execute; closes the link. Error 127 when it is not found, 126 when it cannot be
+/// executed; the child ends then with the same status.
+wire::Result<void> release_command(const CommandSpec& spec, const StartedCommand& command);
+
+}  // namespace tokenpool::host

@@ -1,0 +1,176 @@
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/command.h"
+#include "jobserver/seccomp.h"
+
+namespace tokenpool::host {
+namespace {
+
+// What the child says about its filter, with the listener attached if there is one.
+struct FilterReport {
+  int error = 0;
+};
+
+wire::Error no_resources(const char* what, const char* advice) {
+  return {125, std::string("cannot ") + what + ": " + std::strerror(errno) + "; " + advice};
+}
+
+bool send_filter(int link, int listener, FilterReport report) {
+  iovec data{&report, sizeof report};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  if (listener >= 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &listener, sizeof listener);
+  }
+  return ::sendmsg(link, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof report);
+}
+
+bool receive_filter(int link, StartedCommand* command) {
+  FilterReport report;
+  iovec data{&report, sizeof report};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  ssize_t n = 0;
+  do {
+    n = ::recvmsg(link, &message, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  if (n != static_cast<ssize_t>(sizeof report)) return false;
+  command->filter_error = report.error;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+    std::memcpy(&command->listener, CMSG_DATA(header), sizeof(int));
+  } else if (report.error == 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
+    command->filter_error = EMFILE;
+    errno = EMFILE;
+    return false;
+  }
+  return true;
+}
+
+void restore_signals(const CommandSpec& spec) {
+  if (spec.default_sigpipe) ::signal(SIGPIPE, SIG_DFL);
+  ::sigprocmask(SIG_SETMASK, &spec.mask, nullptr);
+}
+
+[[noreturn]] void become_command(const CommandSpec& spec, int link, pid_t front) {
+  if (spec.own_group) ::setpgid(0, 0);
+  // The arbiter ends the build when the front dies; this is for the case that both die at once.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != front) ::_exit(125);
+  ::fcntl(spec.read_end, F_SETFD, 0);
+  ::fcntl(spec.write_end, F_SETFD, 0);
+  FilterReport report;
+  int listener = -1;
+  if (spec.track) {
+    listener = jobserver::install_filter();
+    if (listener < 0) report.error = errno;
+  }
+  if (!send_filter(link, listener, report)) ::_exit(125);
+  if (listener >= 0) ::close(listener);
+  char go = 0;
+  if (::recv(link, &go, 1, 0) != 1) ::_exit(125);
+  std::vector<char*> argv;
+  std::vector<char*> environment;
+  for (const auto& word : spec.argv) argv.push_back(const_cast<char*>(word.c_str()));
+  for (const auto& entry : spec.environment) {
+    environment.push_back(const_cast<char*>(entry.c_str()));
+  }
+  argv.push_back(nullptr);
+  environment.push_back(nullptr);
+  ::environ = environment.data();
+  restore_signals(spec);
+  ::execvp(argv[0], argv.data());
+  const int error = errno;
+  (void)::send(link, &error, sizeof error, MSG_NOSIGNAL);
+  ::_exit(error == ENOENT ? 127 : 126);
+}
+
+wire::Error cannot_execute(const std::string& name, int error) {
+  const bool with_path = name.find('/') != std::string::npos;
+  struct stat status{};
+  std::string why = std::strerror(error);
+  std::string advice = "check the name";
+  if (error == ENOENT) {
+    if (!with_path) {
+      why = "it is not on PATH";
+    } else if (::stat(name.c_str(), &status) == 0) {
+      why = "its interpreter does not exist";
+      advice = "check its first line (#!)";
+    }
+  } else if (::stat(name.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    why = "it is a directory";
+  } else if (error == EACCES) {
+    advice = "make it executable (chmod +x)";
+  }
+  return {error == ENOENT ? 127 : 126, "cannot run " + name + ": " + why + "; " + advice};
+}
+
+}  // namespace
+
+wire::Result<StartedCommand> start_command(const CommandSpec& spec) {
+  std::array<int, 2> link{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link.data()) != 0) {
+    return tl::unexpected(
+        no_resources("make a socket", "raise the limit of open files (ulimit -n)"));
+  }
+  const pid_t front = ::getpid();
+  StartedCommand command;
+  command.pid = ::fork();
+  if (command.pid == 0) {
+    ::close(link[0]);
+    become_command(spec, link[1], front);
+  }
+  if (command.pid < 0) {
+    auto error = no_resources("start a process", "raise the limit of processes (ulimit -u)");
+    ::close(link[0]);
+    ::close(link[1]);
+    return tl::unexpected(std::move(error));
+  }
+  ::close(link[1]);
+  if (spec.own_group) ::setpgid(command.pid, command.pid);
+  command.link = link[0];
+  if (!receive_filter(link[0], &command)) {
+    auto error = no_resources("prepare the build", "raise the limit of open files (ulimit -n)");
+    ::kill(command.pid, SIGKILL);
+    ::close(link[0]);
+    return tl::unexpected(std::move(error));
+  }
+  return command;
+}
+
+wire::Result<void> release_command(const CommandSpec& spec, const StartedCommand& command) {
+  const char go = 'g';
+  (void)::send(command.link, &go, 1, MSG_NOSIGNAL);
+  int error = 0;
+  ssize_t n = 0;
+  do {
+    n = ::recv(command.link, &error, sizeof error, 0);
+  } while (n < 0 && errno == EINTR);
+  ::close(command.link);
+  if (n == static_cast<ssize_t>(sizeof error)) {
+    return tl::unexpected(cannot_execute(spec.argv.front(), error));
+  }
+  return {};
+}
+
+}  // namespace tokenpool::host

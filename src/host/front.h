@@ -1,0 +1,80 @@
+// The front: the process that the user started. It starts the command, owns terminal and signals,
+// reaps the orphans of the build (it is their subreaper), starts a new arbiter when one dies, and
+// returns when the command has ended.
+//
+// Signals. With a controlling terminal the command shares the front's process group, as a command
+// of a shell does: the terminal's own signals reach the whole group and are not passed on, signals
+// that somebody sends to the front alone are passed on to the build's processes in the group.
+// Without a terminal the command gets a group of its own, and whatever the front receives goes to
+// that group, once. A second SIGINT, SIGTERM, SIGHUP or SIGQUIT ends the build with SIGKILL; from
+// the keyboard, where an interpreter may take Ctrl-C as a word among others, only if it comes
+// within kKeyboardPatience.
+#pragma once
+
+#include <optional>
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "host/arbiter.h"
+#include "host/command.h"
+
+namespace tokenpool::host {
+
+struct CommandEnd {
+  int wait_status = 0;   ///< of waitpid(2)
+  int left_running = 0;  ///< processes of the build that live on
+};
+
+/// One per process; it blocks signals and becomes a subreaper. Neither copies nor moves.
+class Front {
+ public:
+  Front();
+  ~Front();
+  Front(const Front&) = delete;
+  Front& operator=(const Front&) = delete;
+
+  /// Blocks the signals that it handles and makes the process a subreaper; fills in what
+  /// start_command() needs of the state before. Error 125 when no descriptor is left.
+  wire::Result<void> prepare(CommandSpec* spec);
+
+  /// Forks the arbiter for `command`. Error 125 when no process or descriptor is left.
+  wire::Result<void> start_arbiter(const ArbiterConfig& config);
+
+  /// Serves signals and deaths until the command has ended and the arbiter has settled.
+  CommandEnd wait_for(const StartedCommand& command);
+
+  /// The command could not be executed: lets the arbiter settle and reaps it.
+  void abandon(const StartedCommand& command);
+
+ private:
+  void serve(int timeout_ms);
+  void on_signal(int signal, int code);
+  void on_control();
+  void reap();
+  void on_arbiter_death(int status);
+  wire::Result<void> fork_arbiter();
+  void pass_on(int signal);
+  void kill_all();
+  void stop_self(int signal, bool from_terminal);
+  int others_left() const;
+  void settle();
+  void take_terminal_back();
+
+  ArbiterConfig config_;
+  sigset_t handled_{};
+  sigset_t old_mask_{};
+  int signals_ = -1;
+  int control_ = -1;
+  int terminal_ = -1;
+  bool was_foreground_ = false;
+  bool own_group_ = false;
+  pid_t command_ = 0;
+  pid_t arbiter_ = 0;
+  std::optional<int> wait_status_;
+  bool settled_ = false;
+  std::optional<char> verdict_;  ///< what the arbiter was told at the end
+  std::int64_t last_signal_ns_ = 0;
+};
+
+}  // namespace tokenpool::host

@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "host/front.h"
+#include "host/kill_build.h"
+
+namespace tokenpool::host {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+// timeout(1) signals its child and then the group that the child is in: one wish, two signals.
+constexpr nanoseconds kSameWish = milliseconds(250);
+constexpr nanoseconds kKeyboardPatience = std::chrono::seconds(3);
+
+// Processes that end together with the command are waited for this long before they count as left
+// on purpose.
+constexpr nanoseconds kStragglers = milliseconds(100);
+
+// Arbiters that may die before the FIFO is left to itself: one more would meet the same fate.
+constexpr std::uint32_t kMaxArbiterDeaths = 8;
+
+constexpr std::array kHandled{SIGCHLD, SIGINT,  SIGTERM, SIGHUP, SIGQUIT,
+                              SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2};
+
+std::int64_t now_ns() {
+  return nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool ends_builds(int signal) {
+  return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+}
+
+void say(const std::string& text) { std::fprintf(stderr, "tokenpool run: %s\n", text.c_str()); }
+
+wire::Error failed(const std::string& what, const char* advice) {
+  return {125, "cannot " + what + ": " + std::strerror(errno) + "; " + advice};
+}
+
+constexpr const char* kMoreFiles = "raise the limit of open files (ulimit -n)";
+constexpr const char* kMoreProcesses = "raise the limit of processes (ulimit -u)";
+
+bool is_readable(int fd) {
+  pollfd ready{fd, POLLIN, 0};
+  return fd >= 0 && ::poll(&ready, 1, 0) == 1;
+}
+
+// The arbiter leaves the terminal, the session and the standard descriptors to the build: a pipe
+// behind `tokenpool run` must end with the build, not with an arbiter that serves a daemon of it.
+void detach() {
+  ::setsid();
+  ::prctl(PR_SET_NAME, "tokenpool-arb");
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; fd <= 2 && null >= 0; ++fd) ::dup2(null, fd);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2, SIGPIPE}) {
+    ::signal(signal, SIG_IGN);
+  }
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+}  // namespace
+
+Front::Front() = default;
+
+Front::~Front() {
+  for (const int fd : {signals_, control_, terminal_}) {
+    if (fd >= 0) ::close(fd);
+  }
+}
+
+wire::Result<void> Front::prepare(CommandSpec* spec) {
+  ::signal(SIGCHLD, SIG_DFL);
+  sigemptyset(&handled_);
+  for (const int signal : kHandled) sigaddset(&handled_, signal);
+  ::sigprocmask(SIG_BLOCK, &handled_, &old_mask_);
+  spec->mask = old_mask_;
+  spec->default_sigpipe = ::signal(SIGPIPE, SIG_IGN) != SIG_IGN;
+  signals_ = ::signalfd(-1, &handled_, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals_ < 0) return tl::unexpected(failed("watch for signals", kMoreFiles));
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  terminal_ = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  own_group_ = terminal_ < 0;
+  was_foreground_ = terminal_ >= 0 && ::tcgetpgrp(terminal_) == ::getpgrp();
+  spec->own_group = own_group_;
+  return {};
+}
+
+wire::Result<void> Front::start_arbiter(const ArbiterConfig& config) {
+  config_ = config;
+  config_.front = ::getpid();
+  return fork_arbiter();
+}
+
+wire::Result<void> Front::fork_arbiter() {
+  std::array<int, 2> control{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control.data()) != 0) {
+    return tl::unexpected(failed("make a socket", kMoreFiles));
+  }
+  arbiter_ = ::fork();
+  if (arbiter_ == 0) {
+    ::close(control[0]);
+    for (const int fd : {signals_, control_, terminal_}) {
+      if (fd >= 0) ::close(fd);
+    }
+    detach();
+    ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
+    config_.control = control[1];
+    ::_exit(arbiter_main(config_));
+  }
+  ::close(control[1]);
+  if (control_ >= 0) ::close(control_);
+  control_ = control[0];
+  if (arbiter_ > 0) return {};
+  arbiter_ = 0;
+  return tl::unexpected(failed("start the arbiter", kMoreProcesses));
+}
+
+void Front::serve(int timeout_ms) {
+  std::array<pollfd, 2> ready{pollfd{signals_, POLLIN, 0}, pollfd{control_, POLLIN, 0}};
+  if (::poll(ready.data(), ready.size(), timeout_ms) <= 0) return;
+  // What the arbiter had to say before it died is read before its death is dealt with.
+  if (ready[1].revents != 0) on_control();
+  signalfd_siginfo info{};
+  while (::read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    on_signal(static_cast<int>(info.ssi_signo), info.ssi_code);
+  }
+}
+
+void Front::on_control() {
+  std::array<char, 1024> message{};
+  const ssize_t n = ::recv(control_, message.data(), message.size() - 1, MSG_DONTWAIT);
+  if (n <= 0) {
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    ::close(control_);
+    control_ = -1;
+    return;
+  }
+  if (message[0] == kSettled) settled_ = true;
+  if (message[0] == kNote) say(message.data() + 1);
+}
+
+void Front::on_signal(int signal, int code) {
+  const bool from_terminal = code == SI_KERNEL && terminal_ >= 0;
+  if (signal == SIGCHLD) {
+    reap();
+  } else if (signal == SIGTSTP) {
+    stop_self(signal, from_terminal);
+  } else if (ends_builds(signal)) {
+    const nanoseconds since(now_ns() - last_signal_ns_);
+    const bool first = last_signal_ns_ == 0;
+    if (!first && since < kSameWish && !from_terminal) return;
+    last_signal_ns_ = now_ns();
+    if (!first && (!from_terminal || since < kKeyboardPatience)) {
+      kill_all();
+    } else if (!from_terminal) {
+      pass_on(signal);
+    }
+  } else if (!from_terminal) {
+    pass_on(signal);
+  }
+}
+
+void Front::pass_on(int signal) {
+  if (command_ == 0 || wait_status_) return;
+  if (own_group_) {
+    ::kill(-command_, signal);
+    return;
+  }
+  const pid_t group = ::getpgrp();
+  for (const auto& process : proc::descendants_of(::getpid())) {
+    if (process.group == group && process.id.pid != arbiter_) ::kill(process.id.pid, signal);
+  }
+}
+
+void Front::stop_self(int signal, bool from_terminal) {
+  if (!from_terminal) pass_on(signal);
+  ::raise(SIGSTOP);
+}
+
+void Front::kill_all() {
+  kill_descendants({arbiter_}, [this] { reap(); });
+}
+
+void Front::reap() {
+  int status = 0;
+  pid_t pid = 0;
+  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+    if (pid == command_) {
+      wait_status_ = status;
+    } else if (pid == arbiter_) {
+      on_arbiter_death(status);
+    }
+  }
+}
+
+void Front::on_arbiter_death(int status) {
+  arbiter_ = 0;
+  while (is_readable(control_)) on_control();
+  if (settled_) return;
+  ++config_.board->arbiter_deaths;
+  config_.resume = true;
+  config_.bypass = config_.board->arbiter_deaths > kMaxArbiterDeaths;
+  const std::string how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                                              : "status " + std::to_string(WEXITSTATUS(status));
+  say(config_.bypass
+          ? "the arbiter died again (" + how + "); the build goes on with a plain jobserver"
+          : "the arbiter died (" + how + "); a new one goes on in its place");
+  if (const auto started = fork_arbiter(); !started) {
+    say(started.error().sentence);
+    return;
+  }
+  if (verdict_) (void)::send(control_, &*verdict_, 1, MSG_NOSIGNAL);
+}
+
+int Front::others_left() const {
+  const auto children = proc::children_of(::getpid());
+  return static_cast<int>(std::count_if(
+      children.begin(), children.end(),
+      [this](const auto& child) { return child.id.pid != arbiter_ && child.id.pid != command_; }));
+}
+
+CommandEnd Front::wait_for(const StartedCommand& command) {
+  command_ = command.pid;
+  while (!wait_status_) serve(-1);
+  const std::int64_t deadline = now_ns() + kStragglers.count();
+  int left = others_left();
+  while (left > 0 && now_ns() < deadline) {
+    serve(10);
+    left = others_left();
+  }
+  verdict_ = left == 0 ? kAllEnded : kSomeLeft;
+  settle();
+  take_terminal_back();
+  CommandEnd end;
+  end.wait_status = *wait_status_;
+  end.left_running = static_cast<int>(proc::descendants_of(::getpid()).size()) -
+                     (arbiter_ != 0 && proc::read_process(arbiter_) ? 1 : 0);
+  end.left_running = left == 0 ? 0 : std::max(end.left_running, 1);
+  return end;
+}
+
+void Front::abandon(const StartedCommand& command) {
+  command_ = command.pid;
+  while (!wait_status_) serve(-1);
+  verdict_ = kAllEnded;
+  settle();
+}
+
+void Front::settle() {
+  if (control_ >= 0) (void)::send(control_, &*verdict_, 1, MSG_NOSIGNAL);
+  while (!settled_ && arbiter_ != 0) serve(-1);
+  if (*verdict_ != kAllEnded) return;
+  while (arbiter_ != 0) serve(-1);
+}
+
+// A job-control shell that was killed leaves the terminal with a group that is gone.
+void Front::take_terminal_back() {
+  if (!was_foreground_ || ::tcgetpgrp(terminal_) == ::getpgrp()) return;
+  sigset_t background;
+  sigemptyset(&background);
+  sigaddset(&background, SIGTTOU);
+  ::sigprocmask(SIG_BLOCK, &background, nullptr);
+  ::tcsetpgrp(terminal_, ::getpgrp());
+}
+
+}  // namespace tokenpool::host

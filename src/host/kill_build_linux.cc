@@ -1,0 +1,73 @@
+#include <algorithm>
+#include <unordered_set>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "host/kill_build.h"
+
+namespace tokenpool::host {
+namespace {
+
+// Rounds that must find nobody before a build without a listener counts as gone: a process that
+// forks while /proc is read can hide from one round, not from the next ones.
+constexpr int kCleanRounds = 3;
+constexpr int kMaxRounds = 3000;
+
+bool contains(const std::vector<pid_t>& pids, pid_t pid) {
+  return std::find(pids.begin(), pids.end(), pid) != pids.end();
+}
+
+bool inherited_fifo(pid_t pid, const BuildMarks& marks) {
+  return proc::descriptor_is(pid, marks.read_end, marks.fifo) ||
+         proc::descriptor_is(pid, marks.write_end, marks.fifo);
+}
+
+std::vector<pid_t> marked(const BuildMarks& marks, std::unordered_set<pid_t>* family) {
+  std::vector<pid_t> found;
+  for (const pid_t pid : proc::all_processes()) {
+    if (pid == ::getpid() || contains(marks.exempt, pid)) continue;
+    const auto info = proc::read_process(pid);
+    if (!info || info->state == 'Z' || info->state == 'X') continue;
+    if (family->count(pid) != 0 || family->count(info->parent) != 0 || inherited_fifo(pid, marks) ||
+        proc::environment_has(pid, marks.assignment)) {
+      found.push_back(pid);
+    }
+  }
+  family->clear();
+  family->insert(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace
+
+void kill_build(const BuildMarks& marks, const std::function<bool()>& nobody_left,
+                const std::function<void(int)>& pause) {
+  std::unordered_set<pid_t> family;
+  int clean = 0;
+  for (int round = 0; round < kMaxRounds && clean < kCleanRounds && !nobody_left(); ++round) {
+    const auto victims = marked(marks, &family);
+    for (const pid_t pid : victims) ::kill(pid, SIGKILL);
+    clean = victims.empty() ? clean + 1 : 0;
+    pause(victims.empty() ? 1 : 5);
+  }
+}
+
+void kill_descendants(const std::vector<pid_t>& exempt, const std::function<void()>& reap) {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    bool found = false;
+    for (const auto& child : proc::children_of(::getpid())) {
+      if (contains(exempt, child.id.pid)) continue;
+      found = true;
+      for (const auto& descendant : proc::descendants_of(child.id.pid)) {
+        ::kill(descendant.id.pid, SIGKILL);
+      }
+      ::kill(child.id.pid, SIGKILL);
+    }
+    reap();
+    if (!found) return;
+    ::usleep(1000);
+  }
+}
+
+}  // namespace tokenpool::host

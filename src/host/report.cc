@@ -1,0 +1,160 @@
+#include "host/report.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace tokenpool::host {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Columns of the closing line that a command may take.
+constexpr std::size_t kShownCommand = 40;
+
+const char* name_of(core::EndCause cause) {
+  switch (cause) {
+    case core::EndCause::succeeded:
+      return "succeeded";
+    case core::EndCause::failed:
+      return "failed";
+    case core::EndCause::killed:
+      return "killed";
+    case core::EndCause::unknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+const core::PoolCounters& counters_of(const Board& board) {
+  return board.pages[board.current.load()].counters;
+}
+
+Json recoveries_of(const Board& board) {
+  Json list = Json::array();
+  const auto count = std::min<std::size_t>(board.recovery_count, board.recoveries.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const RecoveryRow& row = board.recoveries[i];
+    list.push_back({{"pid", row.pid},
+                    {"command", row.command.data()},
+                    {"held", row.held},
+                    {"recovered", row.recovered},
+                    {"moved", row.moved},
+                    {"cause", name_of(row.cause)},
+                    {"after_us", row.after_us}});
+  }
+  return list;
+}
+
+Json refusals_of(const Board& board) {
+  Json list = Json::array();
+  const auto count = std::min<std::size_t>(board.refusal_count, board.refusals.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const RefusalRow& row = board.refusals[i];
+    list.push_back({{"pid", row.pid}, {"command", row.command.data()}, {"count", row.count}});
+  }
+  return list;
+}
+
+std::string counted(std::uint64_t count, const char* one, const char* several) {
+  return std::to_string(count) + " " + (count == 1 ? one : several);
+}
+
+wire::Error cannot_write(const std::string& path) {
+  return {125, "cannot write the report " + path + ": " + std::strerror(errno) +
+                   "; give --report a file in a folder that can be written"};
+}
+
+std::string temporary_name(const std::string& path) {
+  return path + ".tmp" + std::to_string(::getpid());
+}
+
+}  // namespace
+
+std::string render_report(const RunOutcome& outcome, const Board& board) {
+  const auto& counters = counters_of(board);
+  Json report;
+  report["schema"] = "tokenpool-report";
+  report["version"] = 1;
+  report["command"] = outcome.command;
+  report["exit_code"] = outcome.exit_code;
+  report["signal"] = outcome.signal == 0 ? Json(nullptr) : Json(outcome.signal);
+  report["wall_seconds"] = outcome.wall_seconds;
+  report["cpu_seconds"] = outcome.cpu_seconds;
+  report["tracking"] = outcome.tracking;
+  report["slots"] = {{"min", outcome.slots},
+                     {"max", outcome.slots},
+                     {"final", outcome.slots},
+                     {"peak_in_use", counters.peak_outstanding + 1}};
+  report["tokens"] = {{"issued", board.issued},
+                      {"taken", counters.taken},
+                      {"returned", counters.returned},
+                      {"recovered", counters.recovered},
+                      {"refused", counters.refused},
+                      {"minted", 0},
+                      {"held", board.still_held},
+                      {"unseen_taken", counters.unseen_taken},
+                      {"unseen_returned", counters.unseen_returned},
+                      {"missing", board.missing}};
+  report["recoveries"] = recoveries_of(board);
+  report["recoveries_total"] = board.recovery_count;
+  report["refusals"] = refusals_of(board);
+  report["jobs"] = Json::array();
+  report["uncooperative"] = Json::array();
+  report["memory"] = {{"peak_process_bytes", outcome.peak_process_bytes}};
+  report["left_running"] = outcome.left_running;
+  report["arbiter_restarts"] = board.arbiter_deaths;
+  return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+wire::Result<void> write_report(const std::string& path, const std::string& text) {
+  const std::string temporary = temporary_name(path);
+  std::FILE* file = std::fopen(temporary.c_str(), "we");
+  if (file == nullptr) return tl::unexpected(cannot_write(path));
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  const bool closed = std::fclose(file) == 0;
+  if (written && closed && std::rename(temporary.c_str(), path.c_str()) == 0) return {};
+  auto error = cannot_write(path);
+  ::unlink(temporary.c_str());
+  return tl::unexpected(std::move(error));
+}
+
+wire::Result<void> check_report_path(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) return tl::unexpected(cannot_write(path));
+  return {};
+}
+
+std::optional<std::string> closing_line(const Board& board) {
+  const auto& counters = counters_of(board);
+  std::string line;
+  const auto add = [&line](const std::string& part) { line += (line.empty() ? "" : ", ") + part; };
+  if (counters.recovered > 0) {
+    std::string part = counted(counters.recovered, "token", "tokens") + " recovered";
+    if (board.recovery_count > 0) {
+      part += " from " + counted(board.recovery_count, "dead process", "dead processes");
+      std::string command(board.recoveries[0].command.data());
+      if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";
+      if (!command.empty())
+        part += (board.recovery_count == 1 ? " (" : " (first: ") + command + ")";
+    }
+    add(part);
+  }
+  if (counters.refused > 0) {
+    add(counted(counters.refused, "token", "tokens") + " returned once too often and refused");
+  }
+  if (board.still_held > 0) {
+    add(counted(static_cast<std::uint64_t>(board.still_held), "token", "tokens") +
+        " still held by what the build left running");
+  }
+  if (board.missing != 0) add(std::to_string(board.missing) + " missing");
+  if (line.empty()) return std::nullopt;
+  return line;
+}
+
+}  // namespace tokenpool::host

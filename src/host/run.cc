@@ -1,0 +1,229 @@
+#include "host/run.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "host/front.h"
+#include "host/report.h"
+#include "jobserver/environment.h"
+#include "proc/tool.h"
+#include "wire/tool.h"
+
+namespace tokenpool::host {
+namespace {
+
+void say(const std::string& text) { std::fprintf(stderr, "tokenpool run: %s\n", text.c_str()); }
+
+int fail(const wire::Error& error) {
+  say(error.sentence);
+  return error.status;
+}
+
+bool suits_makeflags(const std::string& path) {
+  return path.size() > 1 && path.front() == '/' &&
+         std::all_of(path.begin(), path.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || std::strchr("_./-", c) != nullptr;
+         });
+}
+
+// Where the folder with the FIFO goes: TMPDIR, as make does. Clients split MAKEFLAGS at blanks and read
+// backslashes and quotes, so a path with such characters is of no use to them.
+std::string parent_folder() {
+  const char* folder = std::getenv("TMPDIR");
+  if (folder == nullptr || *folder == '\0') return "/tmp";
+  std::string path = folder;
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  if (suits_makeflags(path)) return path;
+  say("TMPDIR=" + path +
+      " has characters that make and ninja cannot take in a FIFO's path; the FIFO is in /tmp instead");
+  return "/tmp";
+}
+
+const char* why_no_listener(int error) {
+  switch (error) {
+    case EBUSY:
+      return "this process already runs under another one, of an outer tokenpool run or a container";
+    case EPERM:
+    case EACCES:
+      return "a sandbox forbids it";
+    case ENOSYS:
+    case EINVAL:
+      return "this kernel has none, Linux 5.5 or later does";
+    default:
+      return std::strerror(error);
+  }
+}
+
+struct Timer {
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+};
+
+double seconds_of(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+}
+
+/// What lives from the first to the last step of one run.
+struct Run {
+  explicit Run(const RunConfig& run_config) : config(run_config) {}
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() {
+    close_ends();
+    unmap_board(board);
+  }
+  void close_ends() {
+    for (int* end : {&spec.read_end, &spec.write_end}) {
+      if (*end >= 0) ::close(*end);
+      *end = -1;
+    }
+  }
+
+  const RunConfig& config;
+  Timer timer;
+  jobserver::Fifo fifo;
+  Board* board = nullptr;
+  CommandSpec spec;
+  Front front;
+};
+
+wire::Result<void> prepare(Run* run) {
+  if (run->config.report_path) {
+    if (auto checked = check_report_path(*run->config.report_path); !checked) return checked;
+  }
+  run->board = map_board();
+  if (run->board == nullptr) {
+    return tl::unexpected(wire::Error{125, std::string("cannot map shared memory: ") +
+                                               std::strerror(errno) + "; free some memory"});
+  }
+  if (auto created = run->fifo.create(parent_folder()); !created) return created;
+  const int issued = run->config.slots - 1;
+  if (run->fifo.put(issued) != issued) {
+    return tl::unexpected(wire::Error{
+        125, "cannot put " + std::to_string(issued) +
+                 " tokens into the FIFO; raise the pipe limit (/proc/sys/fs/pipe-user-pages-soft)"});
+  }
+  auto opened = run->fifo.open_ends(&run->spec.read_end, &run->spec.write_end);
+  if (!opened) return opened;
+  return run->front.prepare(&run->spec);
+}
+
+// A make older than 4.4 stops with an error at the FIFO's path, so what MAKEFLAGS says depends on it.
+std::optional<wire::Dialect> dialect_of_make(const std::string& shims) {
+  const auto make = proc::find_tool("make", proc::search_path(), shims);
+  if (!make) return std::nullopt;
+  const auto version = proc::tool_version_output(*make);
+  if (!version) return std::nullopt;
+  return wire::describe_tool(wire::ToolKind::make, *version).dialect;
+}
+
+void describe_build(Run* run) {
+  const wire::Jobserver jobserver{run->fifo.path(), run->spec.read_end, run->spec.write_end,
+                                  run->config.slots};
+  jobserver::EnvironmentOptions options;
+  if (run->config.shims) options.shims_folder = jobserver::find_shims_folder();
+  options.make_dialect = dialect_of_make(options.shims_folder);
+  auto environment = jobserver::build_environment(jobserver, options, ::environ);
+  for (const auto& note : environment.notes) say(note);
+  run->spec.environment = std::move(environment.variables);
+  run->spec.argv = run->config.command;
+  run->spec.track = run->config.track != Track::infer;
+}
+
+// Starts command and arbiter in the order that leaves no gap: the command stands before its execution
+// until the arbiter serves its filter.
+wire::Result<StartedCommand> start(Run* run) {
+  auto command = start_command(run->spec);
+  if (!command) return command;
+  ArbiterConfig arbiter;
+  arbiter.fifo = &run->fifo;
+  arbiter.board = run->board;
+  arbiter.listener = command->listener;
+  arbiter.read_end = run->spec.read_end;
+  arbiter.write_end = run->spec.write_end;
+  arbiter.issued = run->config.slots - 1;
+  run->close_ends();
+  if (auto started = run->front.start_arbiter(arbiter); !started) {
+    ::kill(command->pid, SIGKILL);
+    return tl::unexpected(started.error());
+  }
+  if (command->filter_error != 0) {
+    say(std::string("exact tracking is not to be had here (no seccomp listener: ") +
+        why_no_listener(command->filter_error) +
+        "); tokens that are lost come back when the build has ended, see tokenpool doctor");
+  }
+  return command;
+}
+
+RunOutcome outcome_of(const Run& run, const StartedCommand& command, const CommandEnd& end) {
+  RunOutcome outcome;
+  outcome.command = run.config.command;
+  outcome.tracking = command.listener >= 0 ? "exact" : "infer";
+  outcome.slots = run.config.slots;
+  outcome.left_running = end.left_running;
+  if (WIFSIGNALED(end.wait_status)) {
+    outcome.signal = WTERMSIG(end.wait_status);
+    outcome.exit_code = 128 + outcome.signal;
+  } else {
+    outcome.exit_code = WEXITSTATUS(end.wait_status);
+  }
+  rusage usage{};
+  ::getrusage(RUSAGE_CHILDREN, &usage);
+  outcome.wall_seconds = run.timer.seconds();
+  outcome.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+  outcome.peak_process_bytes = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+  return outcome;
+}
+
+void close_books(const Run& run, const RunOutcome& outcome) {
+  if (run.config.report_path) {
+    const auto written =
+        write_report(*run.config.report_path, render_report(outcome, *run.board));
+    if (!written) say(written.error().sentence);
+  }
+  if (run.config.quiet) return;
+  if (const auto line = closing_line(*run.board)) say(*line);
+}
+
+}  // namespace
+
+int run(const RunConfig& config) {
+  Run run(config);
+  if (auto prepared = prepare(&run); !prepared) {
+    run.fifo.remove();
+    return fail(prepared.error());
+  }
+  describe_build(&run);
+  const auto command = start(&run);
+  if (!command) {
+    run.fifo.remove();
+    return fail(command.error());
+  }
+  if (auto released = release_command(run.spec, *command); !released) {
+    run.front.abandon(*command);
+    run.fifo.remove();
+    return fail(released.error());
+  }
+  const CommandEnd end = run.front.wait_for(*command);
+  const bool vanished = !run.fifo.is_on_disk();
+  if (end.left_running == 0) run.fifo.remove();
+  if (vanished) {
+    say("the FIFO " + run.fifo.path() +
+        " was removed during the build; tools that were started afterwards ran alone");
+  }
+  const RunOutcome outcome = outcome_of(run, *command, end);
+  close_books(run, outcome);
+  return outcome.exit_code;
+}
+
+}  // namespace tokenpool::host

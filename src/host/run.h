@@ -1,0 +1,29 @@
+// `tokenpool run`: one build under one pool. Two processes, each of which survives the other: the
+// front (what the user started) owns command, terminal and signals; the arbiter owns pool and
+// tracker.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tokenpool::host {
+
+enum class Track : std::uint8_t { automatic, exact, infer };
+
+struct RunConfig {
+  std::vector<std::string> command;  ///< not empty; [0] is looked up on PATH
+  int slots = 1;                     ///< 1..core::kMaxSlots; one is the implicit slot
+  Track track = Track::automatic;
+  bool shims = true;
+  std::optional<std::string> report_path;  ///< where the JSON report goes
+  bool quiet = false;                      ///< no closing line
+};
+
+/// Runs the build to its end. Answers the status to exit with: the command's own, 128+signal,
+/// 126/127 when it cannot be executed, 125 when Tokenpool itself failed (said on stderr in one
+/// line). Leaves nothing behind, whatever happens. Call it once, from a process without threads.
+int run(const RunConfig& config);
+
+}  // namespace tokenpool::host

@@ -1,0 +1,83 @@
+#include "host/watchlist.h"
+
+#include <unordered_map>
+#include <utility>
+
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <poll.h>
+
+namespace tokenpool::host {
+
+struct Watchlist::Entry {
+  WatchedProcess process;
+  asio::posix::stream_descriptor pidfd;
+};
+
+struct Watchlist::State {
+  asio::io_context& io;
+  OnEnd on_end;
+  std::unordered_map<pid_t, std::unique_ptr<Entry>> entries;
+};
+
+Watchlist::Watchlist(asio::io_context& io, OnEnd on_end)
+    : state_(std::make_unique<State>(State{io, std::move(on_end), {}})) {}
+
+Watchlist::~Watchlist() = default;
+
+const WatchedProcess* Watchlist::find(pid_t pid) const {
+  const auto found = state_->entries.find(pid);
+  return found == state_->entries.end() ? nullptr : &found->second->process;
+}
+
+bool Watchlist::add(const proc::ProcessInfo& info) {
+  if (const auto* known = find(info.id.pid)) {
+    if (known->info.id == info.id) return true;
+    report(info.id.pid);  // the pid has a new owner, so the old one has ended
+  }
+  const int fd = proc::open_pidfd(info.id.pid);
+  if (fd < 0 && !proc::is_alive(info.id)) return false;
+  auto entry = std::make_unique<Entry>(
+      Entry{{info, proc::command_of(info.id.pid)}, asio::posix::stream_descriptor(state_->io)});
+  if (fd >= 0) {
+    entry->pidfd.assign(fd);
+    arm(entry.get());
+  } else {
+    ++unwatchable_;
+  }
+  state_->entries[info.id.pid] = std::move(entry);
+  return true;
+}
+
+void Watchlist::arm(Entry* entry) {
+  entry->pidfd.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [this, id = entry->process.info.id](const asio::error_code& error) {
+                            const auto* known = error ? nullptr : find(id.pid);
+                            if (known != nullptr && known->info.id == id) report(id.pid);
+                          });
+}
+
+void Watchlist::report(pid_t pid) {
+  const auto found = state_->entries.find(pid);
+  const auto entry = std::move(found->second);
+  state_->entries.erase(found);
+  if (!entry->pidfd.is_open()) --unwatchable_;
+  state_->on_end(entry->process, entry->pidfd.is_open() ? entry->pidfd.native_handle() : -1);
+}
+
+void Watchlist::sweep() {
+  std::vector<pid_t> ended;
+  for (const auto& [pid, entry] : state_->entries) {
+    if (entry->pidfd.is_open()) {
+      pollfd ready{entry->pidfd.native_handle(), POLLIN, 0};
+      if (::poll(&ready, 1, 0) == 1) ended.push_back(pid);
+    } else if (!proc::is_alive(entry->process.info.id)) {
+      ended.push_back(pid);
+    }
+  }
+  for (const pid_t pid : ended) {
+    if (find(pid) != nullptr) report(pid);
+  }
+}
+
+}  // namespace tokenpool::host

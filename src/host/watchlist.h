@@ -1,0 +1,55 @@
+// The processes whose end the arbiter waits for, each by its pidfd.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "proc/process.h"
+
+namespace asio {
+class io_context;
+}
+
+namespace tokenpool::host {
+
+struct WatchedProcess {
+  proc::ProcessInfo info;
+  std::string
+      command;  ///< as it was when the process came into view; it cannot be asked afterwards
+};
+
+/// One thread. Not movable: handlers point into it.
+class Watchlist {
+ public:
+  /// `on_end` runs in the event loop, once for each process that ends while it is watched, with the
+  /// pidfd still open; the process is off the list by then.
+  using OnEnd = std::function<void(const WatchedProcess&, int pidfd)>;
+  Watchlist(asio::io_context& io, OnEnd on_end);
+  ~Watchlist();
+  Watchlist(const Watchlist&) = delete;
+  Watchlist& operator=(const Watchlist&) = delete;
+
+  /// The watched process with this pid, if it still runs. Nullptr else; valid until the next call.
+  [[nodiscard]] const WatchedProcess* find(pid_t pid) const;
+  /// Watches `info` from now on. False when it has ended already. A process that cannot be watched
+  /// for want of descriptors is looked at by sweep().
+  bool add(const proc::ProcessInfo& info);
+  /// Reports every process that has ended by now and whose event has not come yet.
+  void sweep();
+  [[nodiscard]] bool needs_sweeping() const { return unwatchable_ > 0; }
+
+ private:
+  struct Entry;
+  void arm(Entry* entry);
+  void report(pid_t pid);
+  struct State;
+  std::unique_ptr<State> state_;
+  int unwatchable_ = 0;
+};
+
+}  // namespace tokenpool::host

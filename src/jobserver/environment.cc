@@ -1,0 +1,147 @@
+#include "jobserver/environment.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "core/check.h"
+
+namespace tokenpool::jobserver {
+namespace {
+
+using wire::Dialect;
+using wire::JobserverWord;
+using wire::Makeflags;
+
+class Builder {
+ public:
+  Builder(const wire::Jobserver& pool, const EnvironmentOptions& options)
+      : pool_(pool), options_(options) {}
+
+  Environment build(const char* const* environ) {
+    for (; *environ != nullptr; ++environ) result_.variables.emplace_back(*environ);
+    makeflags();
+    drop("MFLAGS");
+    parallel_levels();
+    path();
+    set("TOKENPOOL_FIFO", pool_.fifo);
+    set("TOKENPOOL_FDS", std::to_string(pool_.read_fd) + "," + std::to_string(pool_.write_fd));
+    set("TOKENPOOL_JOBS", std::to_string(pool_.slots));
+    if (options_.shims_folder.empty()) {
+      drop("TOKENPOOL_SHIMS");
+    } else {
+      set("TOKENPOOL_SHIMS", options_.shims_folder);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void makeflags() {
+    const bool old_make = options_.make_dialect && options_.make_dialect != Dialect::fifo;
+    const Dialect dialect = old_make ? Dialect::both : Dialect::fifo;
+    set("MAKEFLAGS", compose_makeflags(examined("MAKEFLAGS"), pool_, dialect));
+    const std::string rest = compose_makeflags(examined("GNUMAKEFLAGS"));
+    if (rest.empty()) {
+      drop("GNUMAKEFLAGS");
+    } else {
+      set("GNUMAKEFLAGS", rest);
+    }
+    examined("CARGO_MAKEFLAGS");
+    const bool unprotected = old_make && options_.shims_folder.empty();
+    set("CARGO_MAKEFLAGS",
+        compose_makeflags(Makeflags{}, pool_, unprotected ? Dialect::fds_auth : dialect));
+  }
+
+  Makeflags examined(const std::string& name) {
+    Makeflags flags = wire::parse_makeflags(get(name).value_or(""));
+    if (!flags.jobservers.empty()) {
+      note_foreign(name, flags.jobservers.back());
+    } else if (flags.jobs) {
+      const std::string jobs = *flags.jobs == 0 ? "-j" : "-j" + std::to_string(*flags.jobs);
+      note(name + " had " + jobs + ": it is left out, the pool's slots decide");
+    }
+    return flags;
+  }
+
+  void note_foreign(const std::string& name, const JobserverWord& word) {
+    const bool known = std::ranges::find(foreign_, word.text) != foreign_.end();
+    if (known || word.form == JobserverWord::Form::negative) return;
+    foreign_.push_back(word.text);
+    note(name + " names another jobserver (" + word.text + "), which is " +
+         (is_alive(word) ? "alive: it is left alone" : "dead: it is ignored") +
+         ", this build has a pool of its own");
+  }
+
+  void parallel_levels() {
+    const std::string cmake = get("CMAKE_BUILD_PARALLEL_LEVEL").value_or("");
+    if (!cmake.empty()) {
+      note("CMAKE_BUILD_PARALLEL_LEVEL=" + cmake +
+           " is taken away: cmake --build would leave the pool by it");
+    }
+    drop("CMAKE_BUILD_PARALLEL_LEVEL");
+    const std::string ctest = get("CTEST_PARALLEL_LEVEL").value_or("");
+    if (!ctest.empty() && ctest != "0") {
+      note("CTEST_PARALLEL_LEVEL=" + ctest + " is set to 0: the pool's slots decide");
+    }
+    set("CTEST_PARALLEL_LEVEL", "0");
+  }
+
+  void path() {
+    if (options_.shims_folder.empty()) return;
+    // An outer run's shims would only find ours again.
+    const std::string outer = get("TOKENPOOL_SHIMS").value_or("");
+    std::string path = options_.shims_folder;
+    std::string_view rest = path_or_default_;
+    const std::optional<std::string> current = get("PATH");
+    if (current) rest = *current;
+    while (true) {
+      const std::size_t colon = rest.find(':');
+      const std::string_view entry = rest.substr(0, colon);
+      const bool shims = !entry.empty() && (entry == options_.shims_folder || entry == outer);
+      if (!shims) path += ":" + std::string(entry);
+      if (colon == std::string_view::npos) break;
+      rest.remove_prefix(colon + 1);
+    }
+    set("PATH", path);
+  }
+
+  static bool is_named(const std::string& variable, const std::string& name) {
+    return variable.size() > name.size() && variable[name.size()] == '=' &&
+           variable.starts_with(name);
+  }
+
+  [[nodiscard]] std::optional<std::string> get(const std::string& name) const {
+    for (const std::string& variable : result_.variables) {
+      if (is_named(variable, name)) return variable.substr(name.size() + 1);
+    }
+    return std::nullopt;
+  }
+
+  void drop(const std::string& name) {
+    std::erase_if(result_.variables,
+                  [&](const auto& variable) { return is_named(variable, name); });
+  }
+
+  void set(const std::string& name, const std::string& value) {
+    drop(name);
+    result_.variables.push_back(name + "=" + value);
+  }
+
+  void note(std::string text) { result_.notes.push_back(std::move(text)); }
+
+  const wire::Jobserver& pool_;
+  const EnvironmentOptions& options_;
+  std::string_view path_or_default_ = "/usr/local/bin:/usr/bin:/bin";
+  Environment result_;
+  std::vector<std::string> foreign_;
+};
+
+}  // namespace
+
+Environment build_environment(const wire::Jobserver& pool, const EnvironmentOptions& options,
+                              const char* const* environ) {
+  TOKENPOOL_CHECK(wire::validate(pool).has_value());
+  return Builder(pool, options).build(environ);
+}
+
+}  // namespace tokenpool::jobserver

@@ -1,0 +1,62 @@
+// The environment of a build: how every tool in it learns of the pool.
+//
+// What is set and why (each measured with the tools named):
+//   MAKEFLAGS         others' flags, then the pool's words. Names the FIFO; where the make on PATH
+//                     is older than 4.4, which stops at a FIFO, also the descriptors
+//                     (Dialect::both).
+//   CARGO_MAKEFLAGS   hides MAKEFLAGS from cargo and rustc where it is set, and does not pass
+//                     through make, which in a plain recipe closes the descriptors: so it is set
+//                     too, and names the FIFO. Without shims and with a make older than 4.4 it
+//                     names the descriptors instead: build scripts do `MAKEFLAGS=$CARGO_MAKEFLAGS
+//                     make`.
+//   CTEST_PARALLEL_LEVEL=0      ctest >= 3.29 is limited by tokens only; to an older one 0 means 1.
+//   CMAKE_BUILD_PARALLEL_LEVEL  taken away: cmake --build would hand a -j to make.
+//   GNUMAKEFLAGS, MFLAGS        kept without jobserver and -j; taken away.
+//   PATH              the shims first.
+//   TOKENPOOL_FIFO, _FDS (R,W), _JOBS, _SHIMS   the pool for the shims and for `tokenpool env`.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "wire/makeflags.h"
+
+namespace tokenpool::jobserver {
+
+struct EnvironmentOptions {
+  std::string shims_folder;                   ///< empty: PATH is left alone
+  std::optional<wire::Dialect> make_dialect;  ///< of the make on PATH; empty: there is none
+};
+
+struct Environment {
+  std::vector<std::string> variables;  ///< NAME=VALUE, complete
+  std::vector<std::string> notes;      ///< one line each: what the user may not expect
+  friend bool operator==(const Environment&, const Environment&) = default;
+};
+
+/// `environ`: the current variables, ended by a null pointer; not changed. A jobserver that they
+/// name is left alone: this build has a pool of its own, and a note says so. `pool` must be valid
+/// (wire::validate, checked).
+Environment build_environment(const wire::Jobserver& pool, const EnvironmentOptions& options,
+                              const char* const* environ);
+
+/// Whether somebody serves the jobserver that `word` names: its FIFO has a reader, or both of its
+/// descriptors are open here.
+bool is_alive(const wire::JobserverWord& word);
+
+struct SurroundingPool {
+  wire::Jobserver jobserver;
+  std::string shims_folder;  ///< empty: the build has none
+  friend bool operator==(const SurroundingPool&, const SurroundingPool&) = default;
+};
+
+/// The pool that TOKENPOOL_FIFO, TOKENPOOL_FDS and TOKENPOOL_JOBS name. Empty when they are not
+/// set or not valid, or when the FIFO is gone, is no FIFO, or has no reader.
+std::optional<SurroundingPool> pool_in_environment();
+
+/// Where the shims of this program are: `shims` beside it (build tree), else
+/// `../lib/tokenpool/shims` (installed). An absolute path; empty if neither is a folder.
+std::string find_shims_folder();
+
+}  // namespace tokenpool::jobserver

@@ -1,0 +1,87 @@
+#include <array>
+#include <charconv>
+#include <climits>
+#include <cstdlib>
+#include <string_view>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jobserver/environment.h"
+
+namespace tokenpool::jobserver {
+namespace {
+
+bool has_reader(const std::string& fifo) {
+  struct stat info{};
+  if (stat(fifo.c_str(), &info) != 0 || !S_ISFIFO(info.st_mode)) return false;
+  // Without a reader this open fails with ENXIO (fifo(7)).
+  const int fd = open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return false;
+  close(fd);
+  return true;
+}
+
+bool is_folder(const std::string& path) {
+  struct stat info{};
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+int number_or(std::string_view text, int otherwise) {
+  int number = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && at == end ? number : otherwise;
+}
+
+}  // namespace
+
+bool is_alive(const wire::JobserverWord& word) {
+  using Form = wire::JobserverWord::Form;
+  switch (word.form) {
+    case Form::fifo:
+      return has_reader(word.path);
+    case Form::descriptors:
+      return fcntl(word.read_fd, F_GETFD) >= 0 && fcntl(word.write_fd, F_GETFD) >= 0;
+    case Form::negative:
+    case Form::semaphore:
+    case Form::invalid:
+      return false;
+  }
+  return false;
+}
+
+std::optional<SurroundingPool> pool_in_environment() {
+  const std::string_view fds = variable("TOKENPOOL_FDS");
+  const std::size_t comma = fds.find(',');
+  if (comma == std::string_view::npos) return std::nullopt;
+  SurroundingPool pool;
+  pool.jobserver.fifo = variable("TOKENPOOL_FIFO");
+  pool.jobserver.read_fd = number_or(fds.substr(0, comma), -1);
+  pool.jobserver.write_fd = number_or(fds.substr(comma + 1), -1);
+  pool.jobserver.slots = number_or(variable("TOKENPOOL_JOBS"), -1);
+  pool.shims_folder = variable("TOKENPOOL_SHIMS");
+  if (!wire::validate(pool.jobserver) || !has_reader(pool.jobserver.fifo)) return std::nullopt;
+  return pool;
+}
+
+std::string find_shims_folder() {
+  std::array<char, PATH_MAX> buffer{};
+  const ssize_t size = readlink("/proc/self/exe", buffer.data(), buffer.size());
+  if (size <= 0) return {};
+  const std::string_view exe(buffer.data(), static_cast<std::size_t>(size));
+  const std::string folder(exe.substr(0, exe.find_last_of('/')));
+  if (std::string beside = folder + "/shims"; is_folder(beside)) return beside;
+  const std::size_t up = folder.find_last_of('/');
+  if (up == std::string::npos) return {};
+  std::string installed = folder.substr(0, up) + "/lib/tokenpool/shims";
+  return is_folder(installed) ? installed : std::string();
+}
+
+}  // namespace tokenpool::jobserver

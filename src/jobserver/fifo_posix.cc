@@ -1,0 +1,130 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "jobserver/fifo.h"
+
+namespace tokenpool::jobserver {
+namespace {
+
+wire::Error failed(const std::string& what, const std::string& advice) {
+  return {125, what + ": " + std::strerror(errno) + "; " + advice};
+}
+
+// Raises `fd` to a number of at least `from` (or as near below as the limit allows) and closes it.
+int raise_number(int fd, int from) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const int top = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1024));
+  const int raised = ::fcntl(fd, F_DUPFD_CLOEXEC, std::max(3, std::min(from, top - 4)));
+  if (raised < 0 || raised >= 1024) {
+    if (raised >= 0) ::close(raised);
+    return fd;
+  }
+  ::close(fd);
+  return raised;
+}
+
+}  // namespace
+
+Fifo::~Fifo() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+wire::Result<void> Fifo::create(const std::string& parent) {
+  const std::string advice = "set TMPDIR to a folder where files can be made";
+  std::string name = parent + "/tokenpool-XXXXXX";
+  if (::mkdtemp(name.data()) == nullptr) {
+    return tl::unexpected(failed("cannot make a folder for the FIFO in " + parent, advice));
+  }
+  folder_ = name;
+  path_ = name + "/fifo";
+  struct stat status{};
+  if (::mkfifo(path_.c_str(), 0600) != 0 ||
+      (fd_ = ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0 ||
+      ::fstat(fd_, &status) != 0) {
+    auto error = failed("cannot make the FIFO " + path_, advice);
+    remove();
+    return tl::unexpected(std::move(error));
+  }
+  id_ = {status.st_dev, status.st_ino};
+  return {};
+}
+
+int Fifo::level() const {
+  int bytes = 0;
+  return ::ioctl(fd_, FIONREAD, &bytes) == 0 ? bytes : 0;
+}
+
+int Fifo::take(int count) const {
+  std::array<char, 4096> bytes{};
+  int taken = 0;
+  while (taken < count) {
+    const auto want = std::min<std::size_t>(static_cast<std::size_t>(count - taken), bytes.size());
+    const ssize_t n = ::read(fd_, bytes.data(), want);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    taken += static_cast<int>(n);
+  }
+  return taken;
+}
+
+int Fifo::put(int count) const {
+  std::array<char, core::kMaxSlots> bytes{};
+  bytes.fill('+');
+  int done = 0;
+  while (done < count) {
+    const auto want = std::min<std::size_t>(static_cast<std::size_t>(count - done), bytes.size());
+    const ssize_t n = ::write(fd_, bytes.data(), want);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    done += static_cast<int>(n);
+  }
+  return done;
+}
+
+wire::Result<void> Fifo::open_ends(int* read_end, int* write_end) const {
+  const std::string what = "cannot open the FIFO " + path_ + " for the build";
+  const std::string advice = "raise the limit of open files (ulimit -n)";
+  // O_NONBLOCK only while opening: a peer is there, but an open must never be able to hang.
+  int reader = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (reader < 0) return tl::unexpected(failed(what, advice));
+  ::fcntl(reader, F_SETFL, O_RDONLY);
+  reader = raise_number(reader, 1000);
+  int writer = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (writer < 0) {
+    auto error = failed(what, advice);
+    ::close(reader);
+    return tl::unexpected(std::move(error));
+  }
+  ::fcntl(writer, F_SETFL, O_WRONLY);
+  writer = raise_number(writer, 1000);
+  *read_end = reader;
+  *write_end = writer;
+  return {};
+}
+
+bool Fifo::is_on_disk() const {
+  struct stat status{};
+  return ::stat(path_.c_str(), &status) == 0 && proc::FileId{status.st_dev, status.st_ino} == id_;
+}
+
+void Fifo::remove() {
+  if (folder_.empty()) return;
+  // The shims keep what they learnt about the tools in the same folder.
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+}  // namespace tokenpool::jobserver

@@ -1,0 +1,35 @@
+// Tells when the FIFO was touched by a call that nobody saw, and by whom if the kernel says so.
+//
+// fanotify(7) in FID mode names the process of each access but needs CAP_SYS_ADMIN; inotify(7) only
+// tells that there was one, and needs nothing. Both report our own accesses as well.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace tokenpool::jobserver {
+
+class FifoWatch {
+ public:
+  /// Watches the FIFO at `path`. Where neither way works, fd() is -1 and nothing is ever reported.
+  explicit FifoWatch(const std::string& path);
+  ~FifoWatch();
+  FifoWatch(const FifoWatch&) = delete;
+  FifoWatch& operator=(const FifoWatch&) = delete;
+
+  /// Polls readable when there is something to collect.
+  [[nodiscard]] int fd() const { return fd_; }
+  /// Whether accesses come with a process.
+  [[nodiscard]] bool names_processes() const { return names_; }
+  /// Forgets what was reported so far and answers the processes, ours left out, that touched the
+  /// FIFO since the last call (without names_processes(): nobody). Never blocks.
+  std::vector<pid_t> collect() const;
+
+ private:
+  int fd_ = -1;
+  bool names_ = false;
+};
+
+}  // namespace tokenpool::jobserver

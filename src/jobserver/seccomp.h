@@ -1,0 +1,64 @@
+// The kernel's side of exact tracking: a seccomp filter that stops every one-byte read and write on
+// a descriptor above 2, and the listener through which the arbiter answers them.
+//
+// Sources: seccomp(2), seccomp_unotify(2), <linux/seccomp.h>. Linux 5.5
+// (SECCOMP_USER_NOTIF_FLAG_CONTINUE) or later; SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP from 6.6 is used
+// where it is there.
+#pragma once
+
+#include <cstdint>
+
+#include <sys/types.h>
+
+namespace tokenpool::jobserver {
+
+/// Installs the filter in the calling thread, for it and everything it will execute, and answers
+/// the listener (close-on-exec). Without CAP_SYS_ADMIN it sets no_new_privs, else it leaves it
+/// alone so that setuid programs keep working. -1 with errno: EBUSY under another listener, EINVAL
+/// or ENOSYS on old kernels, EACCES or EPERM in some sandboxes.
+int install_filter();
+
+/// One stopped call.
+struct Notification {
+  std::uint64_t id = 0;       ///< the kernel's cookie for it
+  pid_t thread = 0;           ///< in the caller's pid namespace
+  bool is_read = false;       ///< else a write
+  int fd = -1;                ///< the caller's descriptor
+  std::uint64_t address = 0;  ///< of the one byte in the caller's memory
+  friend bool operator==(const Notification&, const Notification&) = default;
+};
+
+enum class Delivery : std::uint8_t {
+  done,        ///< the caller goes on
+  gone,        ///< it died or was interrupted before
+  unwritable,  ///< its memory cannot be written; it still waits for an answer
+};
+
+/// The listener's end of the filter. Not thread-safe. Does not own the descriptor.
+class Listener {
+ public:
+  explicit Listener(int fd);
+
+  [[nodiscard]] int fd() const { return fd_; }
+  /// The next stopped call, if there is one now. Never blocks as long as nobody else receives.
+  bool receive(Notification* notification) const;
+  /// Whether the kernel still waits for an answer to `id`.
+  [[nodiscard]] bool is_waiting(std::uint64_t id) const;
+  /// The caller's read returns 1 with a token.
+  [[nodiscard]] Delivery answer_read(const Notification& notification) const;
+  /// The caller's write returns 1.
+  [[nodiscard]] Delivery answer_write(const Notification& notification) const;
+  /// The caller's call fails with `error` (a positive errno).
+  [[nodiscard]] Delivery answer_error(const Notification& notification, int error) const;
+  /// The kernel carries the call out as if there were no filter.
+  [[nodiscard]] Delivery let_continue(const Notification& notification) const;
+  /// Nobody is under the filter any more (or ever will be).
+  [[nodiscard]] bool hung_up() const;
+
+ private:
+  [[nodiscard]] Delivery send(std::uint64_t id, std::int64_t value, std::int32_t error,
+                              std::uint32_t flags) const;
+  int fd_;
+};
+
+}  // namespace tokenpool::jobserver

@@ -1,0 +1,85 @@
+// What /proc and the pidfd tell about one process or about all of them. Every answer may be stale
+// when it arrives: processes end while they are read, and "gone" is an ordinary answer, not an
+// error.
+//
+// Sources: proc(5), pidfd_open(2), <linux/pidfd.h> (PIDFD_GET_INFO with PIDFD_INFO_EXIT,
+// Linux 6.15). Thread-safe: no state.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "core/process_id.h"
+
+namespace tokenpool::proc {
+
+struct ProcessInfo {
+  core::ProcessId id;
+  pid_t parent = 0;
+  pid_t session = 0;
+  pid_t group = 0;
+  char state = '?';  ///< R S D T Z X … as in proc(5)
+  friend bool operator==(const ProcessInfo&, const ProcessInfo&) = default;
+};
+
+/// Nothing when there is no such process (any more). A thread id answers for its own thread.
+std::optional<ProcessInfo> read_process(pid_t pid);
+
+/// The process that thread `tid` belongs to; 0 when it is gone.
+pid_t process_of_thread(pid_t tid);
+
+/// Whether exactly this process still runs (a zombie does not).
+bool is_alive(core::ProcessId id);
+
+/// The command line, blanks between the words, cut at `max_bytes`; the name in brackets for a
+/// zombie or kernel thread; empty when the process is gone.
+std::string command_of(pid_t pid, std::size_t max_bytes = 120);
+
+/// Parents of `process` up to, without, `root`: nearest first, at most core::kMaxAncestors. Empty
+/// when `root` is not among them: the process does not belong to the build.
+std::vector<core::ProcessId> ancestors_below(const ProcessInfo& process, pid_t root);
+
+/// Living children of all threads of `pid`, zombies left out. Needs no privilege.
+std::vector<ProcessInfo> children_of(pid_t pid);
+
+/// All living descendants of `pid`, `pid` left out.
+std::vector<ProcessInfo> descendants_of(pid_t pid);
+
+/// Every process id in /proc, threads left out.
+std::vector<pid_t> all_processes();
+
+/// A file, whatever its name.
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+  friend bool operator==(const FileId&, const FileId&) = default;
+};
+
+/// Whether descriptor `fd` of process or thread `pid` is `file`. False as well when it may not be
+/// looked at.
+bool descriptor_is(pid_t pid, int fd, const FileId& file);
+
+/// Whether descriptor `fd` of `pid` has O_NONBLOCK (/proc/PID/fdinfo). False when it is gone.
+bool descriptor_is_nonblocking(pid_t pid, int fd);
+
+/// The processes that have `file` open, as far as they may be looked at. Costs about 10 us a
+/// process.
+std::vector<pid_t> processes_with_open(const FileId& file);
+
+/// Whether the environment that `pid` was started with holds the exact string "NAME=value".
+bool environment_has(pid_t pid, const std::string& assignment);
+
+/// pidfd_open(2), close-on-exec; -1 with errno when it fails. The descriptor polls readable when
+/// the process has ended.
+int open_pidfd(pid_t pid);
+
+/// How the process behind `pidfd` (which has ended) ended: from the kernel (6.15 and later), else
+/// from its zombie's stat, else unknown.
+core::EndCause end_cause(int pidfd, pid_t pid);
+
+}  // namespace tokenpool::proc

@@ -1,0 +1,265 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "proc/process.h"
+
+namespace tokenpool::proc {
+namespace {
+
+// <linux/pidfd.h> of Debian 12 has none of these; the layout is fixed (PIDFD_INFO_SIZE_VER0 is 64).
+struct PidfdInfo {
+  std::uint64_t mask;
+  std::uint64_t cgroupid;
+  std::uint32_t pid, tgid, ppid;
+  std::uint32_t ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+  std::int32_t exit_code;
+};
+static_assert(sizeof(PidfdInfo) == 64);
+constexpr std::uint64_t kPidfdInfoExit = 1U << 3;
+constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
+
+struct ProcPath {
+  std::array<char, 64> text{};
+  template <typename... Args>
+  explicit ProcPath(const char* format, Args... args) {
+    std::snprintf(text.data(), text.size(), format, args...);
+  }
+  [[nodiscard]] const char* c_str() const { return text.data(); }
+};
+
+// Reads at most `size` bytes; -1 when the file cannot be opened or read.
+ssize_t read_file(const char* path, char* buffer, std::size_t size) {
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t total = 0;
+  while (static_cast<std::size_t>(total) < size) {
+    const ssize_t n = ::read(fd, buffer + total, size - static_cast<std::size_t>(total));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && total == 0) total = -1;
+    if (n <= 0) break;
+    total += n;
+  }
+  ::close(fd);
+  return total;
+}
+
+template <typename Number>
+Number to_number(std::string_view text) {
+  Number value{};
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// The blank-separated fields of a stat line behind the command, whose ')' is the last one: index 0
+// is field 3 of proc(5), the state.
+std::array<std::string_view, 50> stat_fields(std::string_view line) {
+  std::array<std::string_view, 50> fields{};
+  const auto paren = line.rfind(')');
+  if (paren == std::string_view::npos) return fields;
+  std::size_t at = paren + 1;
+  for (auto& field : fields) {
+    at = line.find_first_not_of(" \n", at);
+    if (at == std::string_view::npos) break;
+    const auto end = std::min(line.find_first_of(" \n", at), line.size());
+    field = line.substr(at, end - at);
+    at = end;
+  }
+  return fields;
+}
+
+bool is_ended(char state) { return state == 'Z' || state == 'X' || state == 'x'; }
+
+core::EndCause cause_of_status(int status) {
+  if (WIFSIGNALED(status)) return core::EndCause::killed;
+  return WEXITSTATUS(status) == 0 ? core::EndCause::succeeded : core::EndCause::failed;
+}
+
+template <typename Visit>
+void for_each_number_in(const char* folder, Visit visit) {
+  DIR* dir = ::opendir(folder);
+  if (dir == nullptr) return;
+  while (const dirent* entry = ::readdir(dir)) {
+    if (entry->d_name[0] < '0' || entry->d_name[0] > '9') continue;
+    if (!visit(to_number<int>(entry->d_name))) break;
+  }
+  ::closedir(dir);
+}
+
+void append_children(pid_t pid, pid_t thread, std::vector<ProcessInfo>* children) {
+  std::array<char, 16384> text{};
+  const ssize_t n = read_file(ProcPath("/proc/%d/task/%d/children", pid, thread).c_str(),
+                              text.data(), text.size());
+  std::string_view rest(text.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find(' '), rest.size());
+    const auto child = read_process(to_number<pid_t>(rest.substr(0, end)));
+    if (child && !is_ended(child->state) && child->parent == pid) children->push_back(*child);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+}
+
+}  // namespace
+
+std::optional<ProcessInfo> read_process(pid_t pid) {
+  std::array<char, 1024> text{};
+  const ssize_t n = read_file(ProcPath("/proc/%d/stat", pid).c_str(), text.data(), text.size());
+  if (n <= 0) return std::nullopt;
+  const auto fields = stat_fields({text.data(), static_cast<std::size_t>(n)});
+  if (fields[19].empty()) return std::nullopt;
+  ProcessInfo info;
+  info.id = {pid, to_number<std::uint64_t>(fields[19])};
+  info.state = fields[0][0];
+  info.parent = to_number<pid_t>(fields[1]);
+  info.group = to_number<pid_t>(fields[2]);
+  info.session = to_number<pid_t>(fields[3]);
+  return info;
+}
+
+pid_t process_of_thread(pid_t tid) {
+  std::array<char, 512> text{};
+  const ssize_t n = read_file(ProcPath("/proc/%d/status", tid).c_str(), text.data(), text.size());
+  if (n <= 0) return 0;
+  const std::string_view status(text.data(), static_cast<std::size_t>(n));
+  const auto at = status.find("\nTgid:\t");
+  if (at == std::string_view::npos) return 0;
+  return to_number<pid_t>(status.substr(at + 7));
+}
+
+bool is_alive(core::ProcessId id) {
+  const auto info = read_process(id.pid);
+  return info && info->id == id && !is_ended(info->state);
+}
+
+std::string command_of(pid_t pid, std::size_t max_bytes) {
+  std::string text(max_bytes, '\0');
+  ssize_t n = read_file(ProcPath("/proc/%d/cmdline", pid).c_str(), text.data(), text.size());
+  if (n > 0) {
+    text.resize(static_cast<std::size_t>(n));
+    while (!text.empty() && text.back() == '\0') text.pop_back();
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+    return text;
+  }
+  n = read_file(ProcPath("/proc/%d/comm", pid).c_str(), text.data(), text.size());
+  if (n <= 0) return {};
+  text.resize(static_cast<std::size_t>(n));
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return "[" + text + "]";
+}
+
+std::vector<core::ProcessId> ancestors_below(const ProcessInfo& process, pid_t root) {
+  std::vector<core::ProcessId> ancestors;
+  pid_t parent = process.parent;
+  while (parent != root) {
+    const auto info = parent > 0 ? read_process(parent) : std::nullopt;
+    if (!info) return {};
+    if (ancestors.size() < core::kMaxAncestors) ancestors.push_back(info->id);
+    parent = info->parent;
+  }
+  return ancestors;
+}
+
+std::vector<ProcessInfo> children_of(pid_t pid) {
+  std::vector<ProcessInfo> children;
+  for_each_number_in(ProcPath("/proc/%d/task", pid).c_str(), [&](pid_t thread) {
+    append_children(pid, thread, &children);
+    return true;
+  });
+  return children;
+}
+
+std::vector<ProcessInfo> descendants_of(pid_t pid) {
+  std::vector<ProcessInfo> found = children_of(pid);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto children = children_of(found[i].id.pid);
+    found.insert(found.end(), children.begin(), children.end());
+  }
+  return found;
+}
+
+std::vector<pid_t> all_processes() {
+  std::vector<pid_t> pids;
+  for_each_number_in("/proc", [&](pid_t pid) {
+    pids.push_back(pid);
+    return true;
+  });
+  return pids;
+}
+
+bool descriptor_is(pid_t pid, int fd, const FileId& file) {
+  struct stat status{};
+  if (::stat(ProcPath("/proc/%d/fd/%d", pid, fd).c_str(), &status) != 0) return false;
+  return FileId{status.st_dev, status.st_ino} == file;
+}
+
+bool descriptor_is_nonblocking(pid_t pid, int fd) {
+  std::array<char, 256> text{};
+  const ssize_t n =
+      read_file(ProcPath("/proc/%d/fdinfo/%d", pid, fd).c_str(), text.data(), text.size() - 1);
+  if (n <= 0) return false;
+  const char* flags = std::strstr(text.data(), "flags:\t");
+  return flags != nullptr && (std::strtoul(flags + 7, nullptr, 8) & O_NONBLOCK) != 0;
+}
+
+std::vector<pid_t> processes_with_open(const FileId& file) {
+  std::vector<pid_t> openers;
+  for (const pid_t pid : all_processes()) {
+    for_each_number_in(ProcPath("/proc/%d/fd", pid).c_str(), [&](int fd) {
+      if (!descriptor_is(pid, fd, file)) return true;
+      openers.push_back(pid);
+      return false;
+    });
+  }
+  return openers;
+}
+
+bool environment_has(pid_t pid, const std::string& assignment) {
+  std::string text(1 << 18, '\0');
+  const ssize_t n =
+      read_file(ProcPath("/proc/%d/environ", pid).c_str(), text.data(), text.size() - 1);
+  if (n <= 0) return false;
+  text.resize(static_cast<std::size_t>(n));
+  text.insert(text.begin(), '\0');
+  text.push_back('\0');
+  std::string needle(1, '\0');
+  needle += assignment;
+  needle.push_back('\0');
+  return text.find(needle) != std::string::npos;
+}
+
+int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+
+core::EndCause end_cause(int pidfd, pid_t pid) {
+  PidfdInfo info{};
+  info.mask = kPidfdInfoExit;
+  if (::ioctl(pidfd, kPidfdGetInfo, &info) == 0 && (info.mask & kPidfdInfoExit) != 0) {
+    return cause_of_status(info.exit_code);
+  }
+  std::array<char, 1024> text{};
+  const ssize_t n = read_file(ProcPath("/proc/%d/stat", pid).c_str(), text.data(), text.size());
+  if (n <= 0) return core::EndCause::unknown;
+  const auto fields = stat_fields({text.data(), static_cast<std::size_t>(n)});
+  // The exit code (field 52) reads as 0 for those who may not trace the process, so only what says
+  // something else, or comes from a process of our own user, is believed; ours always are.
+  if (fields[0].empty() || !is_ended(fields[0][0]) || fields[49].empty()) {
+    return core::EndCause::unknown;
+  }
+  return cause_of_status(to_number<int>(fields[49]));
+}
+
+}  // namespace tokenpool::proc
