@@ -186,11 +186,15 @@ Diagnosis diagnose(const Facts& facts) {
   diagnosis.exact = facts.probe.listener.works();
   diagnosis.tracking_reason = tracking_reason(facts);
   diagnosis.slots_reason = slots_reason(facts.capacity);
-  find_in_machine(facts, &diagnosis.findings);
-  find_in_tools(facts, &diagnosis.findings);
-  find_in_environment(facts, &diagnosis.findings);
-  std::stable_partition(diagnosis.findings.begin(), diagnosis.findings.end(),
-                        [](const Finding& finding) { return finding.attention; });
+  Findings found;
+  find_in_machine(facts, &found);
+  find_in_tools(facts, &found);
+  find_in_environment(facts, &found);
+  for (const bool attention : {true, false}) {
+    for (const Finding& finding : found) {
+      if (finding.attention == attention) diagnosis.findings.push_back(finding);
+    }
+  }
   return diagnosis;
 }
 

@@ -67,6 +67,7 @@ int execute(const Call& call, const char* as_invoked) {
   std::vector<std::string> words = {own_path ? call.path : as_invoked};
   words.insert(words.end(), call.args.begin(), call.args.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   execv(call.path.c_str(), argv.data());

@@ -18,8 +18,9 @@ struct Number {
 
 Number read_number(std::string_view text) {
   Number number;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number.value);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, number.value);
   number.too_long = error == std::errc::result_out_of_range;
   number.whole = stop == end && (error == std::errc() || number.too_long);
   return number;

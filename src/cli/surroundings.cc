@@ -80,10 +80,11 @@ std::optional<Surroundings> find_surroundings(
     if (!variables.contains(name)) surroundings.unset.push_back(name);
   }
   const std::string shims = value_of(*composed, "TOKENPOOL_SHIMS").value_or("");
-  const std::string path = value_of(own, "PATH").value_or("");
-  if (!shims.empty() && path != shims && !path.starts_with(shims + ":")) {
-    variables["PATH"] = path.empty() ? shims : shims + ":" + path;
-  }
+  std::string path = value_of(own, "PATH").value_or("");
+  if (path.empty())
+    path = value_of(*composed, "PATH").value_or("");  // shims alone would hide all tools
+  if (!shims.empty() && path != shims && !path.starts_with(shims + ":")) path = shims + ":" + path;
+  if (!shims.empty() && path != value_of(own, "PATH").value_or("")) variables["PATH"] = path;
   surroundings.set.assign(variables.begin(), variables.end());
   return surroundings;
 }

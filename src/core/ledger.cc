@@ -186,12 +186,12 @@ int Ledger::unseen_return(int count, std::span<const ProcessId> openers) {
 }
 
 bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
-  if (!unseen_.empty()) {
-    auto take = std::find_if(unseen_.begin(), unseen_.end(), [openers](const UnseenTake& entry) {
-      return std::any_of(entry.suspects.begin(), entry.suspects.end(),
-                         [openers](ProcessId who) { return contains(openers, who); });
-    });
-    if (take == unseen_.end()) take = unseen_.begin();
+  const auto take =
+      std::find_if(unseen_.begin(), unseen_.end(), [openers](const UnseenTake& entry) {
+        return std::any_of(entry.suspects.begin(), entry.suspects.end(),
+                           [openers](ProcessId who) { return contains(openers, who); });
+      });
+  if (take != unseen_.end()) {
     if (--take->count == 0) unseen_.erase(take);
     return true;
   }
@@ -202,6 +202,11 @@ bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
     if (candidate.held() == 0) continue;
     const Key key{!contains(openers, who), candidate.client, who};
     if (!best || key < *best) best = key;
+  }
+  const bool is_likely = best && !std::get<0>(*best) && !std::get<1>(*best);
+  if (!is_likely && !unseen_.empty()) {
+    if (--unseen_.front().count == 0) unseen_.erase(unseen_.begin());
+    return true;
   }
   if (!best) return false;
   pay(&account(std::get<ProcessId>(*best)));

@@ -95,10 +95,10 @@ class Ledger {
   /// opener at all nobody can ever return them: the answer is `count`, which are free at once; else
   /// 0.
   [[nodiscard]] int unseen_take(int count, std::span<const ProcessId> openers);
-  /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes (first
-  /// those with a suspect among the openers), then the accounts of openers that hold, then of
-  /// anybody that holds, those before clients, whose own returns are seen. Answers how many of them
-  /// were owed by nobody: over-returns.
+  /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes with a
+  /// suspect among the openers; then the accounts of openers that hold and are no clients (whose
+  /// own returns are seen); any unseen take; openers that hold; anybody that holds, clients last.
+  /// Answers how many of them were owed by nobody: over-returns.
   [[nodiscard]] int unseen_return(int count, std::span<const ProcessId> openers);
 
   /// `who` ended; its account is closed. `survivors`: its children that live. `heir`: its nearest

@@ -356,6 +356,7 @@ void Pool::finish(Instant now, Effects* effects) {
     --spare_;
     place(1, now, effects);
   }
+  if (waiting_.empty()) close_offer(false);
   if (free_ > 0) last_visible_ = now;
   counters_.peak_outstanding = std::max(counters_.peak_outstanding, ledger_.outstanding());
   check();

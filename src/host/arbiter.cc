@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -13,13 +14,16 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "core/pool.h"
 #include "host/board_log.h"
 #include "host/kill_build.h"
+#include "host/unseen_calls.h"
 #include "host/watchlist.h"
 #include "jobserver/fifo_watch.h"
 #include "jobserver/seccomp.h"
@@ -41,6 +45,18 @@ constexpr auto kSweepInterval = std::chrono::seconds(1);
 core::Instant now() {
   return std::chrono::duration_cast<core::Instant>(
       std::chrono::steady_clock::now().time_since_epoch());
+}
+
+// A pipe behind `tokenpool run` must end with it, not with an arbiter that serves a daemon of the
+// build.
+void leave_stderr() {
+  const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (null < 0) {
+    ::close(STDERR_FILENO);
+    return;
+  }
+  ::dup2(null, STDERR_FILENO);
+  ::close(null);
 }
 
 class Arbiter {
@@ -72,7 +88,7 @@ class Arbiter {
   // Conservation.
   void settle_drift();
   int unexplained_bytes();
-  std::vector<ProcessId> suspects(const std::vector<pid_t>& touched);
+  std::vector<ProcessId> openers();
 
   void answer_call(const Notification& call, ProcessId who);
   void forget_waiting_of(pid_t thread);
@@ -97,6 +113,7 @@ class Arbiter {
   BoardLog log_;
   std::optional<jobserver::Listener> listener_;
   jobserver::FifoWatch watch_;
+  UnseenCalls unseen_;
   asio::io_context io_{1};
   stream_descriptor listener_ready_{io_};
   stream_descriptor watch_ready_{io_};
@@ -121,6 +138,7 @@ Arbiter::Arbiter(const ArbiterConfig& config)
       fifo_(*config.fifo),
       log_(config.board),
       watch_(config.listener >= 0 ? config.fifo->path() : std::string()),
+      unseen_(fifo_.id()),
       watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
       pool_(config.issued) {
   if (config.listener >= 0) listener_.emplace(config.listener);
@@ -216,7 +234,20 @@ void Arbiter::on_call(const Notification& call) {
     return;
   }
   const auto who = identify(call.thread);
-  if (!who) return;  // it died while it was looked at; the kernel has forgotten the call
+  if (!who) {
+    // It died while it was looked at, or there is no descriptor left to look with: the kernel then
+    // does what was asked for and conservation finds it.
+    (void)listener_->let_continue(call);
+    return;
+  }
+  if (call.call == jobserver::Call::duplicate) {
+    // Whoever dies or takes before this one has its say is settled first, so that the books are
+    // even when it goes on.
+    settle_drift();
+    unseen_.expect(*who, call.fd == config_.read_end, now());
+    (void)listener_->let_continue(call);
+    return;
+  }
   log_.begin(Step::received, call);
   event_time_ = now();
   forget_waiting_of(call.thread);
@@ -227,7 +258,7 @@ void Arbiter::on_call(const Notification& call) {
 }
 
 void Arbiter::answer_call(const Notification& call, ProcessId who) {
-  if (call.is_read) {
+  if (call.call == jobserver::Call::read) {
     const bool blocking = !proc::descriptor_is_nonblocking(call.thread, call.fd);
     const core::Request request{call.id, who, blocking};
     waiting_[call.id] = {call, request};
@@ -362,17 +393,28 @@ int Arbiter::unexplained_bytes() {
 void Arbiter::settle_drift() {
   const auto touched = watch_.collect();
   const int drift = unexplained_bytes();
-  if (drift == 0 || !listener_) return;
-  pool_.unseen(drift, suspects(touched), now(), &effects_);
+  if (!listener_) return;
+  if (drift == 0) {
+    unseen_.forget_idle(now());
+    return;
+  }
+  std::vector<ProcessId> named;
+  for (const pid_t pid : touched) {
+    if (const auto id = adopt(pid)) named.push_back(*id);
+  }
+  auto suspects = unseen_.suspects(drift, named);
+  if (suspects.empty()) suspects = openers();
+  if (static_cast<int>(suspects.size()) == std::abs(drift)) {
+    // One call each: nobody is suspected, all are known.
+    for (const auto& who : suspects) pool_.unseen(drift < 0 ? -1 : 1, {&who, 1}, now(), &effects_);
+  } else {
+    pool_.unseen(drift, suspects, now(), &effects_);
+  }
   apply();
 }
 
-std::vector<ProcessId> Arbiter::suspects(const std::vector<pid_t>& touched) {
+std::vector<ProcessId> Arbiter::openers() {
   std::vector<ProcessId> found;
-  for (const pid_t pid : touched) {
-    if (const auto id = adopt(pid)) found.push_back(*id);
-  }
-  if (!found.empty()) return found;
   for (const pid_t pid : proc::processes_with_open(fifo_.id())) {
     if (pid == ::getpid() || pid == config_.front) continue;
     if (const auto id = adopt(pid)) found.push_back(*id);
@@ -384,6 +426,7 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   event_time_ = now();
   settle_drift();
   const auto who = process.info.id;
+  unseen_.forget(who);
   std::erase(continued_, who);
   std::erase_if(waiting_, [&](const auto& entry) { return entry.second.request.who == who; });
   if (!pool_.ledger().concerns(who)) {
@@ -465,12 +508,11 @@ void Arbiter::on_command_ended(bool all_ended) {
   publish();
   log_.close(pool_, fifo_.level(), all_ended, listener_.has_value());
   say(kSettled);
+  leave_stderr();
   if (all_ended) {
     io_.stop();
-  } else if (!listener_) {
-    // Nobody can be tracked; the FIFO's last writer to close it is the last one who could care.
-    finish();
-  } else if (listener_->hung_up()) {
+  } else if (!listener_ || listener_->hung_up()) {
+    // Without a listener nobody can be served; those who go on share what lies in the FIFO.
     finish();
   }
 }
@@ -526,10 +568,13 @@ void Arbiter::resume_from_board() {
   if (left.step != Step::none) resume_step(left.under_way, left.step);
   apply();
   settle_drift();
+  // The board keeps the old list until all of them are taken over: should this arbiter die here,
+  // the next one still finds every reader that waits.
+  if (left.step != Step::none) left.waiting.push_back(left.under_way);
   for (const auto& call : left.waiting) {
-    if (listener_->is_waiting(call.id)) on_call(call);
+    if (!listener_->is_waiting(call.id)) continue;
+    if (const auto who = identify(call.thread)) answer_call(call, *who);
   }
-  if (left.step != Step::none && listener_->is_waiting(left.under_way.id)) on_call(left.under_way);
 }
 
 // The dead arbiter may have moved the byte of the call that it was answering without booking it.

@@ -22,8 +22,9 @@
 namespace tokenpool::host {
 
 struct CommandEnd {
-  int wait_status = 0;   ///< of waitpid(2)
-  int left_running = 0;  ///< processes of the build that live on
+  int wait_status = 0;         ///< of waitpid(2)
+  int left_running = 0;        ///< processes of the build that live on
+  bool fifo_vanished = false;  ///< somebody removed the FIFO during the build
 };
 
 /// One per process; it blocks signals and becomes a subreaper. Neither copies nor moves.

@@ -66,7 +66,7 @@ void detach() {
   ::setsid();
   ::prctl(PR_SET_NAME, "tokenpool-arb");
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (int fd = 0; fd <= 2 && null >= 0; ++fd) ::dup2(null, fd);
+  for (int fd = 0; fd <= 1 && null >= 0; ++fd) ::dup2(null, fd);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2, SIGPIPE}) {
     ::signal(signal, SIG_IGN);
   }
@@ -246,10 +246,11 @@ CommandEnd Front::wait_for(const StartedCommand& command) {
     serve(10);
     left = others_left();
   }
+  CommandEnd end;
+  end.fifo_vanished = !config_.fifo->is_on_disk();
   verdict_ = left == 0 ? kAllEnded : kSomeLeft;
   settle();
   take_terminal_back();
-  CommandEnd end;
   end.wait_status = *wait_status_;
   end.left_running = static_cast<int>(proc::descendants_of(::getpid()).size()) -
                      (arbiter_ != 0 && proc::read_process(arbiter_) ? 1 : 0);

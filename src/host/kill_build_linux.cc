@@ -23,20 +23,37 @@ bool inherited_fifo(pid_t pid, const BuildMarks& marks) {
          proc::descriptor_is(pid, marks.write_end, marks.fifo);
 }
 
-std::vector<pid_t> marked(const BuildMarks& marks, std::unordered_set<pid_t>* family) {
-  std::vector<pid_t> found;
+bool is_marked(const proc::ProcessInfo& process, const BuildMarks& marks) {
+  return inherited_fifo(process.id.pid, marks) ||
+         proc::environment_has(process.id.pid, marks.assignment);
+}
+
+// The marked ones and all that descend from them or from those of the round before, whose children
+// are orphans by now.
+std::vector<pid_t> find_build(const BuildMarks& marks, std::unordered_set<pid_t>* family) {
+  std::vector<proc::ProcessInfo> others;
+  std::unordered_set<pid_t> found;
   for (const pid_t pid : proc::all_processes()) {
-    if (pid == ::getpid() || contains(marks.exempt, pid)) continue;
     const auto info = proc::read_process(pid);
     if (!info || info->state == 'Z' || info->state == 'X') continue;
-    if (family->count(pid) != 0 || family->count(info->parent) != 0 || inherited_fifo(pid, marks) ||
-        proc::environment_has(pid, marks.assignment)) {
-      found.push_back(pid);
+    if (pid == ::getpid() || contains(marks.exempt, pid)) continue;
+    if (is_marked(*info, marks)) {
+      found.insert(pid);
+    } else {
+      others.push_back(*info);
     }
   }
-  family->clear();
-  family->insert(found.begin(), found.end());
-  return found;
+  const auto descends = [&](const proc::ProcessInfo& process) {
+    return found.contains(process.parent) || family->contains(process.parent);
+  };
+  for (std::size_t before = 0; before != others.size();) {
+    before = others.size();
+    std::erase_if(others, [&](const proc::ProcessInfo& process) {
+      return descends(process) && found.insert(process.id.pid).second;
+    });
+  }
+  *family = found;
+  return {found.begin(), found.end()};
 }
 
 }  // namespace
@@ -46,7 +63,7 @@ void kill_build(const BuildMarks& marks, const std::function<bool()>& nobody_lef
   std::unordered_set<pid_t> family;
   int clean = 0;
   for (int round = 0; round < kMaxRounds && clean < kCleanRounds && !nobody_left(); ++round) {
-    const auto victims = marked(marks, &family);
+    const auto victims = find_build(marks, &family);
     for (const pid_t pid : victims) ::kill(pid, SIGKILL);
     clean = victims.empty() ? clean + 1 : 0;
     pause(victims.empty() ? 1 : 5);

@@ -1,15 +1,16 @@
 #include "host/run.h"
 
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "host/front.h"
 #include "host/report.h"
@@ -34,8 +35,8 @@ bool suits_makeflags(const std::string& path) {
          });
 }
 
-// Where the folder with the FIFO goes: TMPDIR, as make does. Clients split MAKEFLAGS at blanks and read
-// backslashes and quotes, so a path with such characters is of no use to them.
+// Where the folder with the FIFO goes: TMPDIR, as make does. Clients split MAKEFLAGS at blanks and
+// read backslashes and quotes, so a path with such characters is of no use to them.
 std::string parent_folder() {
   const char* folder = std::getenv("TMPDIR");
   if (folder == nullptr || *folder == '\0') return "/tmp";
@@ -43,14 +44,16 @@ std::string parent_folder() {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   if (suits_makeflags(path)) return path;
   say("TMPDIR=" + path +
-      " has characters that make and ninja cannot take in a FIFO's path; the FIFO is in /tmp instead");
+      " has characters that make and ninja cannot take in a FIFO's path; the FIFO is in /tmp "
+      "instead");
   return "/tmp";
 }
 
 const char* why_no_listener(int error) {
   switch (error) {
     case EBUSY:
-      return "this process already runs under another one, of an outer tokenpool run or a container";
+      return "this process already runs under another one, of an outer tokenpool run or a "
+             "container";
     case EPERM:
     case EACCES:
       return "a sandbox forbids it";
@@ -97,10 +100,19 @@ struct Run {
   Front front;
 };
 
+// A descriptor of ours that took the place of a closed stdin, stdout or stderr would be written to
+// by whoever prints. The command finds them closed as they were.
+void occupy_standard_descriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", O_RDWR | O_CLOEXEC);
+  }
+}
+
 wire::Result<void> prepare(Run* run) {
   if (run->config.report_path) {
     if (auto checked = check_report_path(*run->config.report_path); !checked) return checked;
   }
+  if (auto prepared = run->front.prepare(&run->spec); !prepared) return prepared;
   run->board = map_board();
   if (run->board == nullptr) {
     return tl::unexpected(wire::Error{125, std::string("cannot map shared memory: ") +
@@ -110,15 +122,15 @@ wire::Result<void> prepare(Run* run) {
   const int issued = run->config.slots - 1;
   if (run->fifo.put(issued) != issued) {
     return tl::unexpected(wire::Error{
-        125, "cannot put " + std::to_string(issued) +
-                 " tokens into the FIFO; raise the pipe limit (/proc/sys/fs/pipe-user-pages-soft)"});
+        125,
+        "cannot put " + std::to_string(issued) +
+            " tokens into the FIFO; raise the pipe limit (/proc/sys/fs/pipe-user-pages-soft)"});
   }
-  auto opened = run->fifo.open_ends(&run->spec.read_end, &run->spec.write_end);
-  if (!opened) return opened;
-  return run->front.prepare(&run->spec);
+  return run->fifo.open_ends(&run->spec.read_end, &run->spec.write_end);
 }
 
-// A make older than 4.4 stops with an error at the FIFO's path, so what MAKEFLAGS says depends on it.
+// A make older than 4.4 stops with an error at the FIFO's path, so what MAKEFLAGS says depends on
+// it.
 std::optional<wire::Dialect> dialect_of_make(const std::string& shims) {
   const auto make = proc::find_tool("make", proc::search_path(), shims);
   if (!make) return std::nullopt;
@@ -127,12 +139,12 @@ std::optional<wire::Dialect> dialect_of_make(const std::string& shims) {
   return wire::describe_tool(wire::ToolKind::make, *version).dialect;
 }
 
-void describe_build(Run* run) {
+void describe_build(Run* run, const std::string& shims, std::optional<wire::Dialect> make_dialect) {
   const wire::Jobserver jobserver{run->fifo.path(), run->spec.read_end, run->spec.write_end,
                                   run->config.slots};
   jobserver::EnvironmentOptions options;
-  if (run->config.shims) options.shims_folder = jobserver::find_shims_folder();
-  options.make_dialect = dialect_of_make(options.shims_folder);
+  options.shims_folder = shims;
+  options.make_dialect = make_dialect;
   auto environment = jobserver::build_environment(jobserver, options, ::environ);
   for (const auto& note : environment.notes) say(note);
   run->spec.environment = std::move(environment.variables);
@@ -140,8 +152,8 @@ void describe_build(Run* run) {
   run->spec.track = run->config.track != Track::infer;
 }
 
-// Starts command and arbiter in the order that leaves no gap: the command stands before its execution
-// until the arbiter serves its filter.
+// Starts command and arbiter in the order that leaves no gap: the command stands before its
+// execution until the arbiter serves its filter.
 wire::Result<StartedCommand> start(Run* run) {
   auto command = start_command(run->spec);
   if (!command) return command;
@@ -187,8 +199,7 @@ RunOutcome outcome_of(const Run& run, const StartedCommand& command, const Comma
 
 void close_books(const Run& run, const RunOutcome& outcome) {
   if (run.config.report_path) {
-    const auto written =
-        write_report(*run.config.report_path, render_report(outcome, *run.board));
+    const auto written = write_report(*run.config.report_path, render_report(outcome, *run.board));
     if (!written) say(written.error().sentence);
   }
   if (run.config.quiet) return;
@@ -198,12 +209,16 @@ void close_books(const Run& run, const RunOutcome& outcome) {
 }  // namespace
 
 int run(const RunConfig& config) {
+  occupy_standard_descriptors();
+  // Asked before there is anything on the disk: this takes longer than all the rest of the start.
+  const std::string shims = config.shims ? jobserver::find_shims_folder() : std::string();
+  const auto make_dialect = dialect_of_make(shims);
   Run run(config);
   if (auto prepared = prepare(&run); !prepared) {
     run.fifo.remove();
     return fail(prepared.error());
   }
-  describe_build(&run);
+  describe_build(&run, shims, make_dialect);
   const auto command = start(&run);
   if (!command) {
     run.fifo.remove();
@@ -215,9 +230,8 @@ int run(const RunConfig& config) {
     return fail(released.error());
   }
   const CommandEnd end = run.front.wait_for(*command);
-  const bool vanished = !run.fifo.is_on_disk();
   if (end.left_running == 0) run.fifo.remove();
-  if (vanished) {
+  if (end.fifo_vanished) {
     say("the FIFO " + run.fifo.path() +
         " was removed during the build; tools that were started afterwards ran alone");
   }

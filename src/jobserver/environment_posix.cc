@@ -35,9 +35,8 @@ std::string_view variable(const char* name) {
 
 int number_or(std::string_view text, int otherwise) {
   int number = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, number);
-  return error == std::errc() && at == end ? number : otherwise;
+  const auto [end, error] = std::from_chars(text.begin(), text.end(), number);
+  return error == std::errc() && end == text.end() ? number : otherwise;
 }
 
 }  // namespace

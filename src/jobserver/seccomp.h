@@ -16,15 +16,18 @@ namespace tokenpool::jobserver {
 /// the listener (close-on-exec). Without CAP_SYS_ADMIN it sets no_new_privs, else it leaves it
 /// alone so that setuid programs keep working. -1 with errno: EBUSY under another listener, EINVAL
 /// or ENOSYS on old kernels, EACCES or EPERM in some sandboxes.
-int install_filter();
+int install_filter(int read_end, int write_end);
+
+enum class Call : std::uint8_t { read, write, duplicate };
 
 /// One stopped call.
 struct Notification {
-  std::uint64_t id = 0;       ///< the kernel's cookie for it
-  pid_t thread = 0;           ///< in the caller's pid namespace
-  bool is_read = false;       ///< else a write
-  int fd = -1;                ///< the caller's descriptor
-  std::uint64_t address = 0;  ///< of the one byte in the caller's memory
+  std::uint64_t id = 0;  ///< the kernel's cookie for it
+  pid_t thread = 0;      ///< in our own pid namespace
+  Call call = Call::read;
+  int fd = -1;  ///< the caller's descriptor; of a duplicate the old one
+  std::uint64_t address =
+      0;  ///< of the one byte in the caller's memory; of a duplicate the new one
   friend bool operator==(const Notification&, const Notification&) = default;
 };
 

@@ -49,32 +49,68 @@ constexpr sock_filter load(std::uint32_t offset) {
 constexpr sock_filter jump_equal(std::uint32_t value, std::uint8_t yes, std::uint8_t no) {
   return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no);
 }
+constexpr sock_filter jump_greater(std::uint32_t value, std::uint8_t yes, std::uint8_t no) {
+  return BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, value, yes, no);
+}
 constexpr sock_filter answer(std::uint32_t value) { return BPF_STMT(BPF_RET | BPF_K, value); }
 
+#if defined(__NR_dup2)
+constexpr std::uint32_t kDup2 = __NR_dup2;
+#else
+constexpr std::uint32_t kDup2 = __NR_dup3;
+#endif
+
 // The call numbers are compared first, since all other calls of the build pay for every instruction
-// that runs before they are let through. A call of a foreign architecture that happens to have the
-// number of a native read or write is sorted out next.
-constexpr auto kFilter = std::to_array<sock_filter>({
-    load(offsetof(seccomp_data, nr)),
-    jump_equal(__NR_read, 1, 0),
-    jump_equal(__NR_write, 0, 9),
-    load(offsetof(seccomp_data, arch)),
-    jump_equal(native_architecture(), 0, 7),
-    load(low_half(2)),
-    jump_equal(1, 0, 5),
-    load(high_half(2)),
-    jump_equal(0, 0, 3),
-    load(low_half(0)),
-    BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 2, 0, 1),
-    answer(SECCOMP_RET_USER_NOTIF),
-    answer(SECCOMP_RET_ALLOW),
-});
+// that runs before they are let through. A call of a foreign architecture that happens to have one of
+// these numbers is sorted out next. Jump targets are counted from the following instruction.
+auto filter_for(int read_end, int write_end) {
+  constexpr std::uint8_t to_allow = 0xff;  // replaced by the distance to the last instruction
+  auto filter = std::to_array<sock_filter>({
+      /*  0 */ load(offsetof(seccomp_data, nr)),
+      /*  1 */ jump_equal(__NR_read, 3, 0),
+      /*  2 */ jump_equal(__NR_write, 2, 0),
+      /*  3 */ jump_equal(kDup2, 10, 0),
+      /*  4 */ jump_equal(__NR_dup3, 9, to_allow),
+      // read, write: one byte, descriptor above 2
+      /*  5 */ load(offsetof(seccomp_data, arch)),
+      /*  6 */ jump_equal(native_architecture(), 0, to_allow),
+      /*  7 */ load(low_half(2)),
+      /*  8 */ jump_equal(1, 0, to_allow),
+      /*  9 */ load(high_half(2)),
+      /* 10 */ jump_equal(0, 0, to_allow),
+      /* 11 */ load(low_half(0)),
+      /* 12 */ jump_greater(2, 0, to_allow),
+      /* 13 */ answer(SECCOMP_RET_USER_NOTIF),
+      // dup2, dup3: from an inherited descriptor onto a standard one
+      /* 14 */ load(low_half(0)),
+      /* 15 */ jump_equal(static_cast<std::uint32_t>(read_end), 1, 0),
+      /* 16 */ jump_equal(static_cast<std::uint32_t>(write_end), 0, to_allow),
+      /* 17 */ load(low_half(1)),
+      /* 18 */ jump_greater(2, to_allow, 0),
+      /* 19 */ load(offsetof(seccomp_data, arch)),
+      /* 20 */ jump_equal(native_architecture(), 0, to_allow),
+      /* 21 */ answer(SECCOMP_RET_USER_NOTIF),
+      /* 22 */ answer(SECCOMP_RET_ALLOW),
+  });
+  for (std::size_t i = 0; i < filter.size(); ++i) {
+    const auto rest = static_cast<std::uint8_t>(filter.size() - 2 - i);
+    if (BPF_CLASS(filter[i].code) != BPF_JMP) continue;
+    if (filter[i].jt == to_allow) filter[i].jt = rest;
+    if (filter[i].jf == to_allow) filter[i].jf = rest;
+  }
+  return filter;
+}
+
+Call call_of(int number) {
+  if (number == __NR_read) return Call::read;
+  return number == __NR_write ? Call::write : Call::duplicate;
+}
 
 constexpr unsigned long kSetFlags = SECCOMP_IOW(4, std::uint64_t);  // SECCOMP_IOCTL_NOTIF_SET_FLAGS
 constexpr std::uint64_t kSyncWakeUp = 1;  // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6
 
-int install_listener() {
-  auto filter = kFilter;
+int install_listener(int read_end, int write_end) {
+  auto filter = filter_for(read_end, write_end);
   const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
   return static_cast<int>(
       ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
@@ -82,11 +118,11 @@ int install_listener() {
 
 }  // namespace
 
-int install_filter() {
-  const int fd = install_listener();
+int install_filter(int read_end, int write_end) {
+  const int fd = install_listener(read_end, write_end);
   if (fd >= 0 || errno != EACCES) return fd;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
-  return install_listener();
+  return install_listener(read_end, write_end);
 }
 
 Listener::Listener(int fd) : fd_(fd) {
@@ -106,7 +142,7 @@ bool Listener::receive(Notification* notification) const {
     }
     notification->id = stopped.id;
     notification->thread = static_cast<pid_t>(stopped.pid);
-    notification->is_read = stopped.data.nr == __NR_read;
+    notification->call = call_of(stopped.data.nr);
     notification->fd = static_cast<int>(stopped.data.args[0]);
     notification->address = stopped.data.args[1];
     return true;

@@ -91,6 +91,7 @@ std::vector<CgroupPath> cgroup_paths(const std::string& root, const std::string&
                              folder_below(*mount, own[mount->version])};
   }
   std::vector<CgroupPath> paths;
+  paths.reserve(found.size());
   for (auto& [version, path] : found) paths.push_back(path);
   return paths;
 }

@@ -89,6 +89,25 @@ core::EndCause cause_of_status(int status) {
   return WEXITSTATUS(status) == 0 ? core::EndCause::succeeded : core::EndCause::failed;
 }
 
+std::optional<core::EndCause> cause_of_reaped(int pidfd) {
+  PidfdInfo info{};
+  info.mask = kPidfdInfoExit;
+  if (::ioctl(pidfd, kPidfdGetInfo, &info) != 0 || (info.mask & kPidfdInfoExit) == 0) {
+    return std::nullopt;
+  }
+  return cause_of_status(info.exit_code);
+}
+
+// The exit code (field 52) reads as 0 for those who may not trace the process; ours may be traced.
+std::optional<core::EndCause> cause_of_zombie(pid_t pid) {
+  std::array<char, 1024> text{};
+  const ssize_t n = read_file(ProcPath("/proc/%d/stat", pid).c_str(), text.data(), text.size());
+  if (n <= 0) return std::nullopt;
+  const auto fields = stat_fields({text.data(), static_cast<std::size_t>(n)});
+  if (fields[0].empty() || !is_ended(fields[0][0]) || fields[49].empty()) return std::nullopt;
+  return cause_of_status(to_number<int>(fields[49]));
+}
+
 template <typename Visit>
 void for_each_number_in(const char* folder, Visit visit) {
   DIR* dir = ::opendir(folder);
@@ -245,21 +264,11 @@ bool environment_has(pid_t pid, const std::string& assignment) {
 int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 
 core::EndCause end_cause(int pidfd, pid_t pid) {
-  PidfdInfo info{};
-  info.mask = kPidfdInfoExit;
-  if (::ioctl(pidfd, kPidfdGetInfo, &info) == 0 && (info.mask & kPidfdInfoExit) != 0) {
-    return cause_of_status(info.exit_code);
-  }
-  std::array<char, 1024> text{};
-  const ssize_t n = read_file(ProcPath("/proc/%d/stat", pid).c_str(), text.data(), text.size());
-  if (n <= 0) return core::EndCause::unknown;
-  const auto fields = stat_fields({text.data(), static_cast<std::size_t>(n)});
-  // The exit code (field 52) reads as 0 for those who may not trace the process, so only what says
-  // something else, or comes from a process of our own user, is believed; ours always are.
-  if (fields[0].empty() || !is_ended(fields[0][0]) || fields[49].empty()) {
-    return core::EndCause::unknown;
-  }
-  return cause_of_status(to_number<int>(fields[49]));
+  // The kernel knows the exit of a process that was reaped, /proc that of one that was not. It may
+  // be reaped between the two questions, so the first is asked again.
+  if (const auto cause = cause_of_reaped(pidfd)) return *cause;
+  if (const auto cause = cause_of_zombie(pid)) return *cause;
+  return cause_of_reaped(pidfd).value_or(core::EndCause::unknown);
 }
 
 }  // namespace tokenpool::proc

@@ -121,7 +121,7 @@ class Scanner {
     scan_.removed.push_back(text);
     if (!left.empty()) {
       scan_.first_kept |= at_ == 0;
-      scan_.options.push_back(escaped(left));
+      scan_.options.push_back(makeflags_ ? escaped(left) : left);
     }
     at_ += used;
   }

@@ -1,0 +1,64 @@
+#include "host/unseen_calls.h"
+
+#include <chrono>
+#include <cstdlib>
+
+namespace tokenpool::host {
+namespace {
+
+// A process is announced right before its dup2 is carried out; for this long it may not have got to
+// it.
+constexpr core::Instant kUnderWay = std::chrono::milliseconds(10);
+
+}  // namespace
+
+void UnseenCalls::erase(std::vector<Announced>* list, core::ProcessId who) {
+  std::erase_if(*list, [&](const Announced& entry) { return entry.who == who; });
+}
+
+void UnseenCalls::expect(core::ProcessId who, bool takes, core::Instant now) {
+  auto* list = takes ? &takers_ : &givers_;
+  erase(list, who);
+  list->push_back({who, now});
+}
+
+void UnseenCalls::forget(core::ProcessId who) {
+  erase(&takers_, who);
+  erase(&givers_, who);
+}
+
+bool UnseenCalls::has_put_away(core::ProcessId who) const {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (proc::descriptor_is(who.pid, fd, fifo_)) return false;
+  }
+  return true;
+}
+
+void UnseenCalls::forget_idle(core::Instant now) {
+  for (auto* list : {&takers_, &givers_}) {
+    std::erase_if(*list, [&](const Announced& entry) {
+      return now - entry.since > kUnderWay && has_put_away(entry.who);
+    });
+  }
+}
+
+std::vector<core::ProcessId> UnseenCalls::suspects(int drift,
+                                                   const std::vector<core::ProcessId>& named) {
+  auto& list = drift < 0 ? takers_ : givers_;
+  const auto tokens = static_cast<std::size_t>(std::abs(drift));
+  std::vector<core::ProcessId> found = named;
+  if (found.empty()) {
+    std::vector<core::ProcessId> all;
+    for (const auto& entry : list) {
+      all.push_back(entry.who);
+      if (has_put_away(entry.who)) found.push_back(entry.who);
+    }
+    if (found.empty() || found.size() > tokens) found = std::move(all);
+  }
+  if (found.size() <= tokens) {
+    for (const auto& who : found) erase(&list, who);
+  }
+  return found;
+}
+
+}  // namespace tokenpool::host

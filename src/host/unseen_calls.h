@@ -1,0 +1,46 @@
+// Who is about to make a call on the FIFO that the tracker does not see, and who probably made one.
+//
+// A shell that redirects from or to the inherited descriptors is announced by its dup2 (see
+// jobserver/seccomp.h). When conservation then finds a token gone or come back, it was one of those
+// announced; mostly there is just one.
+#pragma once
+
+#include <vector>
+
+#include "core/pool.h"
+#include "proc/process.h"
+
+namespace tokenpool::host {
+
+/// One thread, the arbiter's.
+class UnseenCalls {
+ public:
+  explicit UnseenCalls(const proc::FileId& fifo) : fifo_(fifo) {}
+
+  /// `who` has the FIFO as a standard descriptor from now on, to take (or else to return) tokens.
+  void expect(core::ProcessId who, bool takes, core::Instant now);
+  /// `who` has ended and what it did is settled.
+  void forget(core::ProcessId who);
+  /// The books are even: those that have put the FIFO away again did nothing.
+  void forget_idle(core::Instant now);
+
+  /// Who may have taken (`drift` < 0) or returned (`drift` > 0) that many tokens: the processes
+  /// that the kernel `named`, else those announced that have put the FIFO away since, if they are
+  /// not more than the tokens, else all that were announced. Empty: nobody was announced. Those
+  /// that are known for certain are forgotten.
+  std::vector<core::ProcessId> suspects(int drift, const std::vector<core::ProcessId>& named);
+
+ private:
+  struct Announced {
+    core::ProcessId who;
+    core::Instant since{};
+  };
+  [[nodiscard]] bool has_put_away(core::ProcessId who) const;
+  static void erase(std::vector<Announced>* list, core::ProcessId who);
+
+  proc::FileId fifo_;
+  std::vector<Announced> takers_;
+  std::vector<Announced> givers_;
+};
+
+}  // namespace tokenpool::host
