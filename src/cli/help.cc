@@ -32,8 +32,8 @@ Examples:
 Each command explains itself: tokenpool COMMAND --help. See also tokenpool(1).
 )page"},
     {"run",
-     R"page(tokenpool run runs a build under one pool of slots: make, ninja, cargo, ctest and whatever
-they start, in any mixture, share it, and what a killed process held comes back.
+     R"page(tokenpool run runs a build under one pool of slots: make, ninja, cargo, ctest and
+whatever they start, in any mixture, share it, and what a killed process held comes back.
 
 Usage:
   tokenpool run [OPTION]... [--] CMD [ARG]...
@@ -63,8 +63,8 @@ Standard input, output and error are CMD's; tokenpool itself writes to standard 
 See also tokenpool-run(1).
 )page"},
     {"doctor",
-     R"page(tokenpool doctor shows what this machine offers, how tokenpool run will track tokens here and
-why, and what would make a build tool on PATH leave the pool.
+     R"page(tokenpool doctor shows what this machine offers, how tokenpool run will track tokens
+here and why, and what would make a build tool on PATH leave the pool.
 
 Usage:
   tokenpool doctor [--json]
@@ -83,8 +83,8 @@ Exit status:
   1 something needs attention; 2 bad usage
 )page"},
     {"env",
-     R"page(tokenpool env prints, as shell commands, the variables of the pool that surrounds it, for a
-shell below tokenpool run that lost them.
+     R"page(tokenpool env prints, as shell commands, the variables of the pool that surrounds it,
+for a shell below tokenpool run that lost them.
 
 Usage:
   tokenpool env [--json]

@@ -12,8 +12,9 @@
 //  5. What is out is always exactly what the accounts say: outstanding() never drifts.
 //
 // Calls that nobody saw (a shell's read on descriptor 0) are found by conservation and booked to
-// the set of processes that had the FIFO open: an unseen take, which an unseen return settles and
-// which comes back when the last process of its set has ended.
+// the set of processes that had the FIFO open (one alone is no suspect but the holder): an unseen
+// take, which an unseen return settles and which comes back when the last process of its set has
+// ended.
 //
 // Pure: no I/O, no clock, no thread. One thread at a time. Nothing here throws but std::bad_alloc.
 #pragma once
@@ -91,9 +92,9 @@ class Ledger {
   [[nodiscard]] GiveOutcome give(ProcessId who, bool may_lend);
 
   /// `count` tokens left unseen while `openers` had the FIFO open. Processes that are known to make
-  /// calls that are seen (Account::client) are suspected only if there is nobody else. With no
-  /// opener at all nobody can ever return them: the answer is `count`, which are free at once; else
-  /// 0.
+  /// calls that are seen (Account::client) are suspected only if there is nobody else. A
+  /// single suspect has them: they are booked to its account. With no opener at all nobody can ever
+  /// return them: the answer is `count`, which are free at once; else 0.
   [[nodiscard]] int unseen_take(int count, std::span<const ProcessId> openers);
   /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes with a
   /// suspect among the openers; then the accounts of openers that hold and are no clients (whose

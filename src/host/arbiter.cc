@@ -9,7 +9,6 @@
 #include <optional>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
@@ -23,6 +22,7 @@
 #include "core/pool.h"
 #include "host/board_log.h"
 #include "host/kill_build.h"
+#include "host/kinship.h"
 #include "host/unseen_calls.h"
 #include "host/watchlist.h"
 #include "jobserver/fifo_watch.h"
@@ -79,16 +79,9 @@ class Arbiter {
   void grant(const Effect& effect, bool from_fifo);
   void refuse(const Effect& effect);
 
-  // Who is who.
-  std::optional<ProcessId> identify(pid_t thread);
-  std::optional<ProcessId> adopt(pid_t pid);
-  std::vector<ProcessId> new_orphans_of(const WatchedProcess& process);
-  std::optional<ProcessId> heir_of(const core::Account& account);
-
   // Conservation.
   void settle_drift();
   int unexplained_bytes();
-  std::vector<ProcessId> openers();
 
   void answer_call(const Notification& call, ProcessId who);
   void forget_waiting_of(pid_t thread);
@@ -122,11 +115,11 @@ class Arbiter {
   std::optional<core::Instant> timer_due_;
   Watchlist watched_;
   core::Pool pool_;
+  Kinship kin_;
   core::Effects effects_;
   std::size_t next_effect_ = 0;
   std::unordered_map<core::RequestId, Waiting> waiting_;
   std::unordered_map<pid_t, core::RequestId> waiting_by_thread_;
-  std::unordered_set<pid_t> known_orphans_;
   std::vector<ProcessId> continued_;  ///< reads let through with a byte put there for them
   core::Instant event_time_{};
   bool command_ended_ = false;
@@ -140,12 +133,12 @@ Arbiter::Arbiter(const ArbiterConfig& config)
       watch_(config.listener >= 0 ? config.fifo->path() : std::string()),
       unseen_(fifo_.id()),
       watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
-      pool_(config.issued) {
+      pool_(config.issued),
+      kin_(config.front, watched_, pool_) {
   if (config.listener >= 0) listener_.emplace(config.listener);
 }
 
 int Arbiter::run() {
-  for (const auto& child : proc::children_of(config_.front)) known_orphans_.insert(child.id.pid);
   front_ready_.assign(config_.control);
   arm_front();
   if (listener_) {
@@ -233,7 +226,7 @@ void Arbiter::on_call(const Notification& call) {
     (void)listener_->let_continue(call);
     return;
   }
-  const auto who = identify(call.thread);
+  const auto who = kin_.identify(call.thread);
   if (!who) {
     // It died while it was looked at, or there is no descriptor left to look with: the kernel then
     // does what was asked for and conservation finds it.
@@ -285,22 +278,6 @@ void Arbiter::forget_waiting_of(pid_t thread) {
   waiting_.erase(id);
   pool_.cancel(id, event_time_, &effects_);
   apply();
-}
-
-std::optional<ProcessId> Arbiter::identify(pid_t thread) {
-  // A watched process still runs, so its pid can be nobody else's and this thread is its first one.
-  if (const auto* known = watched_.find(thread)) return known->info.id;
-  const pid_t pid = proc::process_of_thread(thread);
-  return pid == 0 ? std::nullopt : adopt(pid);
-}
-
-std::optional<ProcessId> Arbiter::adopt(pid_t pid) {
-  if (const auto* known = watched_.find(pid)) return known->info.id;
-  const auto info = proc::read_process(pid);
-  if (!info) return std::nullopt;
-  if (!watched_.add(*info)) return std::nullopt;
-  pool_.introduce(info->id, proc::ancestors_below(*info, config_.front));
-  return info->id;
 }
 
 void Arbiter::apply() {
@@ -374,7 +351,9 @@ void Arbiter::grant(const Effect& effect, bool from_fifo) {
 void Arbiter::refuse(const Effect& effect) {
   const auto found = waiting_.find(effect.request);
   if (found == waiting_.end()) return;
-  (void)listener_->answer_error(found->second.call, EAGAIN);
+  // A reader that wants to wait and cannot (core::kMaxWaiting) asks again, as after a signal.
+  const int error = found->second.request.blocking ? EINTR : EAGAIN;
+  (void)listener_->answer_error(found->second.call, error);
   waiting_by_thread_.erase(found->second.call.thread);
   waiting_.erase(found);
 }
@@ -400,10 +379,10 @@ void Arbiter::settle_drift() {
   }
   std::vector<ProcessId> named;
   for (const pid_t pid : touched) {
-    if (const auto id = adopt(pid)) named.push_back(*id);
+    if (const auto id = kin_.adopt(pid)) named.push_back(*id);
   }
   auto suspects = unseen_.suspects(drift, named);
-  if (suspects.empty()) suspects = openers();
+  if (suspects.empty()) suspects = kin_.openers_of(fifo_.id());
   if (static_cast<int>(suspects.size()) == std::abs(drift)) {
     // One call each: nobody is suspected, all are known.
     for (const auto& who : suspects) pool_.unseen(drift < 0 ? -1 : 1, {&who, 1}, now(), &effects_);
@@ -411,15 +390,6 @@ void Arbiter::settle_drift() {
     pool_.unseen(drift, suspects, now(), &effects_);
   }
   apply();
-}
-
-std::vector<ProcessId> Arbiter::openers() {
-  std::vector<ProcessId> found;
-  for (const pid_t pid : proc::processes_with_open(fifo_.id())) {
-    if (pid == ::getpid() || pid == config_.front) continue;
-    if (const auto id = adopt(pid)) found.push_back(*id);
-  }
-  return found;
 }
 
 void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
@@ -438,38 +408,15 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   std::vector<ProcessId> survivors;
   std::optional<ProcessId> heir;
   if (const auto* account = pool_.ledger().find(who); account != nullptr && account->own > 0) {
-    const core::Account copy = *account;
-    if (cause != core::EndCause::succeeded) survivors = new_orphans_of(process);
-    heir = heir_of(copy);
+    const auto ancestors = account->ancestors;  // bringing others into view moves the account
+    if (cause != core::EndCause::succeeded) survivors = kin_.orphans_of(process);
+    heir = kin_.living_of(ancestors);
   }
   log_.name_dead(who, process.command);
   pool_.ended(who, cause, survivors, heir, event_time_, &effects_);
   apply();
   publish();
   arm_timer();
-}
-
-// The front is the subreaper of the build: the children of a process that has ended are the front's
-// now. A daemon, which left its session, was nobody's job.
-std::vector<ProcessId> Arbiter::new_orphans_of(const WatchedProcess& process) {
-  std::vector<ProcessId> orphans;
-  std::unordered_set<pid_t> seen;
-  for (const auto& child : proc::children_of(config_.front)) {
-    seen.insert(child.id.pid);
-    if (known_orphans_.count(child.id.pid) != 0 || child.id.pid == ::getpid()) continue;
-    if (child.session != process.info.session || child.id.start < process.info.id.start) continue;
-    if (const auto id = adopt(child.id.pid)) orphans.push_back(*id);
-  }
-  known_orphans_ = std::move(seen);
-  return orphans;
-}
-
-std::optional<ProcessId> Arbiter::heir_of(const core::Account& account) {
-  for (const auto& ancestor : account.ancestors) {
-    if (!proc::is_alive(ancestor)) continue;
-    if (const auto id = adopt(ancestor.pid); id && *id == ancestor) return id;
-  }
-  return std::nullopt;
 }
 
 void Arbiter::on_front() {
@@ -552,6 +499,8 @@ void Arbiter::say(char word, std::string_view text) {
 void Arbiter::resume_from_board() {
   event_time_ = now();
   auto left = log_.left_behind();
+  // What the dead one kept back for somebody was in neither FIFO nor ledger.
+  (void)fifo_.put(left.reserved);
   std::vector<ProcessId> dead;
   for (auto& account : left.accounts) {
     const auto info = proc::read_process(account.who.pid);
@@ -573,7 +522,7 @@ void Arbiter::resume_from_board() {
   if (left.step != Step::none) left.waiting.push_back(left.under_way);
   for (const auto& call : left.waiting) {
     if (!listener_->is_waiting(call.id)) continue;
-    if (const auto who = identify(call.thread)) answer_call(call, *who);
+    if (const auto who = kin_.identify(call.thread)) answer_call(call, *who);
   }
 }
 
@@ -584,7 +533,7 @@ void Arbiter::resume_step(const Notification& call, Step step) {
   if (step == Step::taking && drift == -1) {
     if (unanswered) {
       (void)fifo_.put(1);
-    } else if (const auto who = identify(call.thread)) {
+    } else if (const auto who = kin_.identify(call.thread)) {
       const std::array<ProcessId, 1> taker{*who};
       pool_.unseen(-1, taker, event_time_, &effects_);
     }

@@ -31,6 +31,7 @@ struct AccountRow {
 struct AccountPage {
   std::uint32_t count = 0;
   std::int32_t owed = 0;
+  std::int32_t reserved = 0;
   core::PoolCounters counters;
   std::array<AccountRow, kBoardRows> rows;
 };

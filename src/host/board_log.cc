@@ -26,6 +26,7 @@ void BoardLog::publish(const core::Pool& pool) {
   AccountPage& page = board_->pages[next];
   page.count = 0;
   page.owed = pool.owed();
+  page.reserved = pool.reserved();
   page.counters = pool.counters();
   for (const auto& [who, account] : pool.ledger().accounts()) {
     if (account.own == 0 && account.inherited == 0 && !account.client) continue;
@@ -110,6 +111,7 @@ LeftBehind BoardLog::left_behind() const {
     left.accounts.push_back(std::move(account));
   }
   left.owed = page.owed;
+  left.reserved = page.reserved;
   left.counters = page.counters;
   left.step = board_->step.load(std::memory_order_acquire);
   left.under_way = board_->under_way;

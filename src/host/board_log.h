@@ -16,6 +16,7 @@ namespace tokenpool::host {
 struct LeftBehind {
   std::vector<core::Account> accounts;  ///< without ancestors, which are read anew
   int owed = 0;
+  int reserved = 0;  ///< tokens that were in neither FIFO nor ledger
   core::PoolCounters counters;
   Step step = Step::none;
   jobserver::Notification under_way;

@@ -61,8 +61,8 @@ constexpr std::uint32_t kDup2 = __NR_dup3;
 #endif
 
 // The call numbers are compared first, since all other calls of the build pay for every instruction
-// that runs before they are let through. A call of a foreign architecture that happens to have one of
-// these numbers is sorted out next. Jump targets are counted from the following instruction.
+// that runs before they are let through. A call of a foreign architecture that happens to have one
+// of these numbers is sorted out next. Jump targets are counted from the following instruction.
 auto filter_for(int read_end, int write_end) {
   constexpr std::uint8_t to_allow = 0xff;  // replaced by the distance to the last instruction
   auto filter = std::to_array<sock_filter>({

@@ -1,0 +1,73 @@
+# bash completion for tokenpool(1)
+
+# Completes the words of CMD as if they stood alone on the line. $1: index of CMD in COMP_WORDS.
+_tokenpool_command() {
+  local first=$1
+  if declare -F _comp_command_offset >/dev/null; then
+    _comp_command_offset "$first"
+  elif declare -F _command_offset >/dev/null; then
+    _command_offset "$first"
+  elif ((COMP_CWORD == first)); then
+    mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+  else
+    mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+  fi
+}
+
+_tokenpool_run() {
+  local cur=${COMP_WORDS[COMP_CWORD]} i option=''
+  # COMP_WORDBREAKS splits --track=exact into three words.
+  for ((i = 2; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      -j | --track | --shims | --report)
+        option=${COMP_WORDS[i]}
+        ((++i))
+        [[ ${COMP_WORDS[i]} == '=' ]] && ((++i))
+        ((i < COMP_CWORD)) && option=''
+        ;;
+      --)
+        _tokenpool_command $((i + 1))
+        return
+        ;;
+      -*) ;;
+      *)
+        _tokenpool_command "$i"
+        return
+        ;;
+    esac
+  done
+  [[ $cur == '=' ]] && cur=''
+  case $option in
+    -j) mapfile -t COMPREPLY < <(compgen -W "auto $(nproc 2>/dev/null)" -- "$cur") ;;
+    --track) mapfile -t COMPREPLY < <(compgen -W 'auto exact infer' -- "$cur") ;;
+    --shims) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
+    --report)
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      compopt -o filenames 2>/dev/null
+      ;;
+    *)
+      if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --report -q -h --help --' -- "$cur")
+      else
+        _tokenpool_command "$COMP_CWORD"
+      fi
+      ;;
+  esac
+}
+
+_tokenpool() {
+  local cur=${COMP_WORDS[COMP_CWORD]}
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W 'run doctor env help --help --version' -- "$cur")
+    return
+  fi
+  case ${COMP_WORDS[1]} in
+    run) _tokenpool_run ;;
+    doctor | env) mapfile -t COMPREPLY < <(compgen -W '--json -h --help' -- "$cur") ;;
+    help) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -W 'run doctor env' -- "$cur") ;;
+  esac
+  return 0
+}
+
+complete -F _tokenpool tokenpool

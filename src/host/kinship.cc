@@ -1,0 +1,59 @@
+#include "host/kinship.h"
+
+#include <utility>
+
+#include <unistd.h>
+
+namespace tokenpool::host {
+
+Kinship::Kinship(pid_t front, Watchlist& watched, core::Pool& pool)
+    : front_(front), watched_(watched), pool_(pool) {
+  for (const auto& child : proc::children_of(front_)) known_orphans_.insert(child.id.pid);
+}
+
+std::optional<core::ProcessId> Kinship::identify(pid_t thread) {
+  // A watched process still runs, so its pid can be nobody else's and this thread is its first one.
+  if (const auto* known = watched_.find(thread)) return known->info.id;
+  const pid_t pid = proc::process_of_thread(thread);
+  return pid == 0 ? std::nullopt : adopt(pid);
+}
+
+std::optional<core::ProcessId> Kinship::adopt(pid_t pid) {
+  if (const auto* known = watched_.find(pid)) return known->info.id;
+  const auto info = proc::read_process(pid);
+  if (!info || !watched_.add(*info)) return std::nullopt;
+  pool_.introduce(info->id, proc::ancestors_below(*info, front_));
+  return info->id;
+}
+
+std::vector<core::ProcessId> Kinship::orphans_of(const WatchedProcess& process) {
+  std::vector<core::ProcessId> orphans;
+  std::unordered_set<pid_t> seen;
+  for (const auto& child : proc::children_of(front_)) {
+    seen.insert(child.id.pid);
+    if (known_orphans_.contains(child.id.pid)) continue;
+    if (child.session != process.info.session || child.id.start < process.info.id.start) continue;
+    if (const auto id = adopt(child.id.pid)) orphans.push_back(*id);
+  }
+  known_orphans_ = std::move(seen);
+  return orphans;
+}
+
+std::optional<core::ProcessId> Kinship::living_of(const std::vector<core::ProcessId>& ancestors) {
+  for (const auto& ancestor : ancestors) {
+    if (!proc::is_alive(ancestor)) continue;
+    if (const auto id = adopt(ancestor.pid); id == ancestor) return id;
+  }
+  return std::nullopt;
+}
+
+std::vector<core::ProcessId> Kinship::openers_of(const proc::FileId& file) {
+  std::vector<core::ProcessId> found;
+  for (const pid_t pid : proc::processes_with_open(file)) {
+    if (pid == ::getpid() || pid == front_) continue;
+    if (const auto id = adopt(pid)) found.push_back(*id);
+  }
+  return found;
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,287 @@
+// A ledger as one would write it without a care for speed: every token is a thing that lies
+// somewhere. It was written from the rules, not from src/core/ledger.cc, and is what the real one
+// is held against.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "core/ledger.h"
+#include "core/processes.h"
+
+namespace tokenpool::core {
+
+struct NaiveToken {
+  enum class Where : std::uint8_t { free, own, inherited, unseen };
+  Where where = Where::free;
+  ProcessId holder;              // own, inherited
+  std::set<ProcessId> suspects;  // unseen
+  int group = 0;                 // unseen: takes by the same suspects are one
+};
+
+struct NaiveProcess {
+  std::optional<ProcessId> parent;  // as it was at birth
+  bool client = false;
+  bool has_returned = false;
+  bool lends = false;
+};
+
+class NaiveLedger {
+ public:
+  using Where = NaiveToken::Where;
+
+  explicit NaiveLedger(int issued) : tokens(static_cast<std::size_t>(issued)) {}
+
+  int count(Where where, std::optional<ProcessId> holder = std::nullopt) const {
+    return static_cast<int>(
+        std::count_if(tokens.begin(), tokens.end(), [&](const NaiveToken& token) {
+          return token.where == where && (!holder || token.holder == *holder);
+        }));
+  }
+  int lenders() const {
+    return static_cast<int>(std::count_if(living.begin(), living.end(),
+                                          [](const auto& entry) { return entry.second.lends; }));
+  }
+  int outstanding() const {
+    return static_cast<int>(tokens.size()) - count(Where::free) - lenders();
+  }
+  /// Everybody it descends from, dead or alive, nearest first.
+  Processes ancestors(ProcessId who) const {
+    Processes chain;
+    for (auto parent = family.at(who); parent; parent = family.at(*parent)) {
+      chain.push_back(*parent);
+    }
+    return chain;
+  }
+  Processes children(ProcessId who) const {
+    Processes list;
+    for (const auto& [other, state] : living) {
+      if (state.parent == who) list.push_back(other);
+    }
+    return list;
+  }
+  std::optional<ProcessId> heir(ProcessId who) const {
+    for (const ProcessId ancestor : ancestors(who)) {
+      if (living.contains(ancestor)) return ancestor;
+    }
+    return std::nullopt;
+  }
+
+  void fork(ProcessId who, std::optional<ProcessId> parent) {
+    living[who].parent = parent;
+    family[who] = parent;
+  }
+
+  void take(ProcessId who) {
+    living[who].client = true;
+    book(who);
+  }
+
+  void book(ProcessId who) {
+    const auto token = first(Where::free, std::nullopt);
+    if (living[who].lends) {
+      living[who].lends = false;
+      tokens.erase(token);
+    } else {
+      token->where = Where::own;
+      token->holder = who;
+    }
+  }
+
+  GiveOutcome give(ProcessId who, bool may_lend) {
+    NaiveProcess& giver = living[who];
+    giver.client = giver.has_returned = true;
+    if (free_one(Where::own, who)) return GiveOutcome::settled;
+    if (free_suspected(who)) return GiveOutcome::unseen;
+    if (free_one(Where::inherited, who)) return GiveOutcome::inherited;
+    for (const ProcessId ancestor : ancestors(who)) {
+      if (free_held(ancestor)) return GiveOutcome::ancestor;
+      if (living.contains(ancestor) && free_suspected(ancestor)) return GiveOutcome::unseen;
+    }
+    for (const ProcessId child : descendants(who)) {
+      if (free_held(child)) return GiveOutcome::descendant;
+    }
+    for (const ProcessId child : descendants(who)) {
+      if (free_suspected(child)) return GiveOutcome::unseen;
+    }
+    if (giver.lends || !may_lend) return GiveOutcome::refused;
+    giver.lends = true;
+    tokens.emplace_back();
+    return GiveOutcome::lent;
+  }
+
+  int unseen_take(int count, const Processes& openers) {
+    std::set<ProcessId> suspects;
+    for (const ProcessId who : openers) {
+      if (!living[who].client) suspects.insert(who);
+    }
+    if (suspects.empty()) suspects.insert(openers.begin(), openers.end());
+    if (suspects.empty()) return count;
+    if (suspects.size() == 1) {
+      for (int i = 0; i < count; ++i) book(*suspects.begin());
+      return 0;
+    }
+    int group = next_group++;
+    for (const NaiveToken& token : tokens) {
+      if (token.where == Where::unseen && token.suspects == suspects) {
+        group = std::min(group, token.group);
+      }
+    }
+    for (int i = 0; i < count; ++i) {
+      const auto token = first(Where::free, std::nullopt);
+      token->where = Where::unseen;
+      token->suspects = suspects;
+      token->group = group;
+    }
+    return 0;
+  }
+
+  int unseen_return(int count, const Processes& openers) {
+    for (int i = 0; i < count; ++i) {
+      if (!return_unseen(openers)) return count - i;
+    }
+    return 0;
+  }
+
+  EndOutcome end(ProcessId who, EndCause cause) {
+    const NaiveProcess dead = living.at(who);
+    const Processes survivors = children(who);
+    living.erase(who);
+    EndOutcome outcome;
+    outcome.held = count(Where::own, who) + count(Where::inherited, who);
+    outcome.withdraw = dead.lends ? 1 : 0;
+    if (dead.lends) ++debt;
+    for (NaiveToken& token : tokens) {
+      if (token.where == Where::unseen && token.suspects.erase(who) > 0 && token.suspects.empty()) {
+        token = NaiveToken{};
+        ++outcome.unseen;
+      }
+    }
+    outcome.freed = outcome.unseen;
+    if (cause == EndCause::unknown) {
+      const bool client = dead.has_returned || !survivors.empty();
+      cause = client ? EndCause::killed : EndCause::succeeded;
+    }
+    std::size_t next = 0;
+    const auto heir_of_dead = heir(who);
+    // Own tokens go first where they are moved; it makes no difference, a count is a count.
+    for (NaiveToken& token : tokens) {
+      const bool own = token.where == Where::own && token.holder == who;
+      if (!own && !(token.where == Where::inherited && token.holder == who)) continue;
+      if (cause == EndCause::succeeded) {
+        if (own && heir_of_dead) {
+          outcome.passed_to = heir_of_dead;
+          token.holder = *heir_of_dead;
+          continue;
+        }
+      } else if (next < survivors.size()) {
+        token.where = Where::inherited;
+        token.holder = survivors[next++];
+        outcome.moved_to.push_back(token.holder);
+        continue;
+      }
+      token = NaiveToken{};
+      ++outcome.freed;
+    }
+    if (outcome.passed_to && living.at(*outcome.passed_to).lends) {
+      // The heir had lent its own slot and now has one again.
+      living.at(*outcome.passed_to).lends = false;
+      tokens.erase(first(Where::own, *outcome.passed_to));
+    }
+    return outcome;
+  }
+
+  void end_all(int issued) {
+    living.clear();
+    tokens.assign(static_cast<std::size_t>(issued), NaiveToken{});
+    debt = 0;
+  }
+  /// A loan whose lender died is repaid with the next free token.
+  void collect_debt() {
+    for (auto token = first(Where::free, std::nullopt); debt > 0 && token != tokens.end();
+         token = first(Where::free, std::nullopt)) {
+      tokens.erase(token);
+      --debt;
+    }
+  }
+
+  std::vector<NaiveToken> tokens;
+  std::map<ProcessId, NaiveProcess> living;
+  int debt = 0;
+
+ private:
+  using Token = std::vector<NaiveToken>::iterator;
+
+  Token first(Where where, std::optional<ProcessId> holder) {
+    return std::find_if(tokens.begin(), tokens.end(), [&](const NaiveToken& token) {
+      return token.where == where && (!holder || token.holder == *holder);
+    });
+  }
+  bool free_one(Where where, ProcessId who) {
+    const Token token = first(where, who);
+    if (token == tokens.end()) return false;
+    *token = NaiveToken{};
+    return true;
+  }
+  bool free_held(ProcessId who) {
+    return free_one(Where::own, who) || free_one(Where::inherited, who);
+  }
+  bool free_suspected(ProcessId who) {
+    Token best = tokens.end();
+    const auto rank = [](const NaiveToken& token) {
+      return std::pair(token.suspects.size(), token.group);
+    };
+    for (Token token = tokens.begin(); token != tokens.end(); ++token) {
+      if (token->where != Where::unseen || !token->suspects.contains(who)) continue;
+      if (best == tokens.end() || rank(*token) < rank(*best)) best = token;
+    }
+    if (best == tokens.end()) return false;
+    *best = NaiveToken{};
+    return true;
+  }
+  Processes descendants(ProcessId who) const {
+    std::vector<std::pair<std::ptrdiff_t, ProcessId>> found;
+    for (const auto& entry : living) {
+      const Processes chain = ancestors(entry.first);
+      const auto link = std::find(chain.begin(), chain.end(), who);
+      if (link != chain.end()) found.emplace_back(link - chain.begin(), entry.first);
+    }
+    std::sort(found.begin(), found.end());
+    Processes list;
+    for (const auto& entry : found) list.push_back(entry.second);
+    return list;
+  }
+  bool return_unseen(const Processes& openers) {
+    const auto touches = [&](const NaiveToken& token) {
+      return std::any_of(openers.begin(), openers.end(),
+                         [&](ProcessId who) { return token.suspects.contains(who); });
+    };
+    const auto free_oldest = [&](bool must_touch) {
+      Token best = tokens.end();
+      for (Token token = tokens.begin(); token != tokens.end(); ++token) {
+        if (token->where != Where::unseen || (must_touch && !touches(*token))) continue;
+        if (best == tokens.end() || token->group < best->group) best = token;
+      }
+      if (best == tokens.end()) return false;
+      *best = NaiveToken{};
+      return true;
+    };
+    const auto free_holder = [&](bool want_opener, bool want_client) {
+      for (const auto& [who, state] : living) {
+        const bool opener = std::find(openers.begin(), openers.end(), who) != openers.end();
+        if (opener == want_opener && state.client == want_client && free_held(who)) return true;
+      }
+      return false;
+    };
+    return free_oldest(true) || free_holder(true, false) || free_oldest(false) ||
+           free_holder(true, true) || free_holder(false, false) || free_holder(false, true);
+  }
+
+  std::map<ProcessId, std::optional<ProcessId>> family;
+  int next_group = 0;
+};
+
+}  // namespace tokenpool::core

@@ -1,0 +1,169 @@
+// A host without a world: tells a pool what happened, carries out its effects on a FIFO that is a
+// number, and keeps the answers. Every event ends with the checks that hold whatever the policy.
+#pragma once
+
+#include <map>
+#include <stdexcept>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "core/pool.h"
+#include "core/processes.h"
+
+namespace tokenpool::core {
+
+class PoolDesk {
+ public:
+  enum class Answer : std::uint8_t { none, granted, refused };
+
+  explicit PoolDesk(int issued) : pool(issued), fifo(issued) {}
+
+  void introduce(ProcessId who, const Processes& ancestors = {}) { pool.introduce(who, ancestors); }
+
+  RequestId ask(ProcessId who, bool blocking) {
+    const Request request{++last_id, who, blocking};
+    requests[request.id] = request;
+    Effects effects;
+    pool.request(request, now, &effects);
+    carry_out(effects);
+    return request.id;
+  }
+  RequestId read(ProcessId who) { return ask(who, true); }
+  bool poll(ProcessId who) { return answer(ask(who, false)) == Answer::granted; }
+  Answer answer(RequestId id) const {
+    const auto entry = answers.find(id);
+    return entry == answers.end() ? Answer::none : entry->second;
+  }
+  bool granted(RequestId id) const { return answer(id) == Answer::granted; }
+
+  void cancel(RequestId id) {
+    Effects effects;
+    pool.cancel(id, now, &effects);
+    carry_out(effects);
+  }
+  void give(ProcessId who, int count = 1) {
+    Effects effects;
+    pool.give(who, count, now, &effects);
+    carry_out(effects);
+  }
+  /// The FIFO was touched by somebody whom nobody saw.
+  void unseen(int drift, const Processes& openers) {
+    fifo += drift;
+    notice(openers);
+  }
+  void notice(const Processes& openers) {
+    const int drift = pool.drift(fifo);
+    if (drift == 0) return;
+    Effects effects;
+    pool.unseen(drift, openers, now, &effects);
+    carry_out(effects);
+  }
+  void end(ProcessId who, EndCause cause, const Processes& survivors = {},
+           std::optional<ProcessId> heir = std::nullopt) {
+    Effects effects;
+    pool.ended(who, cause, survivors, heir, now, &effects);
+    carry_out(effects);
+  }
+  void end_all() {
+    Effects effects;
+    pool.all_ended(now, &effects);
+    carry_out(effects);
+  }
+  void advance() {
+    Effects effects;
+    pool.advance(now, &effects);
+    carry_out(effects);
+  }
+  /// Time passes; what becomes due on the way happens when it is due.
+  void pass(Instant duration) {
+    const Instant end = now + duration;
+    for (auto due = pool.next_deadline(); due && *due <= end; due = pool.next_deadline()) {
+      now = std::max(now, *due);
+      advance();
+    }
+    now = end;
+  }
+  int held(ProcessId who) const {
+    const Account* account = pool.ledger().find(who);
+    return account == nullptr ? 0 : account->held();
+  }
+
+  Pool pool;
+  int fifo;
+  Instant now = std::chrono::seconds(1);
+  Effects last;  ///< of the last event
+  /// What becomes of the next grant: nothing, unless a test says so.
+  std::optional<GrantFailure> next_grant_fails;
+  std::map<RequestId, Request> requests;
+  std::map<RequestId, Answer> answers;
+  std::vector<std::pair<ProcessId, bool>> grants;  ///< to whom, and whether it arrived
+  RequestId last_id = 0;
+
+ private:
+  static void require(bool condition, const std::string& what) {
+    // Thrown rather than EXPECTed: both GoogleTest and rapidcheck take it for a failure.
+    if (!condition) throw std::logic_error(what);
+  }
+  void carry_out(const Effects& effects) {
+    last = effects;
+    for (const Effect& effect : effects) carry_out(effect);
+    if (std::exchange(inside_failure, false)) return;
+    require(pool.missing() == 0, "a token is missing");
+    require(pool.drift(fifo) == 0, "the pool is wrong about the FIFO");
+    require(pool.free() <= pool.issued(), "the pool holds more than it issued");
+    require(pool.waiting().empty() || pool.free() <= 1, "tokens lie about while somebody waits");
+    require(pool.waiting().empty() || pool.free() == 0 || pool.next_deadline().has_value(),
+            "a token lies about and nobody will look at it");
+  }
+  void carry_out(const Effect& effect) {
+    switch (effect.kind) {
+      case Effect::Kind::grant_from_fifo:
+        grant(effect, true);
+        break;
+      case Effect::Kind::grant_direct:
+        grant(effect, false);
+        break;
+      case Effect::Kind::refuse:
+        answer_once(effect, Answer::refused);
+        break;
+      case Effect::Kind::put:
+        fifo += effect.count;
+        break;
+      case Effect::Kind::drain:
+        fifo -= effect.count;
+        require(fifo >= 0, "drained more than there is");
+        break;
+      case Effect::Kind::recovered:
+      case Effect::Kind::refused:
+        break;
+    }
+  }
+  void answer_once(const Effect& effect, Answer answer) {
+    require(requests.contains(effect.request), "answered what nobody asked");
+    require(requests[effect.request].who == effect.who, "answered somebody else");
+    require(answers.emplace(effect.request, answer).second, "answered twice");
+  }
+  void grant(const Effect& effect, bool from_fifo) {
+    const auto failure = std::exchange(next_grant_fails, std::nullopt);
+    if (failure == GrantFailure::byte_missing && from_fifo) {
+      --fifo;  // somebody unseen was faster
+    } else if (from_fifo) {
+      require(--fifo >= 0, "granted a byte that is not there");
+    }
+    const bool arrives = !failure || (failure == GrantFailure::byte_missing && !from_fifo);
+    grants.emplace_back(effect.who, arrives);
+    if (arrives) {
+      answer_once(effect, Answer::granted);
+      return;
+    }
+    Effects more;
+    pool.grant_failed(requests[effect.request], from_fifo, *failure, now, &more);
+    for (const Effect& next : more) carry_out(next);
+    inside_failure = failure == GrantFailure::byte_missing;
+  }
+
+  bool inside_failure = false;  ///< the drift that a missing byte leaves is not yet noticed
+};
+
+}  // namespace tokenpool::core

@@ -1,0 +1,181 @@
+#include "jobserver/environment.h"
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tokenpool::jobserver {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using wire::Dialect;
+
+const wire::Jobserver kPool{"/tmp/p/fifo", 900, 901, 4};
+constexpr const char* kFifo = " -j4 --jobserver-auth=fifo:/tmp/p/fifo";
+constexpr const char* kBoth = " -j --jobserver-auth=fifo:/tmp/p/fifo --jobserver-f=900,901";
+
+struct Built {
+  std::map<std::string, std::string> variables;
+  std::vector<std::string> notes;
+};
+
+Built build(const EnvironmentOptions& options, std::vector<const char*> environ) {
+  environ.push_back(nullptr);
+  Environment environment = build_environment(kPool, options, environ.data());
+  Built built;
+  for (const std::string& variable : environment.variables) {
+    const std::size_t equals = variable.find('=');
+    const bool is_new =
+        built.variables.emplace(variable.substr(0, equals), variable.substr(equals + 1)).second;
+    EXPECT_TRUE(is_new) << variable;
+  }
+  built.notes = std::move(environment.notes);
+  return built;
+}
+
+TEST(BuildEnvironment, NewMake) {
+  auto [variables, notes] = build({"/shims", Dialect::fifo}, {"PATH=/bin:/usr/bin", "A=b"});
+  EXPECT_EQ(variables, (std::map<std::string, std::string>{{"A", "b"},
+                                                           {"CARGO_MAKEFLAGS", kFifo},
+                                                           {"CTEST_PARALLEL_LEVEL", "0"},
+                                                           {"MAKEFLAGS", kFifo},
+                                                           {"PATH", "/shims:/bin:/usr/bin"},
+                                                           {"TOKENPOOL_FDS", "900,901"},
+                                                           {"TOKENPOOL_FIFO", "/tmp/p/fifo"},
+                                                           {"TOKENPOOL_JOBS", "4"},
+                                                           {"TOKENPOOL_SHIMS", "/shims"}}));
+  EXPECT_THAT(notes, IsEmpty());
+}
+
+TEST(BuildEnvironment, OldMakeNeedsBoth) {
+  const auto with = build({"/shims", Dialect::fds_auth}, {"MAKEFLAGS=k -- A=b"});
+  EXPECT_EQ(with.variables.at("MAKEFLAGS"), "k" + std::string(kBoth) + " -- A=b");
+  EXPECT_EQ(with.variables.at("CARGO_MAKEFLAGS"), kBoth);
+  const auto without = build({"", Dialect::fds_auth}, {"PATH=/bin", "TOKENPOOL_SHIMS=/outer"});
+  EXPECT_EQ(without.variables.at("CARGO_MAKEFLAGS"), " -j4 --jobserver-auth=900,901");
+  EXPECT_EQ(without.variables.at("PATH"), "/bin");
+  EXPECT_FALSE(without.variables.contains("TOKENPOOL_SHIMS"));
+}
+
+TEST(BuildEnvironment, NoMake) {
+  EXPECT_EQ(build({"/shims", std::nullopt}, {}).variables.at("MAKEFLAGS"), kFifo);
+  EXPECT_EQ(build({"/shims", std::nullopt}, {}).variables.at("PATH"),
+            "/shims:/usr/local/bin:/usr/bin:/bin");
+}
+
+TEST(BuildEnvironment, ShimsOfAnOuterRunGo) {
+  const auto built =
+      build({"/shims", Dialect::fifo}, {"PATH=/a:/outer::/shims:/b", "TOKENPOOL_SHIMS=/outer"});
+  EXPECT_EQ(built.variables.at("PATH"), "/shims:/a::/b");
+}
+
+TEST(BuildEnvironment, ParallelLevels) {
+  const auto built =
+      build({"", Dialect::fifo}, {"CMAKE_BUILD_PARALLEL_LEVEL=8", "CTEST_PARALLEL_LEVEL=9",
+                                  "MFLAGS=-j3", "GNUMAKEFLAGS=-j7", "MAKEFLAGS=-kj5"});
+  EXPECT_FALSE(built.variables.contains("CMAKE_BUILD_PARALLEL_LEVEL"));
+  EXPECT_FALSE(built.variables.contains("MFLAGS"));
+  EXPECT_FALSE(built.variables.contains("GNUMAKEFLAGS"));
+  EXPECT_EQ(built.variables.at("CTEST_PARALLEL_LEVEL"), "0");
+  EXPECT_EQ(built.variables.at("MAKEFLAGS"), " -k" + std::string(kFifo));
+  EXPECT_THAT(built.notes,
+              ElementsAre(HasSubstr("MAKEFLAGS had -j5"), HasSubstr("GNUMAKEFLAGS had -j7"),
+                          HasSubstr("CMAKE_BUILD_PARALLEL_LEVEL=8 is taken away"),
+                          HasSubstr("CTEST_PARALLEL_LEVEL=9")));
+}
+
+TEST(BuildEnvironment, GnumakeflagsKeepsTheRest) {
+  EXPECT_EQ(build({"", Dialect::fifo}, {"GNUMAKEFLAGS=-k -j7"}).variables.at("GNUMAKEFLAGS"),
+            " -k");
+}
+
+class PoolTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "environment-test-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    fifo_ = name + "/fifo";
+    ASSERT_EQ(mkfifo(fifo_.c_str(), 0600), 0);
+  }
+  void TearDown() override {
+    for (const char* name : {"TOKENPOOL_FIFO", "TOKENPOOL_FDS", "TOKENPOOL_JOBS"}) unsetenv(name);
+    fs::remove_all(folder_);
+  }
+  void surround() const {
+    setenv("TOKENPOOL_FIFO", fifo_.c_str(), 1);
+    setenv("TOKENPOOL_FDS", "900,901", 1);
+    setenv("TOKENPOOL_JOBS", "4", 1);
+  }
+
+  fs::path folder_;
+  std::string fifo_;
+};
+
+TEST_F(PoolTest, ForeignJobserverIsNamedOnce) {
+  const std::string flags = " -j4 --jobserver-auth=fifo:" + fifo_;
+  const std::string makeflags = "MAKEFLAGS=" + flags;
+  const std::string cargo = "CARGO_MAKEFLAGS=" + flags;
+  const std::vector<const char*> environ = {makeflags.c_str(), cargo.c_str()};
+  const auto dead = build({"", Dialect::fifo}, environ);
+  EXPECT_EQ(dead.variables.at("MAKEFLAGS"), kFifo);
+  EXPECT_THAT(dead.notes, ElementsAre(HasSubstr("dead: it is ignored")));
+  const int keeper = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
+  EXPECT_THAT(build({"", Dialect::fifo}, environ).notes,
+              ElementsAre(HasSubstr("alive: it is left alone")));
+  close(keeper);
+}
+
+TEST_F(PoolTest, DescriptorsLiveWhileTheyAreOpen) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
+  const auto word = wire::parse_makeflags("--jobserver-auth=" + std::to_string(ends[0]) + "," +
+                                          std::to_string(ends[1]))
+                        .jobservers.at(0);
+  EXPECT_TRUE(is_alive(word));
+  close(ends[0]);
+  EXPECT_FALSE(is_alive(word));
+  close(ends[1]);
+}
+
+TEST_F(PoolTest, PoolInEnvironmentMustLive) {
+  EXPECT_EQ(pool_in_environment(), std::nullopt);
+  surround();
+  EXPECT_EQ(pool_in_environment(), std::nullopt) << "nobody reads the FIFO";
+  const int keeper = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
+  const auto pool = pool_in_environment();
+  ASSERT_TRUE(pool);
+  EXPECT_EQ(pool->jobserver, (wire::Jobserver{fifo_, 900, 901, 4}));
+  fs::remove(fifo_);
+  EXPECT_EQ(pool_in_environment(), std::nullopt) << "the FIFO is gone";
+  close(keeper);
+}
+
+TEST_F(PoolTest, PoolInEnvironmentMustBeValid) {
+  const int keeper = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
+  for (const auto& [name, value] :
+       std::vector<std::pair<const char*, const char*>>{{"TOKENPOOL_FDS", "900"},
+                                                        {"TOKENPOOL_FDS", "a,b"},
+                                                        {"TOKENPOOL_FDS", "1,2"},
+                                                        {"TOKENPOOL_JOBS", "0"},
+                                                        {"TOKENPOOL_JOBS", "4x"},
+                                                        {"TOKENPOOL_FIFO", "fifo"}}) {
+    surround();
+    setenv(name, value, 1);
+    EXPECT_EQ(pool_in_environment(), std::nullopt) << name << "=" << value;
+  }
+  close(keeper);
+}
+
+}  // namespace
+}  // namespace tokenpool::jobserver

@@ -1,0 +1,252 @@
+#include "jobserver/seccomp.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace tokenpool::jobserver {
+namespace {
+
+constexpr int kReadEnd = 900;
+constexpr int kWriteEnd = 901;
+
+// A child under the filter that runs `body` and exits with what it answers.
+class Filtered {
+ public:
+  explicit Filtered(const std::function<int()>& body) {
+    std::array<int, 2> link{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, link.data()), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      const int listener = install_filter(kReadEnd, kWriteEnd);
+      send_descriptor(link[1], listener);
+      ::close(listener);
+      ::_exit(body());
+    }
+    ::close(link[1]);
+    fd_ = receive_descriptor(link[0]);
+    ::close(link[0]);
+  }
+  ~Filtered() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Filtered(const Filtered&) = delete;
+  Filtered& operator=(const Filtered&) = delete;
+
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  int status() {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+  // Waits until a call is stopped.
+  Notification stopped(const Listener& listener) const {
+    pollfd ready{fd_, POLLIN, 0};
+    EXPECT_EQ(::poll(&ready, 1, -1), 1);
+    Notification call;
+    EXPECT_TRUE(listener.receive(&call));
+    return call;
+  }
+
+ private:
+  static void send_descriptor(int link, int fd) {
+    char byte = 'd';
+    iovec data{&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    if (::sendmsg(link, &message, 0) != 1) ::_exit(98);
+  }
+  static int receive_descriptor(int link) {
+    char byte = 0;
+    iovec data{&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    int fd = -1;
+    if (::recvmsg(link, &message, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&message) != nullptr) {
+      std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+    }
+    return fd;
+  }
+
+  pid_t pid_ = 0;
+  int fd_ = -1;
+};
+
+int pipe_at(int number) {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) return -1;
+  return ::dup2(ends[0], number) == number ? ends[1] : -1;
+}
+
+TEST(Seccomp, AOneByteReadIsCarriedOutForTheCaller) {
+  const int never = pipe_at(50);
+  ASSERT_GE(never, 0);
+  Filtered child([] {
+    char byte = 'x';
+    return ::read(50, &byte, 1) == 1 && byte == '+' ? 7 : 8;
+  });
+  const Listener listener(child.fd());
+  const auto call = child.stopped(listener);
+  EXPECT_EQ(call.call, Call::read);
+  EXPECT_EQ(call.fd, 50);
+  EXPECT_EQ(call.thread, child.pid());
+  EXPECT_TRUE(listener.is_waiting(call.id));
+  EXPECT_EQ(listener.answer_read(call), Delivery::done);
+  EXPECT_EQ(child.status(), 7);
+  EXPECT_FALSE(listener.is_waiting(call.id));
+  EXPECT_EQ(listener.answer_read(call), Delivery::gone);
+  EXPECT_EQ(listener.let_continue(call), Delivery::gone);
+  EXPECT_TRUE(listener.hung_up());
+}
+
+TEST(Seccomp, AOneByteWriteAndAnErrorAndTheKernelsOwnWay) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  Filtered child([&] {
+    if (::write(ends[1], "a", 1) != 1) return 1;
+    if (::write(ends[1], "b", 1) != -1 || errno != EAGAIN) return 2;
+    if (::write(ends[1], "c", 1) != 1) return 3;
+    return 0;
+  });
+  const Listener listener(child.fd());
+  auto call = child.stopped(listener);
+  EXPECT_EQ(call.call, Call::write);
+  EXPECT_EQ(listener.answer_write(call), Delivery::done);
+  call = child.stopped(listener);
+  EXPECT_EQ(listener.answer_error(call, EAGAIN), Delivery::done);
+  call = child.stopped(listener);
+  EXPECT_EQ(listener.let_continue(call), Delivery::done);
+  EXPECT_EQ(child.status(), 0);
+  char byte = 0;
+  EXPECT_EQ(::read(ends[0], &byte, 1), 1);
+  EXPECT_EQ(byte, 'c') << "only the last one reached the pipe";
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(Seccomp, OtherCallsAreLeftAlone) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  Filtered child([&] {
+    std::array<char, 2> two{};
+    if (::write(ends[1], "ab", 2) != 2 || ::read(ends[0], two.data(), 2) != 2) return 1;
+    if (::dup2(ends[0], 0) != 0 || ::write(ends[1], "cd", 2) != 2) return 2;
+    if (::read(0, two.data(), 1) != 1) return 3;  // a shell's input
+    if (::read(-1, two.data(), 0) != -1) return 4;
+    if (::dup2(ends[0], kReadEnd) != kReadEnd) return 5;
+    if (::dup2(kReadEnd, 77) != 77) return 6;
+    return 0;
+  });
+  EXPECT_EQ(child.status(), 0);
+  const Listener listener(child.fd());
+  Notification call;
+  EXPECT_FALSE(listener.receive(&call));
+}
+
+TEST(Seccomp, ADuplicateOfAnInheritedEndOntoAStandardDescriptorIsAnnounced) {
+  ASSERT_GE(pipe_at(kReadEnd), 0);
+  Filtered child([] { return ::dup2(kReadEnd, 0) == 0 ? 0 : 1; });
+  const Listener listener(child.fd());
+  const auto call = child.stopped(listener);
+  EXPECT_EQ(call.call, Call::duplicate);
+  EXPECT_EQ(call.fd, kReadEnd);
+  EXPECT_EQ(listener.let_continue(call), Delivery::done);
+  EXPECT_EQ(child.status(), 0);
+  ::close(kReadEnd);
+}
+
+TEST(Seccomp, AnUnwritableBufferIsLeftToTheKernel) {
+  const int writer = pipe_at(50);
+  ASSERT_EQ(::write(writer, "y", 1), 1);
+  // A pointer that the compiler knows nothing of, or it would not let the call be made.
+  void* const nothing_there = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  Filtered child([&] {
+    return ::syscall(SYS_read, 50, nothing_there, 1) == -1 && errno == EFAULT ? 0 : 1;
+  });
+  const Listener listener(child.fd());
+  const auto call = child.stopped(listener);
+  EXPECT_EQ(listener.answer_read(call), Delivery::unwritable);
+  EXPECT_EQ(listener.let_continue(call), Delivery::done);
+  EXPECT_EQ(child.status(), 0);
+  ::munmap(nothing_there, 4096);
+  ::close(writer);
+  ::close(50);
+}
+
+TEST(Seccomp, ASignalTakesTheCallBack) {
+  ASSERT_GE(pipe_at(50), 0);
+  Filtered child([] {
+    struct sigaction action{};
+    action.sa_handler = [](int) {};
+    ::sigaction(SIGUSR1, &action, nullptr);
+    char byte = 0;
+    return ::read(50, &byte, 1) == -1 && errno == EINTR ? 0 : 1;
+  });
+  const Listener listener(child.fd());
+  const auto call = child.stopped(listener);
+  ::kill(child.pid(), SIGUSR1);
+  EXPECT_EQ(child.status(), 0);
+  EXPECT_EQ(listener.answer_read(call), Delivery::gone);
+}
+
+TEST(Seccomp, AKilledCallerIsGone) {
+  ASSERT_GE(pipe_at(50), 0);
+  Filtered child([] {
+    char byte = 0;
+    return static_cast<int>(::read(50, &byte, 1));
+  });
+  const Listener listener(child.fd());
+  const auto call = child.stopped(listener);
+  ::kill(child.pid(), SIGKILL);
+  EXPECT_EQ(child.status(), 1000 + SIGKILL);
+  EXPECT_EQ(listener.answer_read(call), Delivery::gone);
+  pollfd hang_up{child.fd(), 0, 0};
+  EXPECT_EQ(::poll(&hang_up, 1, -1), 1);
+  EXPECT_TRUE(listener.hung_up());
+}
+
+TEST(Seccomp, RootKeepsSetuidProgramsWorking) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
+  Filtered child([] { return ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); });
+  EXPECT_EQ(child.status(), 0);
+}
+
+TEST(Seccomp, ASecondListenerIsRefused) {
+  Filtered child(
+      [] { return install_filter(kReadEnd, kWriteEnd) == -1 && errno == EBUSY ? 0 : 1; });
+  EXPECT_EQ(child.status(), 0);
+}
+
+}  // namespace
+}  // namespace tokenpool::jobserver

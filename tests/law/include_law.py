@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""The law of the house: which room may include which, and how long a file may be.
+
+Usage: include_law.py TREE        every breach on one line, status 1 when there is any
+       include_law.py --self-test proves on bad trees that each rule can fail
+"""
+
+import pathlib
+import re
+import sys
+import tempfile
+
+# Arrows point inward: core <- wire <- {proc, jobserver, host, client} <- cli.
+ALLOWED = {
+    "core": {"core"},
+    "wire": {"core", "wire"},
+    "proc": {"core", "wire", "proc"},
+    "jobserver": {"core", "wire", "proc", "jobserver"},
+    "host": {"core", "wire", "proc", "jobserver", "host", "client"},
+    "client": {"core", "wire", "proc", "client"},
+    "cli": {"core", "wire", "proc", "jobserver", "host", "client", "cli"},
+}
+SOURCE_ONLY = ("asio", "nlohmann", "CLI", "fmt", "toml++", "sqlite3", "gtest", "gmock", "rapidcheck")
+MAX_LINES = {".cc": 600, ".h": 200, ".hpp": 200}
+MAX_COLUMNS = 100
+PLATFORM_SUFFIX = re.compile(r"_(linux|win32|posix|macos)\.(cc|h)$")
+PLATFORM_MACRO = re.compile(
+    r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*?\b(__linux__|__linux|linux|_WIN32|_WIN64|WIN32|"
+    r"__APPLE__|__unix__|__unix|__FreeBSD__|__MINGW32__|_MSC_VER|BOOST_OS_\w+)\b"
+)
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+# What core/ may include besides itself: the C++ library (no dot), never a header of C or POSIX.
+STANDARD = re.compile(r"^[a-z_0-9]+$")
+# Clocks, threads, randomness and streams would make core/ more than a function of its input.
+IMPURE = {
+    "thread", "mutex", "shared_mutex", "condition_variable", "future", "atomic", "random", "iostream",
+    "fstream", "filesystem", "ctime", "csignal", "stop_token", "semaphore", "latch",
+    "barrier", "syncstream",
+}
+IMPURE_EXEMPT = {"check.cc"}  # says what broke, then aborts
+
+
+def breaches_of_include(room, path, line, quote, target):
+    """Yields what is wrong with one #include of a file in src/room/."""
+    first = target.split("/")[0]
+    if first in ALLOWED:
+        if quote != '"':
+            yield f'{path}:{line}: <{target}> is ours: write "{target}"'
+        if first not in ALLOWED[room]:
+            yield f"{path}:{line}: {room}/ may not include {first}/ ({target})"
+        return
+    if quote == '"' and first != "tokenpool":
+        yield f'{path}:{line}: "{target}" is in no room; ours are included as "room/file.h"'
+    header = path.suffix != ".cc"
+    third_party = first in SOURCE_ONLY or pathlib.PurePath(first).stem in SOURCE_ONLY
+    if third_party and header:
+        yield f"{path}:{line}: {target} is a third party's and may appear in .cc files only"
+    if room == "core":
+        if not STANDARD.match(target):
+            yield f"{path}:{line}: core/ includes the C++ standard library and core/ only, not {target}"
+        elif target in IMPURE and path.name not in IMPURE_EXEMPT:
+            yield f"{path}:{line}: core/ is a pure function of its input; <{target}> is not"
+
+
+def breaches_of_file(tree, path):
+    """Yields what is wrong with one file of ours."""
+    relative = path.relative_to(tree)
+    lines = path.read_text(encoding="utf-8").split("\n")
+    # A header of src/ is a contract and short; one of tests/ may hold a whole model.
+    public = relative.parts[0] in ("src", "include")
+    limit = MAX_LINES[path.suffix if public else ".cc"]
+    if len(lines) - 1 > limit:
+        yield f"{relative}:{limit}: {len(lines) - 1} lines, the limit for {path.suffix} is {limit}"
+    if path.suffix != ".cc" and "#pragma once" not in lines:
+        yield f"{relative}:1: no #pragma once"
+    room = relative.parts[1] if relative.parts[0] == "src" and len(relative.parts) > 2 else None
+    for number, text in enumerate(lines, 1):
+        if len(text) > MAX_COLUMNS:
+            yield f"{relative}:{number}: {len(text)} columns, the limit is {MAX_COLUMNS}"
+        if not PLATFORM_SUFFIX.search(path.name):
+            macro = PLATFORM_MACRO.match(text)
+            if macro:
+                yield (f"{relative}:{number}: {macro.group(1)} in shared code; platforms are chosen by"
+                       " file suffix (*_linux.cc)")
+        include = INCLUDE.match(text)
+        if include and room:
+            yield from breaches_of_include(room, relative, number, *include.groups())
+
+
+def breaches(tree):
+    """All breaches in src/ (rooms and files) and in include/, sim/ and tests/ (files only)."""
+    found = []
+    for room in sorted((tree / "src").iterdir()):
+        if room.is_dir() and room.name not in ALLOWED:
+            found.append(f"src/{room.name}: is no room; add it to tests/law/include_law.py")
+    for top in ("src", "include", "sim", "tests", "fuzz", "bench"):
+        for path in sorted((tree / top).rglob("*")):
+            if path.suffix in MAX_LINES and path.is_file():
+                if top == "src" and path.parts[len(tree.parts) + 1] not in ALLOWED:
+                    continue
+                found.extend(breaches_of_file(tree, path))
+    return found
+
+
+# A file, its text, and a word of the breach that must be found (None: it is lawful).
+CASES = [
+    ("src/core/a.h", '#pragma once\n#include <vector>\n#include "core/b.h"\n', None),
+    ("src/core/a.cc", '#include "wire/codec.h"\n', "core/ may not include wire/"),
+    ("src/core/a.cc", "#include <unistd.h>\n", "core/ includes the C++ standard library"),
+    ("src/core/a.cc", "#include <tl/expected.hpp>\n", "core/ includes the C++ standard library"),
+    ("src/core/a.cc", "#include <thread>\n", "pure"),
+    ("src/core/check.cc", "#include <cstdio>\n", None),
+    ("src/wire/a.h", "#pragma once\n#include <tl/expected.hpp>\n", None),
+    ("src/wire/a.cc", '#include "proc/spawn.h"\n', "wire/ may not include proc/"),
+    ("src/proc/a.cc", '#include "jobserver/fifo.h"\n', "proc/ may not include jobserver/"),
+    ("src/proc/a.cc", '#include "host/run.h"\n', "proc/ may not include host/"),
+    ("src/jobserver/a.cc", '#include "host/run.h"\n', "jobserver/ may not include host/"),
+    ("src/jobserver/a.cc", '  #  include "client/x.h"\n', "jobserver/ may not include client/"),
+    ("src/client/a.cc", '#include "jobserver/fifo.h"\n', "client/ may not include jobserver/"),
+    ("src/host/a.cc", '#include "cli/run.h"\n', "host/ may not include cli/"),
+    ("src/cli/a.cc", '#include <CLI/CLI.hpp>\n#include "host/run.h"\n', None),
+    ("src/cli/a.h", "#pragma once\n#include <CLI/CLI.hpp>\n", ".cc files only"),
+    ("src/host/a.h", "#pragma once\n#include <asio.hpp>\n", ".cc files only"),
+    ("src/host/a.h", "#pragma once\n#include <asio/ip/tcp.hpp>\n", ".cc files only"),
+    ("src/wire/a.h", "#pragma once\n#include <nlohmann/json.hpp>\n", ".cc files only"),
+    ("src/wire/a.h", "#pragma once\n#include <fmt/core.h>\n", ".cc files only"),
+    ("src/wire/a.cc", "#include <fmt/core.h>\n", None),
+    ("src/wire/a.cc", '#include "codec.h"\n', "is in no room"),
+    ("src/wire/a.cc", "#include <core/pool.h>\n", "is ours"),
+    ("src/proc/a.cc", "#ifdef __linux__\n#endif\n", "__linux__ in shared code"),
+    ("src/proc/a.cc", "#if defined(_WIN32)\n#endif\n", "_WIN32 in shared code"),
+    ("src/proc/a_linux.cc", "#ifdef __linux__\n#endif\n", None),
+    ("src/proc/a.cc", "// linux is fine in a comment\n", None),
+    ("src/core/a.h", "#include <vector>\n", "#pragma once"),
+    ("src/core/a.cc", "\n" * 600, None),
+    ("src/core/a.cc", "\n" * 601, "601 lines"),
+    ("src/core/a.h", "#pragma once\n" + "\n" * 200, "201 lines"),
+    ("tests/core/a.h", "#pragma once\n" + "\n" * 200, None),
+    ("src/core/a.cc", "// " + "x" * 98 + "\n", "101 columns"),
+    ("sim/a.cc", "#ifdef _WIN32\n#endif\n", "_WIN32 in shared code"),
+    ("src/attic/a.cc", "", "is no room"),
+]
+
+
+def self_test():
+    """Each case in a tree of its own; answers how many went wrong."""
+    wrong = 0
+    for name, text, expected in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            tree = pathlib.Path(folder)
+            (tree / name).parent.mkdir(parents=True)
+            (tree / "src").mkdir(exist_ok=True)
+            (tree / name).write_text(text, encoding="utf-8")
+            found = breaches(tree)
+        right = not found if expected is None else any(expected in breach for breach in found)
+        if not right:
+            wrong += 1
+            print(f"self-test: {name} {text[:60]!r}: expected {expected!r}, found {found}")
+    print(f"include_law: self-test, {len(CASES) - wrong} of {len(CASES)} cases right")
+    return wrong
+
+
+def main(arguments):
+    if arguments == ["--self-test"]:
+        return 1 if self_test() else 0
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    tree = pathlib.Path(arguments[0]).resolve()
+    if not (tree / "src").is_dir():
+        print(f"include_law: {tree} has no src folder", file=sys.stderr)
+        return 2
+    found = breaches(tree)
+    for breach in found:
+        print(breach)
+    print(f"include_law: {len(found)} breaches" if found else "include_law: no breach")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
