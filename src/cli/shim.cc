@@ -154,7 +154,13 @@ int shim_main(int argc, char** argv) {
   const auto pool = jobserver::pool_in_environment();
   call.own_shims = pool ? pool->shims_folder : std::string();
   if (call.own_shims.empty()) call.own_shims = jobserver::find_shims_folder();
-  const auto path = proc::find_tool(call.name, proc::search_path(), call.own_shims);
+  auto path = proc::find_tool(call.name, proc::search_path(), call.own_shims);
+  // Some systems have a tool under one of its names only, but all the shims are on PATH: CMake asks
+  // for ninja-build before it asks for ninja.
+  for (const auto other : kNames) {
+    if (path || wire::tool_kind(other) != call.kind) continue;
+    path = proc::find_tool(other, proc::search_path(), call.own_shims);
+  }
   if (!path) {
     say("cannot run '" + call.name + "': there is only its shim on PATH; install " + call.name);
     return 127;

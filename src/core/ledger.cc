@@ -70,9 +70,7 @@ GiveOutcome Ledger::give(ProcessId who, bool may_lend) {
   Account& giver = account(who);
   giver.client = true;
   giver.has_returned = true;
-  std::optional<GiveOutcome> outcome = settle_own(&giver);
-  if (!outcome) outcome = settle_ancestor(giver);
-  if (!outcome) outcome = settle_descendant(who);
+  std::optional<GiveOutcome> outcome = settle(&giver);
   if (!outcome && giver.own == 0 && may_lend) {
     giver.own = -1;
     outcome = GiveOutcome::lent;
@@ -80,6 +78,13 @@ GiveOutcome Ledger::give(ProcessId who, bool may_lend) {
   if (!outcome) return GiveOutcome::refused;
   --outstanding_;
   return *outcome;
+}
+
+std::optional<GiveOutcome> Ledger::settle(Account* giver) {
+  std::optional<GiveOutcome> outcome = settle_own(giver);
+  if (!outcome) outcome = settle_ancestor(*giver);
+  if (!outcome) outcome = settle_descendant(giver->who);
+  return outcome;
 }
 
 std::optional<GiveOutcome> Ledger::settle_own(Account* giver) {
@@ -98,7 +103,8 @@ std::optional<GiveOutcome> Ledger::settle_own(Account* giver) {
 std::optional<GiveOutcome> Ledger::settle_ancestor(const Account& giver) {
   for (const ProcessId ancestor : giver.ancestors) {
     const auto entry = accounts_.find(ancestor);
-    if (entry != accounts_.end() && entry->second.held() > 0) {
+    // A client returns its tokens itself: this one does not hold for it but runs on one of them.
+    if (entry != accounts_.end() && entry->second.held() > 0 && !entry->second.client) {
       pay(&entry->second);
       return GiveOutcome::ancestor;
     }
@@ -117,7 +123,7 @@ std::optional<GiveOutcome> Ledger::settle_descendant(ProcessId giver) {
     const auto link = std::find(chain.begin(), chain.end(), giver);
     if (link == chain.end()) continue;
     const Key key{link - chain.begin(), who};
-    if (candidate.held() > 0 && (!holder || key < *holder)) holder = key;
+    if (candidate.held() > 0 && !candidate.client && (!holder || key < *holder)) holder = key;
     if (is_suspect(who) && (!suspect || key < *suspect)) suspect = key;
   }
   if (holder) {
@@ -183,8 +189,15 @@ void Ledger::restore_unseen(UnseenTake take) {
 
 int Ledger::unseen_return(int count, std::span<const ProcessId> openers) {
   TOKENPOOL_CHECK(count >= 0);
+  const bool is_certain = openers.size() == 1 && knows(openers.front());
   for (; count > 0; --count) {
-    if (!settle_unseen_return(openers)) return count;
+    if (is_certain) {
+      Account& giver = account(openers.front());
+      giver.has_returned = true;
+      if (!settle(&giver)) return count;
+    } else if (!settle_unseen_return(openers)) {
+      return count;
+    }
     --outstanding_;
   }
   return 0;

@@ -7,8 +7,10 @@
 //  3. Ended with success while holding (a `dd` that fetched a token for its shell): the tokens pass
 //     to the nearest living ancestor inside the build; without one they are free.
 //  4. A return by a process that holds nothing settles the debt of its nearest holding ancestor,
-//     else of a holding descendant, else it lends the implicit slot of the process (own == -1,
-//     once; taken out again at its end). Beyond that it is an over-return: refused.
+//     else of a holding descendant (of those that are no clients: a job of make that writes a token
+//     does not return the one that make holds for it, or make would return it again), else it lends
+//     the implicit slot of the process (own == -1, once; taken out again at its end). Beyond that
+//     it is an over-return: refused.
 //  5. What is out is always exactly what the accounts say: outstanding() never drifts.
 //
 // Calls that nobody saw (a shell's read on descriptor 0) are found by conservation and booked to
@@ -88,7 +90,8 @@ class Ledger {
   /// `who` returned one token. `may_lend`: whether the pool has room for a lent slot. Everything
   /// but `refused` means that one token is free now. Settled in this order: what it took, an unseen
   /// take that it is suspected of, what it inherited; the same of its ancestors, nearest first; of
-  /// its nearest descendant that holds, else that is suspected; a loan.
+  /// its nearest descendant that holds, else that is suspected; a loan. Ancestors and descendants
+  /// that are clients settle their debts themselves.
   [[nodiscard]] GiveOutcome give(ProcessId who, bool may_lend);
 
   /// `count` tokens left unseen while `openers` had the FIFO open. Processes that are known to make
@@ -99,7 +102,8 @@ class Ledger {
   /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes with a
   /// suspect among the openers; then the accounts of openers that hold and are no clients (whose
   /// own returns are seen); any unseen take; openers that hold; anybody that holds, clients last.
-  /// Answers how many of them were owed by nobody: over-returns.
+  /// A single opener did it for certain: as in give(), but it lends nothing. Answers how many of
+  /// them were owed by nobody: over-returns.
   [[nodiscard]] int unseen_return(int count, std::span<const ProcessId> openers);
 
   /// `who` ended; its account is closed. `survivors`: its children that live. `heir`: its nearest
@@ -130,6 +134,7 @@ class Ledger {
 
  private:
   Account& account(ProcessId who);
+  std::optional<GiveOutcome> settle(Account* giver);
   std::optional<GiveOutcome> settle_own(Account* giver);
   std::optional<GiveOutcome> settle_ancestor(const Account& giver);
   std::optional<GiveOutcome> settle_descendant(ProcessId giver);

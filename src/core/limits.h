@@ -30,7 +30,7 @@ inline constexpr int kMaxOfferGap = 64;
 /// twice the time between its last two asks, within these bounds.
 inline constexpr std::chrono::nanoseconds kMinReservation = std::chrono::milliseconds(10);
 inline constexpr std::chrono::nanoseconds kFirstReservation = std::chrono::milliseconds(100);
-inline constexpr std::chrono::nanoseconds kMaxReservation = std::chrono::seconds(1);
+inline constexpr std::chrono::nanoseconds kMaxReservation = std::chrono::seconds(10);
 
 /// An ask while no token has been visible in the FIFO for this long was a blind one; a poller's
 /// lost race for a visible token comes sooner.

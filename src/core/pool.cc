@@ -166,7 +166,7 @@ void Pool::unseen(int drift, std::span<const ProcessId> openers, Instant now, Ef
       --free_;
     }
     emit(effects, Kind::drain, drained);
-    emit_refused(effects, ProcessId{}, refused);
+    emit_refused(effects, openers.size() == 1 ? openers.front() : ProcessId{}, refused);
   } else if (drift < 0) {
     const int taken = -drift;
     TOKENPOOL_CHECK(taken <= free_);

@@ -6,8 +6,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <optional>
-#include <string_view>
+#include <span>
 #include <unordered_map>
 
 #include <asio/io_context.hpp>
@@ -27,6 +28,7 @@
 #include "host/watchlist.h"
 #include "jobserver/fifo_watch.h"
 #include "jobserver/seccomp.h"
+#include "proc/descriptor_passing.h"
 
 namespace tokenpool::host {
 namespace {
@@ -61,7 +63,7 @@ void leave_stderr() {
 
 class Arbiter {
  public:
-  explicit Arbiter(const ArbiterConfig& config);
+  Arbiter(const ArbiterConfig& config, const Begin& begin, int listener);
   int run();
 
  private:
@@ -92,7 +94,7 @@ class Arbiter {
   void arm_watch();
   void arm_front();
   void arm_timer();
-  void say(char word, std::string_view text = {});
+  void say(char word);
   void end_build();
   void finish();
 
@@ -102,6 +104,7 @@ class Arbiter {
   };
 
   const ArbiterConfig config_;
+  const Begin begin_;
   const jobserver::Fifo& fifo_;
   BoardLog log_;
   std::optional<jobserver::Listener> listener_;
@@ -126,16 +129,17 @@ class Arbiter {
   bool front_gone_ = false;
 };
 
-Arbiter::Arbiter(const ArbiterConfig& config)
+Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, int listener)
     : config_(config),
+      begin_(begin),
       fifo_(*config.fifo),
       log_(config.board),
-      watch_(config.listener >= 0 ? config.fifo->path() : std::string()),
+      watch_(listener >= 0 ? config.fifo->path() : std::string()),
       unseen_(fifo_.id()),
       watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
-      pool_(config.issued),
+      pool_(begin.issued),
       kin_(config.front, watched_, pool_) {
-  if (config.listener >= 0) listener_.emplace(config.listener);
+  if (listener >= 0) listener_.emplace(listener);
 }
 
 int Arbiter::run() {
@@ -143,14 +147,15 @@ int Arbiter::run() {
   arm_front();
   if (listener_) {
     listener_ready_.assign(listener_->fd());
-    if (config_.resume && !config_.bypass) resume_from_board();
+    if (begin_.resume && !begin_.bypass) resume_from_board();
     arm_listener();
-    if (watch_.fd() >= 0 && !config_.bypass) {
+    if (watch_.fd() >= 0 && !begin_.bypass) {
       watch_ready_.assign(watch_.fd());
       arm_watch();
     }
   }
   publish();
+  say(kReady);
   io_.run();
   // Both belong to their own owners, which close them.
   if (watch_ready_.is_open()) watch_ready_.release();
@@ -222,7 +227,7 @@ void Arbiter::on_calls() {
 }
 
 void Arbiter::on_call(const Notification& call) {
-  if (config_.bypass || !proc::descriptor_is(call.thread, call.fd, fifo_.id())) {
+  if (begin_.bypass || !proc::descriptor_is(call.thread, call.fd, fifo_.id())) {
     (void)listener_->let_continue(call);
     return;
   }
@@ -237,7 +242,7 @@ void Arbiter::on_call(const Notification& call) {
     // Whoever dies or takes before this one has its say is settled first, so that the books are
     // even when it goes on.
     settle_drift();
-    unseen_.expect(*who, call.fd == config_.read_end, now());
+    unseen_.expect(*who, call.fd == begin_.read_end, now());
     (void)listener_->let_continue(call);
     return;
   }
@@ -456,17 +461,14 @@ void Arbiter::on_command_ended(bool all_ended) {
   log_.close(pool_, fifo_.level(), all_ended, listener_.has_value());
   say(kSettled);
   leave_stderr();
-  if (all_ended) {
-    io_.stop();
-  } else if (!listener_ || listener_->hung_up()) {
-    // Without a listener nobody can be served; those who go on share what lies in the FIFO.
-    finish();
-  }
+  // Without a listener nobody can be served; those who go on share what lies in the FIFO.
+  if (all_ended || !listener_ || listener_->hung_up()) finish();
 }
 
 // Nobody is left whom the FIFO could serve.
 void Arbiter::finish() {
   config_.fifo->remove();
+  config_.group.remove();
   io_.stop();
 }
 
@@ -474,10 +476,11 @@ void Arbiter::end_build() {
   BuildMarks marks;
   marks.assignment = "TOKENPOOL_FIFO=" + fifo_.path();
   marks.fifo = fifo_.id();
-  marks.read_end = config_.read_end;
-  marks.write_end = config_.write_end;
+  marks.read_end = begin_.read_end;
+  marks.write_end = begin_.write_end;
   kill_build(
-      marks, [this] { return listener_ && listener_->hung_up(); },
+      config_.group, marks,
+      [this] { return listener_ && listener_->hung_up() && !config_.group.is_populated(); },
       [this](int pause_ms) {
         pollfd hang_up{listener_ ? listener_->fd() : -1, 0, 0};
         ::poll(&hang_up, 1, pause_ms);
@@ -490,10 +493,8 @@ void Arbiter::publish() {
   log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
 }
 
-void Arbiter::say(char word, std::string_view text) {
-  std::string message(1, word);
-  message += text;
-  (void)::send(config_.control, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+void Arbiter::say(char word) {
+  (void)::send(config_.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void Arbiter::resume_from_board() {
@@ -521,9 +522,10 @@ void Arbiter::resume_from_board() {
   // the next one still finds every reader that waits.
   if (left.step != Step::none) left.waiting.push_back(left.under_way);
   for (const auto& call : left.waiting) {
-    if (!listener_->is_waiting(call.id)) continue;
+    if (waiting_.contains(call.id) || !listener_->is_waiting(call.id)) continue;
     if (const auto who = kin_.identify(call.thread)) answer_call(call, *who);
   }
+  log_.end_step();
 }
 
 // The dead arbiter may have moved the byte of the call that it was answering without booking it.
@@ -545,8 +547,21 @@ void Arbiter::resume_step(const Notification& call, Step step) {
 }  // namespace
 
 int arbiter_main(const ArbiterConfig& config) {
-  Arbiter arbiter(config);
-  return arbiter.run();
+  Begin begin;
+  const auto message =
+      proc::receive_message(config.control, std::as_writable_bytes(std::span(&begin, 1)));
+  if (message.size <= 0) config.fifo->remove();
+  if (message.size != static_cast<ssize_t>(sizeof begin)) return 0;
+  if (message.truncated || message.descriptors.empty()) return 3;
+  config.fifo->adopt(message.descriptors[0]);
+  const int listener = message.descriptors.size() > 1 ? message.descriptors[1] : -1;
+  // Asio throws where it cannot have a descriptor or memory.
+  try {
+    Arbiter arbiter(config, begin, listener);
+    return arbiter.run();
+  } catch (const std::exception&) {
+    return 3;
+  }
 }
 
 }  // namespace tokenpool::host

@@ -13,31 +13,41 @@
 
 #include "host/board.h"
 #include "jobserver/fifo.h"
+#include "proc/build_group.h"
 
 namespace tokenpool::host {
 
+/// What the arbiter is forked with.
 struct ArbiterConfig {
-  jobserver::Fifo* fifo = nullptr;
+  jobserver::Fifo* fifo = nullptr;  ///< its name is chosen; it may not exist yet
   Board* board = nullptr;
-  int listener = -1;  ///< of the seccomp filter; -1: inference, the FIFO is left to itself
-  int control = -1;   ///< SOCK_SEQPACKET to the front
+  proc::BuildGroup group;  ///< its name is chosen; the command is in it if it exists
+  int control = -1;        ///< SOCK_SEQPACKET to the front
   pid_t front = 0;
-  int read_end = -1;  ///< the descriptor numbers that the build inherited
-  int write_end = -1;
-  int issued = 0;       ///< tokens that the FIFO was filled with
-  bool resume = false;  ///< an arbiter died before this one: go on from the board
-  bool bypass = false;  ///< arbiters keep dying: let every call through as if there were none
 };
 
-/// Words on the control socket. Front to arbiter: kAllEnded or kSomeLeft, once, when CMD has ended.
-/// Arbiter to front: kSettled, when the board holds the final figures; kNote and a line for stderr.
+/// The first message of the front: there is a build to serve. The FIFO is attached and, for exact
+/// tracking, the listener of the seccomp filter behind it; without one the FIFO is left to itself.
+struct Begin {
+  char word = 'B';
+  bool resume = false;  ///< an arbiter died before this one: go on from the board
+  bool bypass = false;  ///< arbiters keep dying: let every call through as if there were none
+  int read_end = -1;    ///< the descriptor numbers that the build inherited
+  int write_end = -1;
+  int issued = 0;  ///< tokens that the FIFO was filled with
+};
+
+/// Words on the control socket. Front to arbiter: kAllEnded or kSomeLeft, once, when CMD has ended
+/// (or kAllEnded in place of Begin: there will be no build). Arbiter to front: kReady, it serves;
+/// kSettled, the board holds the final figures.
 inline constexpr char kAllEnded = 'E';
 inline constexpr char kSomeLeft = 'L';
+inline constexpr char kReady = 'R';
 inline constexpr char kSettled = 'S';
-inline constexpr char kNote = 'N';
 
-/// Runs the arbiter in the calling process and answers its exit status. Does not touch the
-/// terminal.
+/// Runs the arbiter in the calling process and answers its exit status: 0, or 3 when it cannot get
+/// what it needs (descriptors, memory). Does not touch the terminal. When the front dies before it
+/// has sent Begin, what it may have made under the FIFO's chosen name is removed.
 int arbiter_main(const ArbiterConfig& config);
 
 }  // namespace tokenpool::host

@@ -1,6 +1,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -10,6 +11,7 @@
 
 #include "host/command.h"
 #include "jobserver/seccomp.h"
+#include "proc/descriptor_passing.h"
 
 namespace tokenpool::host {
 namespace {
@@ -24,47 +26,18 @@ wire::Error no_resources(const char* what, const char* advice) {
 }
 
 bool send_filter(int link, int listener, FilterReport report) {
-  iovec data{&report, sizeof report};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  if (listener >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &listener, sizeof listener);
-  }
-  return ::sendmsg(link, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof report);
+  const std::span<const int> attached(&listener, listener >= 0 ? 1 : 0);
+  return proc::send_message(link, std::as_bytes(std::span(&report, 1)), attached);
 }
 
 bool receive_filter(int link, StartedCommand* command) {
   FilterReport report;
-  iovec data{&report, sizeof report};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t n = 0;
-  do {
-    n = ::recvmsg(link, &message, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
-  if (n != static_cast<ssize_t>(sizeof report)) return false;
+  const auto message = proc::receive_message(link, std::as_writable_bytes(std::span(&report, 1)));
+  if (message.size != static_cast<ssize_t>(sizeof report)) return false;
   command->filter_error = report.error;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    std::memcpy(&command->listener, CMSG_DATA(header), sizeof(int));
-  } else if (report.error == 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
-    command->filter_error = EMFILE;
-    errno = EMFILE;
-    return false;
-  }
-  return true;
+  if (!message.descriptors.empty()) command->listener = message.descriptors.front();
+  if (message.truncated) errno = EMFILE;
+  return !message.truncated;
 }
 
 void restore_signals(const CommandSpec& spec) {

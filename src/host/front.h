@@ -15,6 +15,7 @@
 
 #include <signal.h>
 #include <sys/types.h>
+#include <termios.h>
 
 #include "host/arbiter.h"
 #include "host/command.h"
@@ -39,14 +40,19 @@ class Front {
   /// start_command() needs of the state before. Error 125 when no descriptor is left.
   wire::Result<void> prepare(CommandSpec* spec);
 
-  /// Forks the arbiter for `command`. Error 125 when no process or descriptor is left.
-  wire::Result<void> start_arbiter(const ArbiterConfig& config);
+  /// Forks the arbiter, which waits for begin(). From here on the arbiter removes what is on the
+  /// disk when this process dies. Error 125 when no process or descriptor is left.
+  wire::Result<void> start_arbiter(jobserver::Fifo* fifo, Board* board);
+
+  /// Hands the FIFO, which exists by now, and the command's listener to the arbiter and waits until
+  /// it serves. Error 125 when it cannot.
+  wire::Result<void> begin(const StartedCommand& command, const Begin& begin);
 
   /// Serves signals and deaths until the command has ended and the arbiter has settled.
   CommandEnd wait_for(const StartedCommand& command);
 
-  /// The command could not be executed: lets the arbiter settle and reaps it.
-  void abandon(const StartedCommand& command);
+  /// There is no build to wait for: ends arbiter and command (if there is one) and reaps them.
+  void abandon(const StartedCommand* command);
 
  private:
   void serve(int timeout_ms);
@@ -55,6 +61,8 @@ class Front {
   void reap();
   void on_arbiter_death(int status);
   wire::Result<void> fork_arbiter();
+  bool send_begin();
+  void replace_arbiter();
   void pass_on(int signal);
   void kill_all();
   void stop_self(int signal, bool from_terminal);
@@ -63,6 +71,9 @@ class Front {
   void take_terminal_back();
 
   ArbiterConfig config_;
+  Begin begin_;
+  int listener_ = -1;
+  std::optional<termios> terminal_modes_;
   sigset_t handled_{};
   sigset_t old_mask_{};
   int signals_ = -1;
@@ -73,8 +84,11 @@ class Front {
   pid_t command_ = 0;
   pid_t arbiter_ = 0;
   std::optional<int> wait_status_;
+  bool ready_ = false;            ///< an arbiter has served this build
+  bool arbiter_gave_up_ = false;  ///< the last one that died could not get what it needs
   bool settled_ = false;
-  std::optional<char> verdict_;  ///< what the arbiter was told at the end
+  std::optional<char> verdict_;      ///< what the arbiter was told at the end
+  std::optional<int> early_signal_;  ///< came before there was a command to pass it on to
   std::int64_t last_signal_ns_ = 0;
 };
 

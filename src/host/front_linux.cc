@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <span>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,11 +13,11 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "host/front.h"
 #include "host/kill_build.h"
+#include "proc/descriptor_passing.h"
 
 namespace tokenpool::host {
 namespace {
@@ -34,6 +35,9 @@ constexpr nanoseconds kStragglers = milliseconds(100);
 
 // Arbiters that may die before the FIFO is left to itself: one more would meet the same fate.
 constexpr std::uint32_t kMaxArbiterDeaths = 8;
+
+// How long to wait before an arbiter is forked again that could not be.
+constexpr int kRetryMs = 100;
 
 constexpr std::array kHandled{SIGCHLD, SIGINT,  SIGTERM, SIGHUP, SIGQUIT,
                               SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2};
@@ -100,13 +104,39 @@ wire::Result<void> Front::prepare(CommandSpec* spec) {
   own_group_ = terminal_ < 0;
   was_foreground_ = terminal_ >= 0 && ::tcgetpgrp(terminal_) == ::getpgrp();
   spec->own_group = own_group_;
+  termios modes{};
+  if (was_foreground_ && ::tcgetattr(terminal_, &modes) == 0) terminal_modes_ = modes;
   return {};
 }
 
-wire::Result<void> Front::start_arbiter(const ArbiterConfig& config) {
-  config_ = config;
+wire::Result<void> Front::start_arbiter(jobserver::Fifo* fifo, Board* board) {
+  config_.fifo = fifo;
+  config_.board = board;
   config_.front = ::getpid();
+  const std::string& folder = fifo->folder();
+  config_.group.choose_name(folder.substr(folder.rfind('/') + 1));
   return fork_arbiter();
+}
+
+wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begin) {
+  begin_ = begin;
+  listener_ = command.listener;
+  (void)config_.group.create_with(command.pid);
+  bool forked = true;
+  while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= kMaxArbiterDeaths) {
+    (void)send_begin();
+    while (!ready_ && arbiter_ != 0) serve(-1);
+    if (ready_) return {};
+    forked = arbiter_gave_up_ || fork_arbiter();
+  }
+  return tl::unexpected(wire::Error{
+      125, std::string("cannot start the arbiter: it does not get what it needs; ") + kMoreFiles});
+}
+
+bool Front::send_begin() {
+  const std::array descriptors{config_.fifo->fd(), listener_};
+  return proc::send_message(control_, std::as_bytes(std::span(&begin_, 1)),
+                            std::span(descriptors).first(listener_ >= 0 ? 2 : 1));
 }
 
 wire::Result<void> Front::fork_arbiter() {
@@ -145,16 +175,16 @@ void Front::serve(int timeout_ms) {
 }
 
 void Front::on_control() {
-  std::array<char, 1024> message{};
-  const ssize_t n = ::recv(control_, message.data(), message.size() - 1, MSG_DONTWAIT);
+  std::array<char, 16> message{};
+  const ssize_t n = ::recv(control_, message.data(), message.size(), MSG_DONTWAIT);
   if (n <= 0) {
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     ::close(control_);
     control_ = -1;
     return;
   }
+  if (message[0] == kReady) ready_ = true;
   if (message[0] == kSettled) settled_ = true;
-  if (message[0] == kNote) say(message.data() + 1);
 }
 
 void Front::on_signal(int signal, int code) {
@@ -179,6 +209,7 @@ void Front::on_signal(int signal, int code) {
 }
 
 void Front::pass_on(int signal) {
+  if (command_ == 0) early_signal_ = signal;
   if (command_ == 0 || wait_status_) return;
   if (own_group_) {
     ::kill(-command_, signal);
@@ -216,17 +247,22 @@ void Front::on_arbiter_death(int status) {
   while (is_readable(control_)) on_control();
   if (settled_) return;
   ++config_.board->arbiter_deaths;
-  config_.resume = true;
-  config_.bypass = config_.board->arbiter_deaths > kMaxArbiterDeaths;
+  arbiter_gave_up_ = WIFEXITED(status);
+  if (!ready_) return;  // begin() tries again
+  begin_.resume = true;
+  begin_.bypass = config_.board->arbiter_deaths > kMaxArbiterDeaths;
   const std::string how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
                                               : "status " + std::to_string(WEXITSTATUS(status));
-  say(config_.bypass
+  if (config_.board->arbiter_deaths > kMaxArbiterDeaths + 1) return;  // wait_for() tries on, slowly
+  say(begin_.bypass
           ? "the arbiter died again (" + how + "); the build goes on with a plain jobserver"
           : "the arbiter died (" + how + "); a new one goes on in its place");
-  if (const auto started = fork_arbiter(); !started) {
-    say(started.error().sentence);
-    return;
-  }
+  replace_arbiter();
+}
+
+// Until it works: without an arbiter the build's calls wait.
+void Front::replace_arbiter() {
+  if (!fork_arbiter() || !send_begin()) return;
   if (verdict_) (void)::send(control_, &*verdict_, 1, MSG_NOSIGNAL);
 }
 
@@ -239,7 +275,11 @@ int Front::others_left() const {
 
 CommandEnd Front::wait_for(const StartedCommand& command) {
   command_ = command.pid;
-  while (!wait_status_) serve(-1);
+  if (early_signal_) pass_on(*early_signal_);
+  while (!wait_status_) {
+    serve(arbiter_ == 0 ? kRetryMs : -1);
+    if (arbiter_ == 0 && !wait_status_) replace_arbiter();
+  }
   const std::int64_t deadline = now_ns() + kStragglers.count();
   int left = others_left();
   while (left > 0 && now_ns() < deadline) {
@@ -258,9 +298,12 @@ CommandEnd Front::wait_for(const StartedCommand& command) {
   return end;
 }
 
-void Front::abandon(const StartedCommand& command) {
-  command_ = command.pid;
-  while (!wait_status_) serve(-1);
+void Front::abandon(const StartedCommand* command) {
+  if (command != nullptr) {
+    command_ = command->pid;
+    ::kill(command_, SIGKILL);
+    while (!wait_status_) serve(-1);
+  }
   verdict_ = kAllEnded;
   settle();
 }
@@ -272,14 +315,18 @@ void Front::settle() {
   while (arbiter_ != 0) serve(-1);
 }
 
-// A job-control shell that was killed leaves the terminal with a group that is gone.
+// A job-control shell that was killed leaves the terminal with a group that is gone, an editor
+// leaves it raw. One that ended by itself has put back what it wanted to.
 void Front::take_terminal_back() {
-  if (!was_foreground_ || ::tcgetpgrp(terminal_) == ::getpgrp()) return;
+  if (!was_foreground_) return;
   sigset_t background;
   sigemptyset(&background);
   sigaddset(&background, SIGTTOU);
   ::sigprocmask(SIG_BLOCK, &background, nullptr);
-  ::tcsetpgrp(terminal_, ::getpgrp());
+  if (::tcgetpgrp(terminal_) != ::getpgrp()) ::tcsetpgrp(terminal_, ::getpgrp());
+  if (WIFSIGNALED(*wait_status_) && terminal_modes_) {
+    ::tcsetattr(terminal_, TCSADRAIN, &*terminal_modes_);
+  }
 }
 
 }  // namespace tokenpool::host

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include "proc/build_group.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
@@ -19,10 +20,11 @@ struct BuildMarks {
   std::vector<pid_t> exempt;  ///< never killed, nor the caller
 };
 
-/// SIGKILLs the processes that carry a mark and all their descendants, again until none is found or
-/// `nobody_left` says so. `pause_ms` waits between two rounds for the dead to go; it may return
-/// early.
-void kill_build(const BuildMarks& marks, const std::function<bool()>& nobody_left,
+/// SIGKILLs whoever is in `group`, the processes that carry a mark and all their descendants, again
+/// until none is found or `nobody_left` says so. `pause` waits between two rounds for the dead to
+/// go; it may return early.
+void kill_build(const proc::BuildGroup& group, const BuildMarks& marks,
+                const std::function<bool()>& nobody_left,
                 const std::function<void(int pause_ms)>& pause);
 
 /// SIGKILLs all living descendants of the caller but `exempt`, again until none is left. `reap` is

@@ -58,14 +58,15 @@ std::vector<pid_t> find_build(const BuildMarks& marks, std::unordered_set<pid_t>
 
 }  // namespace
 
-void kill_build(const BuildMarks& marks, const std::function<bool()>& nobody_left,
-                const std::function<void(int)>& pause) {
+void kill_build(const proc::BuildGroup& group, const BuildMarks& marks,
+                const std::function<bool()>& nobody_left, const std::function<void(int)>& pause) {
   std::unordered_set<pid_t> family;
   int clean = 0;
   for (int round = 0; round < kMaxRounds && clean < kCleanRounds && !nobody_left(); ++round) {
+    (void)group.kill();
     const auto victims = find_build(marks, &family);
     for (const pid_t pid : victims) ::kill(pid, SIGKILL);
-    clean = victims.empty() ? clean + 1 : 0;
+    clean = victims.empty() && !group.is_populated() ? clean + 1 : 0;
     pause(victims.empty() ? 1 : 5);
   }
 }

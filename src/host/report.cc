@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <cstring>
 
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tokenpool::host {
@@ -124,9 +126,16 @@ wire::Result<void> write_report(const std::string& path, const std::string& text
 }
 
 wire::Result<void> check_report_path(const std::string& path) {
-  const auto slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  if (::access(folder.c_str(), W_OK | X_OK) != 0) return tl::unexpected(cannot_write(path));
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    errno = EISDIR;
+    return tl::unexpected(cannot_write(path));
+  }
+  const std::string temporary = temporary_name(path);
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return tl::unexpected(cannot_write(path));
+  ::close(fd);
+  ::unlink(temporary.c_str());
   return {};
 }
 

@@ -98,6 +98,7 @@ struct Run {
   Board* board = nullptr;
   CommandSpec spec;
   Front front;
+  std::optional<StartedCommand> command;
 };
 
 // A descriptor of ours that took the place of a closed stdin, stdout or stderr would be written to
@@ -118,7 +119,9 @@ wire::Result<void> prepare(Run* run) {
     return tl::unexpected(wire::Error{125, std::string("cannot map shared memory: ") +
                                                std::strerror(errno) + "; free some memory"});
   }
-  if (auto created = run->fifo.create(parent_folder()); !created) return created;
+  run->fifo.choose_name(parent_folder());
+  if (auto started = run->front.start_arbiter(&run->fifo, run->board); !started) return started;
+  if (auto created = run->fifo.create(); !created) return created;
   const int issued = run->config.slots - 1;
   if (run->fifo.put(issued) != issued) {
     return tl::unexpected(wire::Error{
@@ -152,29 +155,23 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   run->spec.track = run->config.track != Track::infer;
 }
 
-// Starts command and arbiter in the order that leaves no gap: the command stands before its
-// execution until the arbiter serves its filter.
-wire::Result<StartedCommand> start(Run* run) {
+// The command stands before its execution until the arbiter serves its filter.
+wire::Result<void> start(Run* run) {
   auto command = start_command(run->spec);
-  if (!command) return command;
-  ArbiterConfig arbiter;
-  arbiter.fifo = &run->fifo;
-  arbiter.board = run->board;
-  arbiter.listener = command->listener;
-  arbiter.read_end = run->spec.read_end;
-  arbiter.write_end = run->spec.write_end;
-  arbiter.issued = run->config.slots - 1;
+  if (!command) return tl::unexpected(command.error());
+  run->command = *command;
+  Begin begin;
+  begin.read_end = run->spec.read_end;
+  begin.write_end = run->spec.write_end;
+  begin.issued = run->config.slots - 1;
   run->close_ends();
-  if (auto started = run->front.start_arbiter(arbiter); !started) {
-    ::kill(command->pid, SIGKILL);
-    return tl::unexpected(started.error());
-  }
+  if (auto begun = run->front.begin(*command, begin); !begun) return begun;
   if (command->filter_error != 0) {
     say(std::string("exact tracking is not to be had here (no seccomp listener: ") +
         why_no_listener(command->filter_error) +
         "); tokens that are lost come back when the build has ended, see tokenpool doctor");
   }
-  return command;
+  return release_command(run->spec, *command);
 }
 
 RunOutcome outcome_of(const Run& run, const StartedCommand& command, const CommandEnd& end) {
@@ -214,28 +211,23 @@ int run(const RunConfig& config) {
   const std::string shims = config.shims ? jobserver::find_shims_folder() : std::string();
   const auto make_dialect = dialect_of_make(shims);
   Run run(config);
-  if (auto prepared = prepare(&run); !prepared) {
-    run.fifo.remove();
-    return fail(prepared.error());
+  auto started = prepare(&run);
+  if (started) {
+    describe_build(&run, shims, make_dialect);
+    started = start(&run);
   }
-  describe_build(&run, shims, make_dialect);
-  const auto command = start(&run);
-  if (!command) {
+  if (!started) {
+    run.front.abandon(run.command ? &*run.command : nullptr);
     run.fifo.remove();
-    return fail(command.error());
+    return fail(started.error());
   }
-  if (auto released = release_command(run.spec, *command); !released) {
-    run.front.abandon(*command);
-    run.fifo.remove();
-    return fail(released.error());
-  }
-  const CommandEnd end = run.front.wait_for(*command);
+  const CommandEnd end = run.front.wait_for(*run.command);
   if (end.left_running == 0) run.fifo.remove();
   if (end.fifo_vanished) {
     say("the FIFO " + run.fifo.path() +
         " was removed during the build; tools that were started afterwards ran alone");
   }
-  const RunOutcome outcome = outcome_of(run, *command, end);
+  const RunOutcome outcome = outcome_of(run, *run.command, end);
   close_books(run, outcome);
   return outcome.exit_code;
 }

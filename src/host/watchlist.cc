@@ -6,6 +6,7 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <poll.h>
+#include <unistd.h>
 
 namespace tokenpool::host {
 
@@ -39,10 +40,12 @@ bool Watchlist::add(const proc::ProcessInfo& info) {
   if (fd < 0 && !proc::is_alive(info.id)) return false;
   auto entry = std::make_unique<Entry>(
       Entry{{info, proc::command_of(info.id.pid)}, asio::posix::stream_descriptor(state_->io)});
-  if (fd >= 0) {
-    entry->pidfd.assign(fd);
+  asio::error_code refused;
+  if (fd >= 0) entry->pidfd.assign(fd, refused);
+  if (entry->pidfd.is_open()) {
     arm(entry.get());
   } else {
+    if (fd >= 0) ::close(fd);
     ++unwatchable_;
   }
   state_->entries[info.id.pid] = std::move(entry);

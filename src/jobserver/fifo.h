@@ -19,9 +19,17 @@ class Fifo {
   Fifo(const Fifo&) = delete;
   Fifo& operator=(const Fifo&) = delete;
 
-  /// Makes `parent`/tokenpool-XXXXXX/fifo. Error 125 when the folder or the FIFO cannot be made
-  /// (nothing is left then).
-  wire::Result<void> create(const std::string& parent);
+  /// Chooses folder() and path() in `parent`; touches nothing. So another process can know what to
+  /// remove before there is anything.
+  void choose_name(const std::string& parent);
+  /// Makes the chosen folder and the FIFO in it. Error 125 when they cannot be made; nothing is
+  /// left then.
+  wire::Result<void> create();
+  /// Takes over `fd`, the FIFO that another process has created under the chosen name.
+  void adopt(int fd);
+
+  /// The descriptor that keeps it open, for handing it to another process.
+  [[nodiscard]] int fd() const { return fd_; }
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::string& folder() const { return folder_; }

@@ -1,13 +1,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +21,11 @@
 namespace tokenpool::jobserver {
 namespace {
 
-wire::Error failed(const std::string& what, const std::string& advice) {
+constexpr const char* kOtherFolder = "set TMPDIR to a folder where files can be made";
+constexpr const char* kMoreFiles = "raise the limit of open files (ulimit -n)";
+
+wire::Error failed(const std::string& what, const char* advice) {
+  if (errno == EMFILE || errno == ENFILE) advice = kMoreFiles;
   return {125, what + ": " + std::strerror(errno) + "; " + advice};
 }
 
@@ -42,24 +49,41 @@ Fifo::~Fifo() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-wire::Result<void> Fifo::create(const std::string& parent) {
-  const std::string advice = "set TMPDIR to a folder where files can be made";
-  std::string name = parent + "/tokenpool-XXXXXX";
-  if (::mkdtemp(name.data()) == nullptr) {
-    return tl::unexpected(failed("cannot make a folder for the FIFO in " + parent, advice));
+void Fifo::choose_name(const std::string& parent) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  std::array<unsigned char, 8> random{};
+  if (::getrandom(random.data(), random.size(), 0) < 0) {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    std::memcpy(random.data(), &now, std::min(sizeof now, random.size()));
   }
-  folder_ = name;
-  path_ = name + "/fifo";
-  struct stat status{};
+  folder_ = parent + "/tokenpool-";
+  for (const unsigned char byte : random) folder_ += kLetters[byte % kLetters.size()];
+  path_ = folder_ + "/fifo";
+}
+
+wire::Result<void> Fifo::create() {
+  if (::mkdir(folder_.c_str(), 0700) != 0) {
+    auto error = failed("cannot make the folder " + folder_ + " for the FIFO", kOtherFolder);
+    folder_.clear();
+    return tl::unexpected(std::move(error));
+  }
+  int fd = -1;
   if (::mkfifo(path_.c_str(), 0600) != 0 ||
-      (fd_ = ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0 ||
-      ::fstat(fd_, &status) != 0) {
-    auto error = failed("cannot make the FIFO " + path_, advice);
+      (fd = ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0) {
+    auto error = failed("cannot make the FIFO " + path_, kOtherFolder);
     remove();
     return tl::unexpected(std::move(error));
   }
-  id_ = {status.st_dev, status.st_ino};
+  adopt(fd);
   return {};
+}
+
+void Fifo::adopt(int fd) {
+  struct stat status{};
+  ::fstat(fd, &status);
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = fd;
+  id_ = {status.st_dev, status.st_ino};
 }
 
 int Fifo::level() const {
@@ -96,15 +120,14 @@ int Fifo::put(int count) const {
 
 wire::Result<void> Fifo::open_ends(int* read_end, int* write_end) const {
   const std::string what = "cannot open the FIFO " + path_ + " for the build";
-  const std::string advice = "raise the limit of open files (ulimit -n)";
   // O_NONBLOCK only while opening: a peer is there, but an open must never be able to hang.
   int reader = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (reader < 0) return tl::unexpected(failed(what, advice));
+  if (reader < 0) return tl::unexpected(failed(what, kMoreFiles));
   ::fcntl(reader, F_SETFL, O_RDONLY);
   reader = raise_number(reader, 1000);
   int writer = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
   if (writer < 0) {
-    auto error = failed(what, advice);
+    auto error = failed(what, kMoreFiles);
     ::close(reader);
     return tl::unexpected(std::move(error));
   }
@@ -122,6 +145,8 @@ bool Fifo::is_on_disk() const {
 
 void Fifo::remove() {
   if (folder_.empty()) return;
+  ::unlink(path_.c_str());
+  if (::rmdir(folder_.c_str()) == 0 || errno == ENOENT) return;
   // The shims keep what they learnt about the tools in the same folder.
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);

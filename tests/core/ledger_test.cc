@@ -21,6 +21,9 @@ class LedgerTest : public testing::Test {
   void take(ProcessId who, int count) {
     for (int i = 0; i < count; ++i) ledger.take(who);
   }
+  void hold_unseen(ProcessId who, int count) {
+    ASSERT_EQ(ledger.unseen_take(count, Processes{who}), 0);
+  }
   int own(ProcessId who) const { return ledger.find(who)->own; }
   int inherited(ProcessId who) const { return ledger.find(who)->inherited; }
 
@@ -136,8 +139,8 @@ TEST_F(LedgerTest, AnUnknownEndOfAClientCountsAsKilled) {
 }
 
 TEST_F(LedgerTest, AReturnByAStrangerToTheTokenSettlesTheNearestHoldingAncestor) {
-  take(make, 1);
-  take(sh, 1);
+  hold_unseen(make, 1);
+  hold_unseen(sh, 1);
   EXPECT_EQ(ledger.give(cc, true), GiveOutcome::ancestor);
   EXPECT_EQ(own(sh), 0);
   EXPECT_EQ(ledger.give(cc, true), GiveOutcome::ancestor);
@@ -145,9 +148,28 @@ TEST_F(LedgerTest, AReturnByAStrangerToTheTokenSettlesTheNearestHoldingAncestor)
 }
 
 TEST_F(LedgerTest, ElseAHoldingDescendant) {
-  take(cc, 1);
+  hold_unseen(cc, 1);
   EXPECT_EQ(ledger.give(make, true), GiveOutcome::descendant);
   EXPECT_EQ(own(cc), 0);
+}
+
+TEST_F(LedgerTest, ClientsSettleTheirDebtsThemselves) {
+  take(make, 1);
+  EXPECT_EQ(ledger.give(sh, true), GiveOutcome::lent)
+      << "make returns the token of this job itself";
+  EXPECT_EQ(own(make), 1);
+  EXPECT_EQ(ledger.give(sh, true), GiveOutcome::refused);
+  EXPECT_EQ(ledger.unseen_return(2, Processes{cc}), 2) << "nor for what is written unseen";
+  EXPECT_EQ(ledger.give(make, true), GiveOutcome::settled);
+  EXPECT_EQ(ledger.end(sh, EndCause::killed, {}, make).withdraw, 1);
+  EXPECT_EQ(ledger.outstanding(), 0);
+}
+
+TEST_F(LedgerTest, AKnownWriterSettlesAsIfItHadBeenSeen) {
+  hold_unseen(sh, 1);
+  EXPECT_EQ(ledger.unseen_return(2, Processes{cc}), 1)
+      << "a printf for its shell, and one too many";
+  EXPECT_EQ(own(sh), 0);
 }
 
 TEST_F(LedgerTest, ABrotherIsNoRelative) {

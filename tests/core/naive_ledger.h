@@ -91,22 +91,30 @@ class NaiveLedger {
     }
   }
 
-  GiveOutcome give(ProcessId who, bool may_lend) {
-    NaiveProcess& giver = living[who];
-    giver.client = giver.has_returned = true;
+  std::optional<GiveOutcome> settle(ProcessId who) {
     if (free_one(Where::own, who)) return GiveOutcome::settled;
     if (free_suspected(who)) return GiveOutcome::unseen;
     if (free_one(Where::inherited, who)) return GiveOutcome::inherited;
+    const auto is_client = [&](ProcessId other) {
+      return living.contains(other) && living.at(other).client;
+    };
     for (const ProcessId ancestor : ancestors(who)) {
-      if (free_held(ancestor)) return GiveOutcome::ancestor;
+      if (!is_client(ancestor) && free_held(ancestor)) return GiveOutcome::ancestor;
       if (living.contains(ancestor) && free_suspected(ancestor)) return GiveOutcome::unseen;
     }
     for (const ProcessId child : descendants(who)) {
-      if (free_held(child)) return GiveOutcome::descendant;
+      if (!is_client(child) && free_held(child)) return GiveOutcome::descendant;
     }
     for (const ProcessId child : descendants(who)) {
       if (free_suspected(child)) return GiveOutcome::unseen;
     }
+    return std::nullopt;
+  }
+
+  GiveOutcome give(ProcessId who, bool may_lend) {
+    NaiveProcess& giver = living[who];
+    giver.client = giver.has_returned = true;
+    if (const auto outcome = settle(who)) return *outcome;
     if (giver.lends || !may_lend) return GiveOutcome::refused;
     giver.lends = true;
     tokens.emplace_back();
@@ -141,6 +149,11 @@ class NaiveLedger {
 
   int unseen_return(int count, const Processes& openers) {
     for (int i = 0; i < count; ++i) {
+      if (openers.size() == 1) {
+        living[openers.front()].has_returned = true;
+        if (!settle(openers.front())) return count - i;
+        continue;
+      }
       if (!return_unseen(openers)) return count - i;
     }
     return 0;

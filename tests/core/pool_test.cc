@@ -209,7 +209,7 @@ TEST_F(PoolTest, AnUnseenReturnPaysTheDebtToo) {
   desk.give(kNinja);
   ASSERT_TRUE(desk.poll(kCargo));
   desk.end(kNinja, EndCause::killed, {}, kMake);
-  desk.unseen(+1, {kShell});
+  desk.unseen(+1, {kCargo});
   EXPECT_EQ(desk.pool.owed(), 0);
   EXPECT_EQ(desk.fifo, 0);
 }
@@ -280,7 +280,7 @@ TEST_F(PoolTest, UnseenTakesAndReturns) {
   EXPECT_EQ(desk.fifo, 3) << "two of three are nobody's";
   EXPECT_EQ(desk.pool.counters().refused, 2U);
   EXPECT_EQ(desk.last.back().kind, Kind::refused);
-  EXPECT_EQ(desk.last.back().who, ProcessId{});
+  EXPECT_EQ(desk.last.back().who, kShell) << "the only one that had the FIFO open";
   EXPECT_EQ(desk.pool.counters().unseen_taken, 2U);
   EXPECT_EQ(desk.pool.counters().unseen_returned, 2U);
   EXPECT_EQ(desk.pool.counters().peak_outstanding, 2);

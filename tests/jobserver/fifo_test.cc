@@ -13,9 +13,25 @@
 namespace tokenpool::jobserver {
 namespace {
 
+wire::Result<void> create(Fifo* fifo) {
+  fifo->choose_name(::testing::TempDir());
+  return fifo->create();
+}
+
+TEST(Fifo, WhatWasCreatedElsewhereIsTheSame) {
+  Fifo made;
+  ASSERT_TRUE(create(&made));
+  Fifo adopted;
+  adopted.adopt(::dup(made.fd()));
+  EXPECT_EQ(adopted.id(), made.id());
+  EXPECT_EQ(adopted.put(3), 3);
+  EXPECT_EQ(made.level(), 3);
+  made.remove();
+}
+
 TEST(Fifo, IsPrivateAndKeepsItsLevel) {
   Fifo fifo;
-  ASSERT_TRUE(fifo.create(::testing::TempDir()));
+  ASSERT_TRUE(create(&fifo));
   struct stat status{};
   ASSERT_EQ(::stat(fifo.path().c_str(), &status), 0);
   EXPECT_TRUE(S_ISFIFO(status.st_mode));
@@ -36,7 +52,7 @@ TEST(Fifo, IsPrivateAndKeepsItsLevel) {
 
 TEST(Fifo, AFullPipeTakesNoMoreAndDoesNotBlock) {
   Fifo fifo;
-  ASSERT_TRUE(fifo.create(::testing::TempDir()));
+  ASSERT_TRUE(create(&fifo));
   EXPECT_EQ(fifo.put(100000), 65536);
   EXPECT_EQ(fifo.take(100000), 65536);
   fifo.remove();
@@ -44,7 +60,7 @@ TEST(Fifo, AFullPipeTakesNoMoreAndDoesNotBlock) {
 
 TEST(Fifo, EndsAreHighAndBlockAndCloseOnExec) {
   Fifo fifo;
-  ASSERT_TRUE(fifo.create(::testing::TempDir()));
+  ASSERT_TRUE(create(&fifo));
   int reader = -1;
   int writer = -1;
   ASSERT_TRUE(fifo.open_ends(&reader, &writer));
@@ -71,7 +87,7 @@ TEST(Fifo, EndsFitUnderALowLimitOfDescriptors) {
     Fifo fifo;
     int reader = -1;
     int writer = -1;
-    const bool made = fifo.create(::testing::TempDir()) && fifo.open_ends(&reader, &writer);
+    const bool made = create(&fifo) && fifo.open_ends(&reader, &writer);
     fifo.remove();
     ::_exit(made && reader > 2 && writer > 2 && reader < 24 && writer < 24 ? 0 : 1);
   }
@@ -82,7 +98,8 @@ TEST(Fifo, EndsFitUnderALowLimitOfDescriptors) {
 
 TEST(Fifo, SaysWhereItCouldNotBeMade) {
   Fifo fifo;
-  const auto created = fifo.create("/nonexistent/folder");
+  fifo.choose_name("/nonexistent/folder");
+  const auto created = fifo.create();
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().status, 125);
   EXPECT_NE(created.error().sentence.find("/nonexistent/folder"), std::string::npos);
@@ -91,7 +108,7 @@ TEST(Fifo, SaysWhereItCouldNotBeMade) {
 
 TEST(Fifo, KnowsWhenSomebodyElsePutAnotherInItsPlace) {
   Fifo fifo;
-  ASSERT_TRUE(fifo.create(::testing::TempDir()));
+  ASSERT_TRUE(create(&fifo));
   EXPECT_TRUE(fifo.is_on_disk());
   ::unlink(fifo.path().c_str());
   EXPECT_FALSE(fifo.is_on_disk());

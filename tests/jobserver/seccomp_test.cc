@@ -191,9 +191,8 @@ TEST(Seccomp, AnUnwritableBufferIsLeftToTheKernel) {
   ASSERT_EQ(::write(writer, "y", 1), 1);
   // A pointer that the compiler knows nothing of, or it would not let the call be made.
   void* const nothing_there = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  Filtered child([&] {
-    return ::syscall(SYS_read, 50, nothing_there, 1) == -1 && errno == EFAULT ? 0 : 1;
-  });
+  Filtered child(
+      [&] { return ::syscall(SYS_read, 50, nothing_there, 1) == -1 && errno == EFAULT ? 0 : 1; });
   const Listener listener(child.fd());
   const auto call = child.stopped(listener);
   EXPECT_EQ(listener.answer_read(call), Delivery::unwritable);

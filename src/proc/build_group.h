@@ -1,0 +1,31 @@
+// A control group of the build's own (cgroups(7), version 2), where one may be made: as root, or
+// below a delegated group. Nothing leaves it by fork, setsid or a clean environment, so the build
+// can be ended without leaving anybody behind.
+#pragma once
+
+#include <string>
+
+#include <sys/types.h>
+
+namespace tokenpool::proc {
+
+/// Where it cannot be made, every call is without effect. Copies name the same group; who makes and
+/// who removes it is up to the callers.
+class BuildGroup {
+ public:
+  /// Chooses a name for a group below this process's own; touches nothing.
+  void choose_name(const std::string& unique);
+  /// Makes the group and moves `pid` into it. False: there is none.
+  bool create_with(pid_t pid);
+  /// SIGKILLs every process in it (cgroup.kill, Linux 5.14). False: there is no such group or file.
+  [[nodiscard]] bool kill() const;
+  /// Whether a process is in it.
+  [[nodiscard]] bool is_populated() const;
+  /// Removes the group if nobody is in it.
+  void remove() const;
+
+ private:
+  std::string folder_;
+};
+
+}  // namespace tokenpool::proc

@@ -1,0 +1,60 @@
+#include <array>
+#include <string_view>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proc/build_group.h"
+#include "proc/cgroup_paths.h"
+
+namespace tokenpool::proc {
+namespace {
+
+bool write_text(const std::string& path, std::string_view text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  ::close(fd);
+  return written;
+}
+
+}  // namespace
+
+void BuildGroup::choose_name(const std::string& unique) {
+  for (const auto& path : cgroup_paths("", "cpu")) {
+    if (path.version == 2) folder_ = path.folder + "/" + unique;
+  }
+}
+
+bool BuildGroup::create_with(pid_t pid) {
+  if (folder_.empty()) return false;
+  if (::mkdir(folder_.c_str(), 0755) == 0 &&
+      write_text(folder_ + "/cgroup.procs", std::to_string(pid))) {
+    return true;
+  }
+  remove();
+  folder_.clear();
+  return false;
+}
+
+bool BuildGroup::kill() const {
+  return !folder_.empty() && write_text(folder_ + "/cgroup.kill", "1");
+}
+
+bool BuildGroup::is_populated() const {
+  if (folder_.empty()) return false;
+  std::array<char, 256> text{};
+  const int fd = ::open((folder_ + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const ssize_t n = ::read(fd, text.data(), text.size());
+  ::close(fd);
+  return n > 0 && std::string_view(text.data(), static_cast<std::size_t>(n)).find("populated 1") !=
+                      std::string_view::npos;
+}
+
+void BuildGroup::remove() const {
+  if (!folder_.empty()) ::rmdir(folder_.c_str());
+}
+
+}  // namespace tokenpool::proc

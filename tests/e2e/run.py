@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Runs the end-to-end tests against real tools.
+
+  tests/e2e/run.py --program build/tokenpool --tools build/tools [-k PATTERN] [-v] [--repeat N]
+
+The last line is `N passed, N failed, N skipped`; the exit status is 1 when one failed.
+"""
+
+import argparse
+import fnmatch
+import importlib
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+
+import harness
+
+
+def discover(patterns):
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, here)
+    found = []
+    for file in sorted(os.listdir(here)):
+        if not (file.startswith("test_") and file.endswith(".py")):
+            continue
+        module = importlib.import_module(file[:-3])
+        for name, function in list(vars(module).items()):
+            own = getattr(function, "__module__", None) == module.__name__
+            if name.startswith("test_") and callable(function) and own:
+                found.append((f"{module.__name__[5:]}.{name[5:]}", function))
+    if not patterns:
+        return found
+
+    def wanted(name):
+        for text in patterns:
+            parts = [part.strip() for part in text.split(" or ")]
+            if any(part in name or fnmatch.fnmatch(name, part) for part in parts):
+                return True
+        return False
+
+    return [(name, function) for name, function in found if wanted(name)]
+
+
+class Running:
+    """A test under way, in a process of its own."""
+
+    def __init__(self, name, pid, log, deadline):
+        self.name = name
+        self.pid = pid
+        self.log = log
+        self.deadline = deadline
+        self.start = time.monotonic()
+
+
+PASSED, FAILED, SKIPPED = 0, 1, 2
+
+
+def run_one(session, name, function, seconds):
+    """In the child: answers the exit status."""
+    harness.become_subreaper()
+    ctx = harness.Ctx(session, name, seconds)
+
+    def bark(*_):
+        raise harness.Failure("the watchdog's time is over")
+
+    signal.signal(signal.SIGALRM, bark)
+    signal.alarm(int(seconds) + 5)
+    status = PASSED
+    try:
+        function(ctx)
+        ctx.audit()
+    except harness.Skipped as reason:
+        print(f"skipped: {reason}")
+        status = SKIPPED
+    except BaseException as error:  # also an interrupt must end what was started
+        signal.alarm(0)
+        status = FAILED
+        if isinstance(error, harness.Failure):
+            frames = traceback.extract_tb(error.__traceback__)
+            places = [f"{os.path.basename(f.filename)}:{f.lineno}" for f in frames[1:]]
+            print(f"FAILED: {error}   [{' < '.join(reversed(places))}]")
+        else:
+            traceback.print_exc(file=sys.stdout)
+        print(ctx.explain())
+    finally:
+        signal.alarm(0)
+        ctx.kill_all()
+        if status == PASSED or not session.keep:
+            ctx.remove()
+        else:
+            print(f"kept: {ctx.dir}")
+    return status
+
+
+def start(session, name, function, factor, log):
+    seconds = getattr(function, "timeout", 90) * factor
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(fd, 1)
+        os.dup2(fd, 2)
+        status = FAILED
+        try:
+            status = run_one(session, name, function, seconds)
+        except BaseException:
+            traceback.print_exc(file=sys.stdout)
+        sys.stdout.flush()
+        os._exit(status)
+    return Running(name, pid, log, time.monotonic() + seconds + 40)
+
+
+def end_strays(children):
+    """Ends what a test left that had to be killed itself."""
+    for pid in harness.all_pids():
+        found = harness.stat_of(pid)
+        if found and found[1] == os.getpid() and pid not in children:
+            for one in [*harness.all_descendants(pid), pid]:
+                harness.kill(one)
+    harness.reap_strays(children)
+
+
+def collect(running):
+    """Waits until one of the tests has ended; answers (test, status)."""
+    while True:
+        for test in running:
+            pid, status = os.waitpid(test.pid, os.WNOHANG)
+            if pid:
+                return test, os.waitstatus_to_exitcode(status)
+            if time.monotonic() > test.deadline:
+                harness.kill(test.pid)
+                os.waitpid(test.pid, 0)
+                return test, FAILED
+        time.sleep(harness.POLL)
+
+
+def tell(test, status, verbose):
+    word = {PASSED: "ok", SKIPPED: "skip"}.get(status, "FAIL")
+    took = f" ({time.monotonic() - test.start:.1f} s)" if verbose else ""
+    with open(test.log, encoding="utf-8", errors="replace") as file:
+        text = file.read().rstrip()
+    if status == SKIPPED:
+        print(f"{word:4} {test.name}: {text.removeprefix('skipped: ')}")
+        return
+    print(f"{word:4} {test.name}{took}")
+    if text and (status != PASSED or verbose):
+        print("     " + text.replace("\n", "\n     "))
+    sys.stdout.flush()
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--program", required=True, help="the tokenpool to test")
+    parser.add_argument("--tools", help="the folder with ninja-1.13.2, cmake-4.3.1, make-4.4.1")
+    parser.add_argument("-k", action="append", default=[], metavar="PATTERN",
+                        help="only tests whose name contains it ('a or b'; * and ? work)")
+    parser.add_argument("-v", action="store_true", help="also the output of tests that pass")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run everything N times")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="tests at one time (2)")
+    parser.add_argument("--seed", type=int, help="for the tests that choose at random")
+    parser.add_argument("--factor", type=float, help="multiplies the watchdog's time (1)",
+                        default=float(os.environ.get("E2E_TIME_FACTOR", "1")))
+    parser.add_argument("--keep", action="store_true", help="keep the folder of a failed test")
+    parser.add_argument("--list", action="store_true", help="only print the names")
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    options = parse(argv)
+    tests = discover(options.k)
+    if options.list:
+        print("\n".join(name for name, _ in tests))
+        return 0
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
+    print(f"seed {seed}")
+    for name in [n for n in os.environ if n in ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS")]:
+        del os.environ[name]
+    harness.become_subreaper()
+    session = harness.Session(options.program, options.tools, seed)
+    session.keep = options.keep
+    todo = [test for _ in range(options.repeat) for test in tests]
+    counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}
+    running = []
+    failed = []
+    number = 0
+    try:
+        while todo or running:
+            while todo and len(running) < options.jobs:
+                name, function = todo.pop(0)
+                reasons = [session.lacks(what) for what in getattr(function, "needs", ())]
+                reasons = [reason for reason in reasons if reason]
+                if reasons:
+                    print(f"skip {name}: {reasons[0]}")
+                    counts[SKIPPED] += 1
+                    continue
+                number += 1
+                log = f"{session.dir}/log{number}"
+                running.append(start(session, name, function, options.factor, log))
+            if not running:
+                continue
+            test, status = collect(running)
+            running.remove(test)
+            end_strays({one.pid for one in running})
+            status = status if status in counts else FAILED
+            counts[status] += 1
+            if status == FAILED:
+                failed.append(test.name)
+            tell(test, status, options.v)
+    finally:
+        for test in running:
+            for pid in [*harness.all_descendants(test.pid), test.pid]:
+                harness.kill(pid)
+        end_strays(set())
+        if not (options.keep and failed):
+            session.remove()
+    for name in failed:
+        print(f"failed: {name}")
+    print(f"{counts[PASSED]} passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,86 @@
+"""As an ordinary user, in a pid namespace of its own, in a user namespace: tracking is exact, and
+killed holders lose nothing."""
+
+import harness
+from harness import expect, expect_that, needs
+
+BWRAP = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc"]
+UNSHARE = ["unshare", "-Ur"]
+
+
+def open_gate(ctx):
+    """ninja takes what it can when it begins, so all tokens have to be back by then."""
+    ctx.desk.wait(lambda: ctx.desk.held("gate"), "the next step of the script")
+    ctx.desk.release(ctx.desk.held("gate")[0])
+
+
+def confined(name, wrap, user, *wants):
+    def build(ctx):
+        ctx.makefile("a", 12, "a")
+        ctx.ninjafile("c", 12, "c")
+        ctx.makefile("b", 12, "b")
+        top = ctx.script("top", "make -C a\njob gate\nninja -C c\njob gate\nmake -C b\n")
+        return ctx.run([top], tools=["make-4.3", "ninja-1.13.2"], wrap=wrap, user=user)
+
+    def plain(ctx):
+        run = build(ctx)
+        for prefix in "acb":
+            ctx.desk.drive(4, total=12, prefix=prefix)
+            if prefix != "b":
+                open_gate(ctx)
+        report = run.finish()
+        expect(report["tracking"], "exact", "tracking")
+        expect(report["tokens"]["recovered"], 0, "tokens recovered")
+
+    def killed(ctx):
+        run = build(ctx)
+        for prefix, tool in (("a", "make"), ("c", "ninja")):
+            ctx.desk.wait(lambda: ctx.desk.count(prefix) == 4, f"four jobs of {tool}")
+            pid = run.find(tool)[-1]
+            ctx.kill(pid)
+            ctx.wait_gone(pid)
+            for guest in ctx.desk.held(prefix):
+                ctx.desk.release(guest)
+            ctx.desk.wait(lambda: ctx.desk.count(prefix) == 0, "the orphans' end")
+            open_gate(ctx)
+        ctx.desk.drive(4, total=12, prefix="b")
+        report = run.finish()
+        expect(report["tracking"], "exact", "tracking")
+        for tool in ("make", "ninja"):
+            rows = [r for r in report["recoveries"] if r["command"].startswith(tool)]
+            expect([r["held"] for r in rows], [3], f"held by the dead {tool}")
+
+    for kind, body in (("build", plain), ("killed", killed)):
+        body.__name__ = f"test_{name}_{kind}"
+        globals()[body.__name__] = needs("make-4.3", "ninja-1.13.2", *wants)(body)
+
+
+confined("user", [], harness.NOBODY, "user")
+confined("bwrap", BWRAP, None, "bwrap")
+confined("bwrap_as_user", BWRAP, harness.NOBODY, "bwrap", "user")
+confined("unshare", UNSHARE, None, "unshare")
+confined("unshare_as_user", UNSHARE, harness.NOBODY, "unshare", "user")
+
+
+@needs("make-4.3", "root")
+def test_setuid_programs_work_for_root(ctx):
+    """With CAP_SYS_ADMIN the filter needs no no_new_privs: what is setuid stays so."""
+    run = ctx.run([ctx.script("top", "grep NoNewPrivs /proc/self/status\n")])
+    run.finish()
+    expect_that(run.stdout().split() == ["NoNewPrivs:", "0"], f"saw {run.stdout()!r}")
+
+
+@needs("make-4.3", "ninja-1.13.2")
+def test_infer(ctx):
+    """Without the tracker, what is lost comes back when the build is gone."""
+    ctx.makefile("a", 12, "a")
+    ctx.makefile("b", 12, "b")
+    run = ctx.run([ctx.script("top", "make -C a\nmake -C b\n")], tools=["make-4.3"],
+                  options=["--track", "infer"])
+    ctx.desk.drive(4, total=12, prefix="a")
+    ctx.desk.wait(lambda: ctx.desk.count("b") == 4, "four jobs")
+    ctx.kill(run.find("make")[-1])
+    ctx.desk.let_all_out(run)
+    report = run.finish(status=137)
+    expect(report["tracking"], "infer", "tracking")
+    expect(report["tokens"]["recovered"], 3, "tokens recovered")
