@@ -66,6 +66,7 @@ class Front {
   void pass_on(int signal);
   void kill_all();
   void stop_self(int signal, bool from_terminal);
+  void continue_build();
   int others_left() const;
   void settle();
   void take_terminal_back();
@@ -88,6 +89,7 @@ class Front {
   bool arbiter_gave_up_ = false;  ///< the last one that died could not get what it needs
   bool settled_ = false;
   std::optional<char> verdict_;      ///< what the arbiter was told at the end
+  bool passed_stop_on_ = false;      ///< the last SIGTSTP reached the build through the front
   std::optional<int> early_signal_;  ///< came before there was a command to pass it on to
   std::int64_t last_signal_ns_ = 0;
 };

@@ -193,6 +193,8 @@ void Front::on_signal(int signal, int code) {
     reap();
   } else if (signal == SIGTSTP) {
     stop_self(signal, from_terminal);
+  } else if (signal == SIGCONT) {
+    continue_build();
   } else if (ends_builds(signal)) {
     const nanoseconds since(now_ns() - last_signal_ns_);
     const bool first = last_signal_ns_ == 0;
@@ -222,8 +224,16 @@ void Front::pass_on(int signal) {
 }
 
 void Front::stop_self(int signal, bool from_terminal) {
-  if (!from_terminal) pass_on(signal);
+  passed_stop_on_ = !from_terminal;
+  if (passed_stop_on_) pass_on(signal);
   ::raise(SIGSTOP);
+}
+
+// The shell that continues its job does so with the whole group. A second SIGCONT, which the front
+// gets round to late, could undo the user's next Ctrl-Z.
+void Front::continue_build() {
+  if (own_group_ || passed_stop_on_) pass_on(SIGCONT);
+  passed_stop_on_ = false;
 }
 
 void Front::kill_all() {
