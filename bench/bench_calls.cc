@@ -1,0 +1,121 @@
+// What system calls cost, in nanoseconds each.
+//
+// bench_calls ROUNDS [bare]
+//
+// Prints "token NS" (a pair: take and give, in the surrounding pool or else in a pipe), "foreign
+// NS" (one call: a byte through a pipe of its own), "getppid NS". With `bare`, it is put under a
+// filter of the same reach whose listener does nothing but let every call go on: the floor of exact
+// tracking.
+#include <csignal>
+#include <cstddef>
+#include <cstring>
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "bench_client.h"
+
+namespace {
+
+using tokenpool::bench::die;
+using tokenpool::bench::Ends;
+using tokenpool::bench::now_ns;
+
+template <typename Call>
+double cost(int rounds, Call call) {
+  for (int i = 0; i < rounds / 10; ++i) call();
+  const std::int64_t begin = now_ns();
+  for (int i = 0; i < rounds; ++i) call();
+  return static_cast<double>(now_ns() - begin) / rounds;
+}
+
+int install_bare_filter() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_read, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 0, 5),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{sizeof program / sizeof program[0], program};
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  const long fd =
+      ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter);
+  if (fd < 0) die("seccomp");
+  return static_cast<int>(fd);
+}
+
+[[noreturn]] void let_everything_go_on(int listener) {
+  // What tokenpool asks for too: the listener runs on the caller's core (Linux 6.6).
+  (void)::ioctl(listener, SECCOMP_IOW(4, std::uint64_t), 1UL);
+  while (true) {
+    seccomp_notif call{};
+    if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
+      if (errno == EINTR || errno == ENOENT) continue;
+      die("SECCOMP_IOCTL_NOTIF_RECV");
+    }
+    seccomp_notif_resp answer{};
+    answer.id = call.id;
+    answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    (void)::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+  }
+}
+
+// The filter is for the child only: who answers must not have to wait for itself.
+void put_under_bare_filter() {
+  int link[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) != 0) die("socketpair");
+  const pid_t child = ::fork();
+  if (child < 0) die("fork");
+  if (child == 0) {
+    const int listener = install_bare_filter();
+    if (::write(link[1], &listener, sizeof listener) != sizeof listener) die("write");
+    char word[2];
+    if (::read(link[1], word, 2) != 2) die("read");
+    ::close(listener);
+    return;
+  }
+  int number = -1;
+  if (::read(link[0], &number, sizeof number) != sizeof number) die("read");
+  const int child_fd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
+  const int listener = static_cast<int>(::syscall(SYS_pidfd_getfd, child_fd, number, 0));
+  if (listener < 0) die("pidfd_getfd");
+  const pid_t server = ::fork();
+  if (server == 0) let_everything_go_on(listener);
+  if (::write(link[0], "go", 2) != 2) die("write");
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ::kill(server, SIGKILL);
+  ::waitpid(server, nullptr, 0);
+  std::exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return 2;
+  const int rounds = std::atoi(argv[1]);
+  if (argc > 2 && std::strcmp(argv[2], "bare") == 0) put_under_bare_filter();
+  Ends pool = tokenpool::bench::surrounding_pool();
+  if (pool.read < 0) pool = tokenpool::bench::plain_pool(3);
+  const Ends own = tokenpool::bench::plain_pool(0);
+  std::printf("token %.1f\n", cost(rounds, [&] {
+                tokenpool::bench::take(pool);
+                tokenpool::bench::give(pool);
+              }));
+  std::printf("foreign %.1f\n", cost(rounds, [&] {
+                                  tokenpool::bench::give(own);
+                                  tokenpool::bench::take(own);
+                                }) / 2);
+  std::printf("getppid %.1f\n", cost(rounds * 20, [] { ::syscall(SYS_getppid); }));
+  return 0;
+}
