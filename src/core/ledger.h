@@ -1,6 +1,6 @@
 // The ledger: which process holds how many tokens, and what becomes of them when it ends.
 //
-// Its five rules (DESIGN.md 3):
+// Its five rules (DESIGN.md):
 //  1. A balance per process.
 //  2. Killed or failed while holding h: its surviving children were its jobs, so min(h, children)
 //     tokens move to them, one each, until they end; the rest is free at once.

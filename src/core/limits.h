@@ -1,4 +1,4 @@
-// Every limit of Tokenpool, each with its reason. A limit that is not here does not exist.
+// The limits of pool and protocol, each with its reason.
 #pragma once
 
 #include <chrono>

@@ -64,7 +64,7 @@ void leave_stderr() {
 class Arbiter {
  public:
   Arbiter(const ArbiterConfig& config, const Begin& begin, int listener);
-  int run();
+  void run();
 
  private:
   // What happens in the world.
@@ -142,7 +142,7 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, int listener)
   if (listener >= 0) listener_.emplace(listener);
 }
 
-int Arbiter::run() {
+void Arbiter::run() {
   front_ready_.assign(config_.control);
   arm_front();
   if (listener_) {
@@ -157,9 +157,8 @@ int Arbiter::run() {
   publish();
   say(kReady);
   io_.run();
-  // Both belong to their own owners, which close them.
+  // It belongs to the watch, which closes it.
   if (watch_ready_.is_open()) watch_ready_.release();
-  return 0;
 }
 
 void Arbiter::arm_listener() {
@@ -468,7 +467,6 @@ void Arbiter::on_command_ended(bool all_ended) {
 // Nobody is left whom the FIFO could serve.
 void Arbiter::finish() {
   config_.fifo->remove();
-  config_.group.remove();
   io_.stop();
 }
 
@@ -550,7 +548,12 @@ int arbiter_main(const ArbiterConfig& config) {
   Begin begin;
   const auto message =
       proc::receive_message(config.control, std::as_writable_bytes(std::span(&begin, 1)));
-  if (message.size <= 0) config.fifo->remove();
+  if (message.size <= 0) {
+    // The front died while it prepared the build; the command, not yet executed, dies with it.
+    config.fifo->remove();
+    (void)config.group.kill();
+    config.group.remove_when_empty();
+  }
   if (message.size != static_cast<ssize_t>(sizeof begin)) return 0;
   if (message.truncated || message.descriptors.empty()) return 3;
   config.fifo->adopt(message.descriptors[0]);
@@ -558,10 +561,12 @@ int arbiter_main(const ArbiterConfig& config) {
   // Asio throws where it cannot have a descriptor or memory.
   try {
     Arbiter arbiter(config, begin, listener);
-    return arbiter.run();
+    arbiter.run();
   } catch (const std::exception&) {
     return 3;
   }
+  config.group.remove_when_empty();
+  return 0;
 }
 
 }  // namespace tokenpool::host

@@ -145,7 +145,8 @@ std::optional<std::string> closing_line(const Board& board) {
   const auto add = [&line](const std::string& part) { line += (line.empty() ? "" : ", ") + part; };
   if (counters.recovered > 0) {
     std::string part = counted(counters.recovered, "token", "tokens") + " recovered";
-    if (board.recovery_count > 0) {
+    // Without a tracker nobody knows who lost them.
+    if (board.recovery_count > 0 && board.recoveries[0].pid != 0) {
       part += " from " + counted(board.recovery_count, "dead process", "dead processes");
       std::string command(board.recoveries[0].command.data());
       if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";

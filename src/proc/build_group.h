@@ -21,8 +21,9 @@ class BuildGroup {
   [[nodiscard]] bool kill() const;
   /// Whether a process is in it.
   [[nodiscard]] bool is_populated() const;
-  /// Removes the group if nobody is in it.
-  void remove() const;
+  /// Waits until nobody is in it (a process that has ended leaves it a moment after the kernel has
+  /// told everybody else) and removes it.
+  void remove_when_empty() const;
 
  private:
   std::string folder_;

@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,18 @@ bool write_text(const std::string& path, std::string_view text) {
   return written;
 }
 
+// The file becomes ready (POLLPRI) whenever what it says has changed since it was read last.
+int open_events(const std::string& folder) {
+  return ::open((folder + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC);
+}
+
+bool says_populated(int events) {
+  std::array<char, 256> text{};
+  const ssize_t n = ::pread(events, text.data(), text.size(), 0);
+  return n > 0 && std::string_view(text.data(), static_cast<std::size_t>(n)).find("populated 1") !=
+                      std::string_view::npos;
+}
+
 }  // namespace
 
 void BuildGroup::choose_name(const std::string& unique) {
@@ -33,7 +46,7 @@ bool BuildGroup::create_with(pid_t pid) {
       write_text(folder_ + "/cgroup.procs", std::to_string(pid))) {
     return true;
   }
-  remove();
+  ::rmdir(folder_.c_str());
   folder_.clear();
   return false;
 }
@@ -43,18 +56,22 @@ bool BuildGroup::kill() const {
 }
 
 bool BuildGroup::is_populated() const {
-  if (folder_.empty()) return false;
-  std::array<char, 256> text{};
-  const int fd = ::open((folder_ + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const ssize_t n = ::read(fd, text.data(), text.size());
-  ::close(fd);
-  return n > 0 && std::string_view(text.data(), static_cast<std::size_t>(n)).find("populated 1") !=
-                      std::string_view::npos;
+  const int events = folder_.empty() ? -1 : open_events(folder_);
+  if (events < 0) return false;
+  const bool populated = says_populated(events);
+  ::close(events);
+  return populated;
 }
 
-void BuildGroup::remove() const {
-  if (!folder_.empty()) ::rmdir(folder_.c_str());
+void BuildGroup::remove_when_empty() const {
+  if (folder_.empty()) return;
+  const int events = open_events(folder_);
+  while (events >= 0 && says_populated(events)) {
+    pollfd changed{events, POLLPRI, 0};
+    ::poll(&changed, 1, -1);
+  }
+  if (events >= 0) ::close(events);
+  ::rmdir(folder_.c_str());
 }
 
 }  // namespace tokenpool::proc

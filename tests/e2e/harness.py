@@ -44,7 +44,8 @@ class Skipped(Exception):
 
 
 def needs(*what):
-    """What a test needs: "root", "user" (root, to become another user) or a tool by name."""
+    """What a test needs: "root", "user" (root, to become another user), "static" (a
+    program that starts without a loader, which the sanitizers cannot give) or a tool by name."""
 
     def mark(function):
         function.needs = what
@@ -733,6 +734,8 @@ class Session:
             os.chmod(folder, 0o755)
         self.program = f"{self.home}/tokenpool"
         shutil.copy(program, self.program)
+        with open(program, "rb") as binary:
+            self.is_static = b"/ld-linux" not in binary.read()
         os.chmod(self.program, 0o755)
         for name in ("make", "gmake", "ninja", "ninja-build", "ctest", "cmake"):
             os.symlink("../tokenpool", f"{self.home}/shims/{name}")
@@ -786,6 +789,8 @@ class Session:
         """Why a test that needs `what` cannot run; None if it can."""
         if what in ("root", "user"):
             return None if os.geteuid() == 0 else "not root"
+        if what == "static":
+            return None if self.is_static else "the program is linked dynamically"
         return None if self.tool(what) else f"{what} is not here"
 
     def remove(self):

@@ -8,6 +8,7 @@ The last line is `N passed, N failed, N skipped`; the exit status is 1 when one 
 
 import argparse
 import fnmatch
+import glob
 import importlib
 import os
 import random
@@ -169,6 +170,12 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
+def control_groups():
+    """The groups of builds (cgroup v2, mounted as systemd does)."""
+    return {path for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
+            for path in glob.glob(f"{top}/**/tokenpool-" + "?" * 8, recursive=True)}
+
+
 def main(argv):
     options = parse(argv)
     tests = discover(options.k)
@@ -180,6 +187,7 @@ def main(argv):
     for name in [n for n in os.environ if n in ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS")]:
         del os.environ[name]
     harness.become_subreaper()
+    groups = control_groups()
     session = harness.Session(options.program, options.tools, seed)
     session.keep = options.keep
     todo = [test for _ in range(options.repeat) for test in tests]
@@ -217,6 +225,13 @@ def main(argv):
         end_strays(set())
         if not (options.keep and failed):
             session.remove()
+    deadline = time.monotonic() + 20
+    while control_groups() - groups and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if control_groups() - groups:
+        print(f"left behind: {sorted(control_groups() - groups)}")
+        counts[FAILED] += 1
+        failed.append("control groups are removed")
     for name in failed:
         print(f"failed: {name}")
     print(f"{counts[PASSED]} passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped")

@@ -21,6 +21,7 @@ def works_or_says_why(ctx, run, what):
     expect_clean_folder(ctx)
 
 
+@needs("static")
 @timeout(60)
 def test_few_descriptors(ctx):
     for limit in range(3, 31):
@@ -29,6 +30,7 @@ def test_few_descriptors(ctx):
         works_or_says_why(ctx, run, f"{limit} descriptors")
 
 
+@needs("static")
 @timeout(60)
 def test_few_descriptors_now_more_on_demand(ctx):
     """The soft limit is low, the hard one is not: the build sees both as they were."""
@@ -56,7 +58,7 @@ def test_few_descriptors_free(ctx):
         works_or_says_why(ctx, run, f"{free} descriptors free")
 
 
-@needs("user")
+@needs("user", "static")
 @timeout(60)
 def test_few_processes(ctx):
     # A uid of its own: the limit counts all processes of a user.
@@ -67,6 +69,7 @@ def test_few_processes(ctx):
         works_or_says_why(ctx, run, f"{limit} processes")
 
 
+@needs("static")
 @timeout(60)
 def test_little_memory(ctx):
     for megabytes in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64):

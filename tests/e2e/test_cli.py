@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from harness import expect, expect_that, is_alive
+from harness import expect, expect_that, is_alive, needs
 from lifecycle_kit import bytes_of, cli, expect_one_line, expect_quiet, finished, lines_of
 
 LOOK_AT_SIGNALS = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]
@@ -190,6 +190,7 @@ def test_shims_run_the_real_tool_outside_of_a_pool(ctx):
                (plain.status, plain.stdout(), plain.stderr()), tool)
 
 
+@needs("static")
 def test_installed_program_needs_nothing_around_it(ctx):
     """One static file, in a chroot that has nothing but it and a static shell's job."""
     root = f"{ctx.dir}/root"

@@ -195,8 +195,8 @@ def test_over_return_in_bulk_beside_a_build(ctx):
 
 @needs("make-4.3")
 def test_over_return_below_a_make(ctx):
-    """A recipe's bytes pass for its make's until the make returns them itself: what is too much is
-    refused then, and the pool is as wide as ever."""
+    """A recipe lends its own slot with its first byte, all others are refused: they do not pass for
+    those of its make. The loan ends with the recipe, and the pool is as wide as ever."""
     client = ctx.program(
         "overreturner",
         "writer = os.open(fifo_path(), os.O_WRONLY)\n"
@@ -211,7 +211,8 @@ def test_over_return_below_a_make(ctx):
             ctx.desk.release(guest)
         ctx.desk.wait(lambda: ctx.desk.held("a") or ctx.desk.count("b"), "the second build")
     ctx.desk.drive(4, total=12, prefix="b")
-    run.finish()
+    report = run.finish(lent=1)
+    expect_that(report["tokens"]["refused"] >= 20 * 6 - 1, f"refused: {report['tokens']}")
 
 
 def shrink_to(ctx, width):
