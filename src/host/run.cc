@@ -138,8 +138,8 @@ std::optional<wire::Dialect> dialect_of_make(const std::string& shims) {
   const auto make = proc::find_tool("make", proc::search_path(), shims);
   if (!make) return std::nullopt;
   const auto version = proc::tool_version_output(*make);
-  if (!version) return std::nullopt;
-  return wire::describe_tool(wire::ToolKind::make, *version).dialect;
+  if (!version) return wire::Dialect::both;
+  return wire::describe_tool(wire::ToolKind::make, *version).dialect.value_or(wire::Dialect::both);
 }
 
 void describe_build(Run* run, const std::string& shims, std::optional<wire::Dialect> make_dialect) {

@@ -67,9 +67,9 @@ wire::Result<void> Fifo::create() {
     folder_.clear();
     return tl::unexpected(std::move(error));
   }
-  int fd = -1;
-  if (::mkfifo(path_.c_str(), 0600) != 0 ||
-      (fd = ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0) {
+  const bool made = ::mkfifo(path_.c_str(), 0600) == 0;
+  const int fd = made ? ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
+  if (fd < 0) {
     auto error = failed("cannot make the FIFO " + path_, kOtherFolder);
     remove();
     return tl::unexpected(std::move(error));

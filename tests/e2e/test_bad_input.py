@@ -167,7 +167,7 @@ def test_tmpdir_without_inodes(ctx):
         expect_one_line(on_small_filesystem(ctx, f"nr_inodes={count}", "true"), 125, "space")
 
 
-@needs("root", "unshare")
+@needs("root", "unshare", "static")
 def test_tmpdir_with_just_enough_inodes(ctx):
     ctx.makefile("a", 3, "a")
     for count in (3, 4, 5):

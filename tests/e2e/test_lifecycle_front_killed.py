@@ -4,7 +4,7 @@ import os
 import random
 import signal
 
-from harness import descendants, expect, expect_that, kill, timeout
+from harness import descendants, expect, expect_that, kill, needs, timeout
 from lifecycle_kit import (arbiter_child, expect_clean_folder, lines_of, state_of, wait_all_gone,
                            wait_arbiter, wait_lines)
 
@@ -187,6 +187,7 @@ def test_killed_when_just_executed(ctx):
     killed_while_it_starts(ctx, "executed", 20)
 
 
+@needs("static")  # a sanitizer has files of its own in TMPDIR
 @timeout(40)
 def test_killed_when_the_folder_is_there(ctx):
     killed_while_it_starts(ctx, "folder", 20)

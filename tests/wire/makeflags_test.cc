@@ -108,7 +108,7 @@ TEST(ParseMakeflags, SerialIsOneJobWithoutJobserver) {
 
 TEST(Validate, Bounds) {
   EXPECT_TRUE(validate(kPool));
-  const auto sentence = [](Jobserver pool) {
+  const auto sentence = [](const Jobserver& pool) {
     const auto result = validate(pool);
     return result ? std::string() : result.error().sentence;
   };
