@@ -1,0 +1,122 @@
+#include "host/board_log.h"
+
+#include <memory>
+
+#include <gtest/gtest.h>
+
+namespace tokenpool::host {
+namespace {
+
+constexpr core::ProcessId kMake{10, 100};
+constexpr core::ProcessId kNinja{11, 110};
+
+struct Unmap {
+  void operator()(Board* board) const { unmap_board(board); }
+};
+
+class BoardLogTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NE(board, nullptr); }
+  void take(core::ProcessId who, core::RequestId id) {
+    core::Effects effects;
+    pool.introduce(who, {});
+    pool.request({id, who, false}, core::Instant{}, &effects);
+    ASSERT_EQ(effects.front().kind, core::Effect::Kind::grant_from_fifo);
+  }
+
+  std::unique_ptr<Board, Unmap> board{map_board()};
+  BoardLog log{board.get()};
+  core::Pool pool{3};
+};
+
+TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
+  take(kMake, 1);
+  take(kMake, 2);
+  take(kNinja, 3);
+  log.publish(pool);
+  const auto left = log.left_behind();
+  ASSERT_EQ(left.accounts.size(), 2U);
+  core::Pool next(3);
+  next.restore(left.accounts, {}, left.owed, left.counters);
+  EXPECT_EQ(next.free(), 0);
+  EXPECT_EQ(next.missing(), 0);
+  EXPECT_EQ(next.ledger().find(kMake)->own, 2);
+  EXPECT_EQ(next.ledger().find(kNinja)->own, 1);
+  EXPECT_EQ(next.counters(), pool.counters());
+}
+
+TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
+  take(kMake, 1);
+  log.publish(pool);
+  // The writer dies in the middle of the other page.
+  AccountPage& torn = board->pages[1 - board->current.load()];
+  torn.count = 77;
+  torn.owed = 5;
+  const auto left = log.left_behind();
+  EXPECT_EQ(left.accounts.size(), 1U);
+  EXPECT_EQ(left.owed, 0);
+}
+
+TEST_F(BoardLogTest, TheStepUnderWayIsKnownUntilItIsDone) {
+  jobserver::Notification call;
+  call.id = 42;
+  call.thread = 7;
+  log.begin(Step::taking, call);
+  EXPECT_EQ(log.left_behind().step, Step::taking);
+  EXPECT_EQ(log.left_behind().under_way, call);
+  log.end_step();
+  EXPECT_EQ(log.left_behind().step, Step::none);
+}
+
+TEST_F(BoardLogTest, WaitingReadsAreKeptInTheirOrder) {
+  const auto call_of = [](core::RequestId id) {
+    jobserver::Notification call;
+    call.id = id;
+    return call;
+  };
+  log.keep_waiting({{5, kMake, true}, {3, kNinja, true}}, call_of);
+  auto left = log.left_behind();
+  ASSERT_EQ(left.waiting.size(), 2U);
+  EXPECT_EQ(left.waiting[0].id, 5U);
+  EXPECT_EQ(left.waiting[1].id, 3U);
+  log.keep_waiting({}, call_of);
+  EXPECT_TRUE(log.left_behind().waiting.empty());
+}
+
+TEST_F(BoardLogTest, RefusalsOfOneProcessAreOneLine) {
+  log.add_refusal(kMake, 3, "make all");
+  log.add_refusal(kMake, 4, "make all");
+  log.add_refusal(kNinja, 1, std::string(500, 'n'));
+  ASSERT_EQ(board->refusal_count, 2U);
+  EXPECT_EQ(board->refusals[0].count, 7);
+  EXPECT_STREQ(board->refusals[0].command.data(), "make all");
+  EXPECT_EQ(std::string(board->refusals[1].command.data()).size(), kBoardCommand - 1);
+}
+
+TEST_F(BoardLogTest, MoreRecoveriesThanFitAreStillCounted) {
+  core::Effect effect;
+  effect.kind = core::Effect::Kind::recovered;
+  effect.who = kMake;
+  effect.end.held = 1;
+  effect.end.freed = 1;
+  log.name_dead(kMake, "make");
+  for (std::size_t i = 0; i < core::kMaxRecoveries + 5; ++i) log.add_recovery(effect, 12);
+  EXPECT_EQ(board->recovery_count, core::kMaxRecoveries + 5);
+  EXPECT_STREQ(board->recoveries[0].command.data(), "make");
+  EXPECT_EQ(board->recoveries[core::kMaxRecoveries - 1].after_us, 12);
+}
+
+TEST_F(BoardLogTest, TheLastFiguresSayWhatIsHeldAndThatNothingIsMissing) {
+  take(kMake, 1);
+  log.close(pool, 2, false, true);
+  EXPECT_EQ(board->still_held, 1);
+  EXPECT_EQ(board->missing, 0);
+  log.close(pool, 3, true, true);
+  EXPECT_EQ(board->still_held, 0);
+  EXPECT_EQ(board->missing, 0);
+  log.close(pool, 1, true, true);
+  EXPECT_EQ(board->missing, 2) << "what nobody accounts for is said";
+}
+
+}  // namespace
+}  // namespace tokenpool::host

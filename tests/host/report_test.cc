@@ -1,0 +1,107 @@
+#include "host/report.h"
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tokenpool::host {
+namespace {
+
+struct Unmap {
+  void operator()(Board* board) const { unmap_board(board); }
+};
+
+class ReportTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_NE(board, nullptr);
+    std::string name = ::testing::TempDir() + "/tokenpool-report-XXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+  core::PoolCounters& counters() { return board->pages[0].counters; }
+  void recovered_from(std::int32_t pid, const char* command) {
+    RecoveryRow& row = board->recoveries[board->recovery_count++];
+    row.pid = pid;
+    row.held = row.recovered = 1;
+    row.cause = core::EndCause::killed;
+    std::snprintf(row.command.data(), row.command.size(), "%s", command);
+    ++counters().recovered;
+  }
+
+  std::unique_ptr<Board, Unmap> board{map_board()};
+  std::string folder;
+};
+
+TEST_F(ReportTest, HasTheKeysThatItsPagePromises) {
+  RunOutcome outcome;
+  outcome.command = {"make", "-k"};
+  outcome.tracking = "exact";
+  outcome.slots = 4;
+  outcome.exit_code = 130;
+  outcome.signal = 2;
+  recovered_from(7, "ninja");
+  const auto report = nlohmann::json::parse(render_report(outcome, *board));
+  for (const char* key : {"schema", "version", "command", "exit_code", "signal", "wall_seconds",
+                          "cpu_seconds", "tracking", "slots", "tokens", "recoveries", "refusals",
+                          "jobs", "uncooperative", "memory"}) {
+    EXPECT_TRUE(report.contains(key)) << key;
+  }
+  EXPECT_EQ(report["command"], (std::vector<std::string>{"make", "-k"}));
+  EXPECT_EQ(report["signal"], 2);
+  EXPECT_EQ(report["slots"]["max"], 4);
+  EXPECT_EQ(report["recoveries"][0]["command"], "ninja");
+  EXPECT_EQ(report["recoveries"][0]["cause"], "killed");
+}
+
+TEST_F(ReportTest, ACommandThatIsNoUtf8IsStillAReport) {
+  RunOutcome outcome;
+  outcome.command = {"sh", "-c", "echo \xff\xfe"};
+  EXPECT_TRUE(nlohmann::json::accept(render_report(outcome, *board)));
+}
+
+TEST_F(ReportTest, IsWrittenWholeOrNotAtAll) {
+  const std::string path = folder + "/r.json";
+  ASSERT_TRUE(check_report_path(path));
+  EXPECT_TRUE(std::filesystem::is_empty(folder)) << "asking leaves nothing";
+  ASSERT_TRUE(write_report(path, "text\n"));
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  EXPECT_EQ(text.str(), "text\n");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
+}
+
+TEST_F(ReportTest, APathThatCannotBeWrittenIsSaidBefore) {
+  for (const std::string& path :
+       {folder, folder + "/no/r.json", folder + "/" + std::string(300, 'x')}) {
+    const auto checked = check_report_path(path);
+    ASSERT_FALSE(checked) << path;
+    EXPECT_EQ(checked.error().status, 125);
+    EXPECT_NE(checked.error().sentence.find(path), std::string::npos);
+  }
+}
+
+TEST_F(ReportTest, TheClosingLineIsOnlyThereWhenThereIsSomethingToSay) {
+  EXPECT_FALSE(closing_line(*board));
+  recovered_from(7, "ninja -C out");
+  EXPECT_EQ(closing_line(*board), "1 token recovered from 1 dead process (ninja -C out)");
+  recovered_from(8, "make");
+  EXPECT_EQ(closing_line(*board), "2 tokens recovered from 2 dead processes (first: ninja -C out)");
+  counters().refused = 3;
+  EXPECT_NE(closing_line(*board)->find("3 tokens returned once too often"), std::string::npos);
+}
+
+TEST_F(ReportTest, WithoutATrackerNobodyIsNamed) {
+  recovered_from(0, "");
+  EXPECT_EQ(closing_line(*board), "1 token recovered");
+}
+
+}  // namespace
+}  // namespace tokenpool::host
