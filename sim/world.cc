@@ -275,7 +275,11 @@ void World::end(ProcessId who, EndCause cause) {
   say(name(who) + " ends (" + std::to_string(static_cast<int>(cause)) + ") holding " +
       std::to_string(dead.tokens) + "+" + std::to_string(dead.unseen) + "+" +
       std::to_string(dead.riding));
-  bury(dead, cause, survivors, heir);
+  const core::Account* account = pool_.ledger().find(who);
+  const core::Account* above = heir ? pool_.ledger().find(*heir) : nullptr;
+  // Only what was taken unseen was fetched for somebody, and only for somebody who does the same.
+  const bool fetched = account != nullptr && !account->client && above != nullptr && !above->client;
+  bury(dead, cause, survivors, fetched ? heir : std::nullopt);
   core::Effects effects;
   pool_.ended(who, cause, survivors, heir, now_, &effects);
   carry_out(effects);

@@ -94,11 +94,26 @@ wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   if (words.report && words.report->empty()) {
     return usage("--report '': an empty file name, give the file that the report goes to");
   }
+  if (words.report == "-") {
+    return usage("--report -: stdout is the command's, give a file or /dev/stderr");
+  }
   config.slots = *slots;
   config.track = *track;
   config.shims = *shims;
   config.report_path = words.report;
   return config;
+}
+
+// CLI11 takes the next word as the value of `--report=`, which is what --report=$UNSET becomes.
+std::optional<std::string> option_without_value(const std::vector<std::string>& words) {
+  constexpr std::array<std::string_view, 4> kValued{"-j", "--track", "--shims", "--report"};
+  for (std::size_t i = 0; i < words.size() && words[i].starts_with('-') && words[i] != "--"; ++i) {
+    for (const std::string_view option : kValued) {
+      if (words[i] == std::string(option) + "=") return words[i];
+    }
+    if (std::find(kValued.begin(), kValued.end(), words[i]) != kValued.end()) ++i;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -118,6 +133,9 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   app.add_flag("-q", quiet);
   app.add_flag("-h,--help", options.help);
 
+  if (const auto bare = option_without_value(words)) {
+    return usage(*bare + ": an empty value; is a variable unset?");
+  }
   auto rest = parse(&app, "run", words);
   if (!rest) return tl::make_unexpected(rest.error());
   if (options.help) return options;

@@ -258,8 +258,10 @@ EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId>
   const bool succeeded =
       cause == EndCause::succeeded || (cause == EndCause::unknown && !was_client);
   if (succeeded) {
-    // What it inherited was the slot that it ran on; only what it fetched is meant for somebody.
-    if (heir && dead.own > 0) {
+    // What it inherited was the slot that it ran on; only what a helper fetched is meant for
+    // somebody. One whose own calls were seen was a client that forgot to give back.
+    const Account* to = heir && !dead.client ? find(*heir) : nullptr;
+    if (to != nullptr && !to->client && dead.own > 0) {
       account(*heir).own += dead.own;
       outcome.passed_to = heir;
       outcome.freed -= dead.own;

@@ -4,8 +4,10 @@
 //  1. A balance per process.
 //  2. Killed or failed while holding h: its surviving children were its jobs, so min(h, children)
 //     tokens move to them, one each, until they end; the rest is free at once.
-//  3. Ended with success while holding (a `dd` that fetched a token for its shell): the tokens pass
-//     to the nearest living ancestor inside the build; without one they are free.
+//  3. Ended with success while holding: the tokens of a helper (a `dd` that fetched one for its
+//  shell
+//     on its standard input, where calls are not seen) pass to the nearest living ancestor inside
+//     the build. Those of a client, or below a client, or without an ancestor are free.
 //  4. A return by a process that holds nothing settles the debt of its nearest holding ancestor,
 //     else of a holding descendant (of those that are no clients: a job of make that writes a token
 //     does not return the one that make holds for it, or make would return it again), else it lends

@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
@@ -113,13 +115,47 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+namespace {
+
+// A pipe, a terminal or a device is written to, never replaced; neither is what /dev and /proc
+// name, which may be somebody's open file.
+bool is_written_in_place(const std::string& path) {
+  struct stat status{};
+  if (path.starts_with("/dev/") || path.starts_with("/proc/")) return true;
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+// The file that a symbolic link leads to, so that the link stays one.
+std::string target_of(const std::string& path) {
+  std::error_code none;
+  const auto target = std::filesystem::canonical(path, none);
+  return none ? path : target.string();
+}
+
+bool write_all(int fd, const std::string& text) {
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return ::close(fd) == 0 && done == text.size();
+}
+
+}  // namespace
+
 wire::Result<void> write_report(const std::string& path, const std::string& text) {
-  const std::string temporary = temporary_name(path);
-  std::FILE* file = std::fopen(temporary.c_str(), "we");
-  if (file == nullptr) return tl::unexpected(cannot_write(path));
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const bool closed = std::fclose(file) == 0;
-  if (written && closed && std::rename(temporary.c_str(), path.c_str()) == 0) return {};
+  if (is_written_in_place(path)) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0 && write_all(fd, text)) return {};
+    return tl::unexpected(cannot_write(path));
+  }
+  const std::string target = target_of(path);
+  const std::string temporary = temporary_name(target);
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return tl::unexpected(cannot_write(path));
+  if (write_all(fd, text) && std::rename(temporary.c_str(), target.c_str()) == 0) return {};
   auto error = cannot_write(path);
   ::unlink(temporary.c_str());
   return tl::unexpected(std::move(error));
@@ -127,11 +163,15 @@ wire::Result<void> write_report(const std::string& path, const std::string& text
 
 wire::Result<void> check_report_path(const std::string& path) {
   struct stat status{};
+  if (is_written_in_place(path)) {
+    if (::access(path.c_str(), W_OK) == 0) return {};
+    return tl::unexpected(cannot_write(path));
+  }
   if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
     errno = EISDIR;
     return tl::unexpected(cannot_write(path));
   }
-  const std::string temporary = temporary_name(path);
+  const std::string temporary = temporary_name(target_of(path));
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return tl::unexpected(cannot_write(path));
   ::close(fd);

@@ -25,8 +25,9 @@ struct RunOutcome {
 
 std::string render_report(const RunOutcome& outcome, const Board& board);
 
-/// Writes the report to a temporary name beside `path` and renames it. Error 125 when that fails;
-/// no temporary file is left.
+/// Writes the report to a temporary name beside the file that `path` leads to and renames it; what
+/// is no regular file (a pipe, a terminal, a device) is written to as it is. Error 125 when that
+/// fails; no temporary file is left.
 wire::Result<void> write_report(const std::string& path, const std::string& text);
 
 /// Whether write_report(path) can be expected to work; asked before the build is started.

@@ -41,13 +41,21 @@ int number_or(std::string_view text, int otherwise) {
 
 }  // namespace
 
+// What was inherited cannot be close-on-exec; all descriptors of our own are.
+static bool is_inherited_pipe(int fd) {
+  struct stat status{};
+  const int flags = fcntl(fd, F_GETFD);
+  return flags >= 0 && (flags & FD_CLOEXEC) == 0 && fstat(fd, &status) == 0 &&
+         (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
 bool is_alive(const wire::JobserverWord& word) {
   using Form = wire::JobserverWord::Form;
   switch (word.form) {
     case Form::fifo:
       return has_reader(word.path);
     case Form::descriptors:
-      return fcntl(word.read_fd, F_GETFD) >= 0 && fcntl(word.write_fd, F_GETFD) >= 0;
+      return is_inherited_pipe(word.read_fd) && is_inherited_pipe(word.write_fd);
     case Form::negative:
     case Form::semaphore:
     case Form::invalid:

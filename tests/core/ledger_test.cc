@@ -109,7 +109,7 @@ TEST_F(LedgerTest, MoreJobsThanTokensGetOneEachAsFarAsTheyGo) {
 }
 
 TEST_F(LedgerTest, AHelperPassesWhatItFetchedToItsNearestAncestor) {
-  take(cc, 1);
+  hold_unseen(cc, 1);
   const EndOutcome end = ledger.end(cc, EndCause::succeeded, {}, sh);
   EXPECT_EQ(end.passed_to, sh);
   EXPECT_EQ(end.freed, 0);
@@ -125,7 +125,7 @@ TEST_F(LedgerTest, WithoutAnHeirItIsFree) {
 }
 
 TEST_F(LedgerTest, AnUnknownEndOfAHelperCountsAsSuccess) {
-  take(cc, 1);
+  hold_unseen(cc, 1);
   EXPECT_EQ(ledger.end(cc, EndCause::unknown, {}, sh).passed_to, sh);
 }
 
@@ -151,6 +151,21 @@ TEST_F(LedgerTest, ElseAHoldingDescendant) {
   hold_unseen(cc, 1);
   EXPECT_EQ(ledger.give(make, true), GiveOutcome::descendant);
   EXPECT_EQ(own(cc), 0);
+}
+
+TEST_F(LedgerTest, WhatAClientForgotToGiveBackIsFree) {
+  take(cc, 3);
+  const EndOutcome end = ledger.end(cc, EndCause::succeeded, {}, sh);
+  EXPECT_EQ(end.freed, 3);
+  EXPECT_FALSE(end.passed_to);
+  EXPECT_EQ(ledger.outstanding(), 0);
+}
+
+TEST_F(LedgerTest, AHelperFetchesNothingForAClient) {
+  take(make, 1);
+  hold_unseen(cc, 1);
+  EXPECT_EQ(ledger.end(cc, EndCause::succeeded, {}, make).freed, 1);
+  EXPECT_EQ(own(make), 1);
 }
 
 TEST_F(LedgerTest, ClientsSettleTheirDebtsThemselves) {
@@ -265,7 +280,7 @@ TEST_F(LedgerTest, UnseenReturnsSettleUnseenTakesThenOpenersThenAnybody) {
 }
 
 TEST_F(LedgerTest, AnUnseenReturnIsRatherNotAClients) {
-  take(cc, 1);
+  hold_unseen(cc, 1);
   (void)ledger.end(cc, EndCause::succeeded, {}, sh);
   take(make, 1);
   EXPECT_EQ(ledger.unseen_return(1, Processes{make, sh}), 0);
@@ -274,7 +289,7 @@ TEST_F(LedgerTest, AnUnseenReturnIsRatherNotAClients) {
 }
 
 TEST_F(LedgerTest, AnUnseenReturnIsRatherAnOpenersThanThatOfASuspectWithoutTheFifo) {
-  take(cc, 1);
+  hold_unseen(cc, 1);
   (void)ledger.end(cc, EndCause::succeeded, {}, sh);
   ledger.introduce(process(30), {});
   ASSERT_EQ(ledger.unseen_take(1, Processes{ninja, process(30)}), 0);

@@ -185,7 +185,7 @@ class NaiveLedger {
       const bool own = token.where == Where::own && token.holder == who;
       if (!own && !(token.where == Where::inherited && token.holder == who)) continue;
       if (cause == EndCause::succeeded) {
-        if (own && heir_of_dead) {
+        if (own && heir_of_dead && !dead.client && !living.at(*heir_of_dead).client) {
           outcome.passed_to = heir_of_dead;
           token.holder = *heir_of_dead;
           continue;

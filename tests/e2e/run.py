@@ -61,6 +61,10 @@ PASSED, FAILED, SKIPPED = 0, 1, 2
 
 def run_one(session, name, function, seconds):
     """In the child: answers the exit status."""
+    # A caller in the background (nohup, a shell's &) ignores signals that the tests are about.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     harness.become_subreaper()
     ctx = harness.Ctx(session, name, seconds)
 

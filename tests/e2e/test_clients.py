@@ -127,7 +127,9 @@ def test_bulk_return_of_seen_takes(ctx):
 def over_return(name, code, least, most, user=None):
     def body(ctx):
         """Bytes that nobody took are swallowed and the client is named; the pool is no wider."""
-        client = ctx.program("overreturner", "writer = os.open(fifo_path(), os.O_WRONLY)\n" + code)
+        # The call that is seen lets the arbiter look while the client lives.
+        client = ctx.program("overreturner", "writer = os.open(fifo_path(), os.O_WRONLY)\n" + code +
+                             "\npool = open_fifo()\nos.write(pool, os.read(pool, 1))\n")
         ctx.makefile("b", 12, "b")
         run = ctx.run([ctx.script("top", f"{client}\nmake -C b\n")], tools=["make-4.3"], user=user)
         ctx.desk.drive(4, total=12, prefix="b")
@@ -473,3 +475,15 @@ def test_interrupted_read(ctx):
     ctx.desk.drive(4, total=12, prefix="b")
     report = run.finish()
     expect(report["tokens"]["recovered"], 0, "tokens recovered")
+
+
+@needs("make-4.3")
+def test_client_that_forgets_what_it_holds(ctx):
+    """It ends well and gives nothing back: neither the shell nor the make above it holds for it."""
+    client = ctx.program("forgetful", "pool = open_fifo()\nfor _ in range(3): os.read(pool, 1)\n")
+    ctx.write("t/Makefile", f"all: x y\n.PHONY: x y\nx:\n\t+@{client}\ny: x\n\t+@$(MAKE) -C ../b\n")
+    ctx.makefile("b", 12, "b")
+    run = ctx.run([ctx.script("top", "make -C t\n")], tools=["make-4.3"])
+    ctx.desk.drive(4, total=12, prefix="b")
+    report = run.finish()
+    expect(report["recoveries"][0]["recovered"], 3, "tokens that are free again")

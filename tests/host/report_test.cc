@@ -1,10 +1,12 @@
 #include "host/report.h"
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
@@ -76,6 +78,28 @@ TEST_F(ReportTest, IsWrittenWholeOrNotAtAll) {
   text << std::ifstream(path).rdbuf();
   EXPECT_EQ(text.str(), "text\n");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
+}
+
+TEST_F(ReportTest, ALinkStaysALinkAndAPipeAPipe) {
+  const std::string link = folder + "/link";
+  ASSERT_EQ(::symlink((folder + "/target").c_str(), link.c_str()), 0);
+  std::ofstream(folder + "/target") << "old";
+  ASSERT_TRUE(write_report(link, "new\n"));
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(std::filesystem::file_size(folder + "/target"), 4U);
+
+  const std::string pipe = folder + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_TRUE(check_report_path(pipe));
+  ASSERT_TRUE(write_report(pipe, "text\n"));
+  std::array<char, 8> text{};
+  EXPECT_EQ(::read(reader, text.data(), text.size()), 5);
+  ::close(reader);
+  struct stat status{};
+  ASSERT_TRUE(write_report("/dev/null", "text\n"));
+  ASSERT_EQ(::stat("/dev/null", &status), 0);
+  EXPECT_TRUE(S_ISCHR(status.st_mode));
 }
 
 TEST_F(ReportTest, APathThatCannotBeWrittenIsSaidBefore) {

@@ -107,7 +107,7 @@ TEST_F(UnseenCallsTest, OneThatGaveUpIsForgottenOnceItHadTheTime) {
   calls->forget_idle(1ms);
   EXPECT_EQ(calls->suspects(-2, {}), Processes{a.id()}) << "it may not have got to its call yet";
   calls->expect(a.id(), true, 0ns);
-  calls->forget_idle(1s);
+  calls->forget_idle(2s);
   EXPECT_TRUE(calls->suspects(-1, {}).empty());
 }
 

@@ -138,11 +138,14 @@ TEST_F(PoolTest, ForeignJobserverIsNamedOnce) {
 
 TEST_F(PoolTest, DescriptorsLiveWhileTheyAreOpen) {
   std::array<int, 2> ends{};
-  ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
+  ASSERT_EQ(pipe(ends.data()), 0);
   const auto word = wire::parse_makeflags("--jobserver-auth=" + std::to_string(ends[0]) + "," +
                                           std::to_string(ends[1]))
                         .jobservers.at(0);
   EXPECT_TRUE(is_alive(word));
+  fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+  EXPECT_FALSE(is_alive(word)) << "one of our own that took the number";
+  fcntl(ends[0], F_SETFD, 0);
   close(ends[0]);
   EXPECT_FALSE(is_alive(word));
   close(ends[1]);
