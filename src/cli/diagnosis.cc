@@ -78,7 +78,7 @@ void find_in_tools(const Facts& facts, Findings* findings) {
     if (make || ninja) {
       findings->push_back({true, facts_of_one.name, facts_of_one.path + ": " + tool.leaves,
                            make ? "put GNU make first on PATH"
-                                : "until then it runs as many jobs as there are CPUs and two more, "
+                                : "until then it runs somewhat more jobs than there are CPUs, "
                                   "whatever the pool says"});
     } else if (tool.kind == wire::ToolKind::ctest) {
       findings->push_back({false, facts_of_one.name, facts_of_one.path + ": " + tool.leaves,
