@@ -316,6 +316,8 @@ void Front::abandon(const StartedCommand* command) {
   }
   verdict_ = kAllEnded;
   settle();
+  // An arbiter that could not start has not done it.
+  config_.group.remove_when_empty();
 }
 
 void Front::settle() {
