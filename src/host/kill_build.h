@@ -17,7 +17,6 @@ struct BuildMarks {
   proc::FileId fifo;       ///< ... and open in those that inherited it, under one of these numbers;
   int read_end = -1;       ///< a stranger that opened it by its path has it under another one
   int write_end = -1;
-  std::vector<pid_t> exempt;  ///< never killed, nor the caller
 };
 
 /// SIGKILLs whoever is in `group`, the processes that carry a mark and all their descendants, again

@@ -36,7 +36,7 @@ std::vector<pid_t> find_build(const BuildMarks& marks, std::unordered_set<pid_t>
   for (const pid_t pid : proc::all_processes()) {
     const auto info = proc::read_process(pid);
     if (!info || info->state == 'Z' || info->state == 'X') continue;
-    if (pid == ::getpid() || contains(marks.exempt, pid)) continue;
+    if (pid == ::getpid()) continue;
     if (is_marked(*info, marks)) {
       found.insert(pid);
     } else {

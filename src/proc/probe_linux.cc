@@ -20,22 +20,14 @@
 #include <unistd.h>
 
 #include "proc/cgroup_paths.h"
+#include "proc/pidfd_info.h"
 #include "proc/probe.h"
 
 namespace tokenpool::proc {
 namespace {
 
-// Newer than the headers of the oldest system that we build on: include/uapi/linux/pidfd.h and
-// include/uapi/linux/seccomp.h of Linux 6.15.
-struct PidfdInfo {
-  std::uint64_t mask;
-  std::uint64_t cgroup_id;
-  std::array<std::uint32_t, 11> ids;  // pid, tgid, ppid and eight of credentials
-  std::int32_t exit_code;
-};
-static_assert(sizeof(PidfdInfo) == 64);
-constexpr std::uint64_t kPidfdInfoExit = 1U << 3;
-constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
+// Newer than the headers of the oldest system that we build on: include/uapi/linux/seccomp.h of
+// Linux 6.15.
 constexpr unsigned long kNotifSetFlags = _IOW('!', 4, std::uint64_t);
 constexpr unsigned long kNotifSyncWakeUp = 1U << 0;
 constexpr int kCapSysAdmin = 21;

@@ -16,22 +16,11 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "proc/pidfd_info.h"
 #include "proc/process.h"
 
 namespace tokenpool::proc {
 namespace {
-
-// <linux/pidfd.h> of Debian 12 has none of these; the layout is fixed (PIDFD_INFO_SIZE_VER0 is 64).
-struct PidfdInfo {
-  std::uint64_t mask;
-  std::uint64_t cgroupid;
-  std::uint32_t pid, tgid, ppid;
-  std::uint32_t ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
-  std::int32_t exit_code;
-};
-static_assert(sizeof(PidfdInfo) == 64);
-constexpr std::uint64_t kPidfdInfoExit = 1U << 3;
-constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
 
 struct ProcPath {
   std::array<char, 64> text{};
