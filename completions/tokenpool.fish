@@ -21,7 +21,7 @@ function __tokenpool_cmd
         end
     end
     set -q words[1]; or return 1
-    string join -- \n $words
+    printf '%s\n' $words
 end
 
 function __tokenpool_in_options
@@ -32,8 +32,9 @@ function __tokenpool_in_options
 end
 
 function __tokenpool_complete_cmd
-    set -l cmd (__tokenpool_cmd)
-    complete -C (string join ' ' -- (string escape -- $cmd))
+    set -l cmd (__tokenpool_cmd); or return
+    # An empty word stays empty: quoted, it would complete to nothing.
+    complete -C (string join ' ' -- (string escape -n -- $cmd))
 end
 
 complete -c tokenpool -f

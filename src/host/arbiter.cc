@@ -38,6 +38,7 @@ using core::Effect;
 using core::ProcessId;
 using jobserver::Delivery;
 using jobserver::Notification;
+using jobserver::Received;
 
 // Stopped calls answered before deaths and timers get their turn.
 constexpr int kBatch = 64;
@@ -68,7 +69,7 @@ class Arbiter {
 
  private:
   // What happens in the world.
-  void on_calls();
+  Received on_calls();
   void on_call(const Notification& call);
   void on_end(const WatchedProcess& process, int pidfd);
   void on_front();
@@ -83,6 +84,8 @@ class Arbiter {
 
   // Conservation.
   void settle_drift();
+  void clear_watch();
+  void explain(int drift, const std::vector<pid_t>& touched);
   int unexplained_bytes();
 
   void answer_call(const Notification& call, ProcessId who);
@@ -125,6 +128,7 @@ class Arbiter {
   std::unordered_map<pid_t, core::RequestId> waiting_by_thread_;
   std::vector<ProcessId> continued_;  ///< reads let through with a byte put there for them
   core::Instant event_time_{};
+  bool fifo_touched_ = false;  ///< by us, since the watch was read
   bool command_ended_ = false;
   bool front_gone_ = false;
 };
@@ -164,8 +168,7 @@ void Arbiter::run() {
 void Arbiter::arm_listener() {
   listener_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
     if (error) return;
-    on_calls();
-    if (!listener_->hung_up()) {
+    if (on_calls() != Received::hung_up) {
       arm_listener();
     } else if (command_ended_) {
       finish();
@@ -177,7 +180,7 @@ void Arbiter::arm_watch() {
   watch_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
     if (error) return;
     event_time_ = now();
-    settle_drift();
+    clear_watch();
     publish();
     arm_timer();
     arm_watch();
@@ -219,10 +222,19 @@ void Arbiter::on_timer() {
   arm_timer();
 }
 
-void Arbiter::on_calls() {
+Received Arbiter::on_calls() {
   Notification call;
-  for (int i = 0; i < kBatch && listener_->receive(&call); ++i) on_call(call);
+  Received received = Received::call;
+  for (int i = 0; i < kBatch; ++i) {
+    received = listener_->receive(&call);
+    if (received != Received::call) break;
+    on_call(call);
+  }
+  // The watch reports our own accesses as well: read off here, they cost no wake-up of their own.
+  if (fifo_touched_) clear_watch();
+  fifo_touched_ = false;
   arm_timer();
+  return received;
 }
 
 void Arbiter::on_call(const Notification& call) {
@@ -255,6 +267,7 @@ void Arbiter::on_call(const Notification& call) {
 }
 
 void Arbiter::answer_call(const Notification& call, ProcessId who) {
+  fifo_touched_ = true;
   if (call.call == jobserver::Call::read) {
     const bool blocking = !proc::descriptor_is_nonblocking(call.thread, call.fd);
     const core::Request request{call.id, who, blocking};
@@ -374,8 +387,17 @@ int Arbiter::unexplained_bytes() {
 }
 
 void Arbiter::settle_drift() {
-  const auto touched = watch_.collect();
   const int drift = unexplained_bytes();
+  explain(drift, drift != 0 ? watch_.collect() : std::vector<pid_t>());
+}
+
+// Reads what the watch has reported, too, so that it wakes nobody again.
+void Arbiter::clear_watch() {
+  const auto touched = watch_.collect();
+  if (!touched.empty() || !watch_.names_processes()) explain(unexplained_bytes(), touched);
+}
+
+void Arbiter::explain(int drift, const std::vector<pid_t>& touched) {
   if (!listener_) return;
   if (drift == 0) {
     unseen_.forget_idle(now());
@@ -443,7 +465,7 @@ void Arbiter::on_command_ended(bool all_ended) {
   command_ended_ = true;
   event_time_ = now();
   if (listener_) {
-    on_calls();
+    (void)on_calls();
     watched_.sweep();
     settle_drift();
   }

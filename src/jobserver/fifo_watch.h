@@ -29,6 +29,7 @@ class FifoWatch {
 
  private:
   int fd_ = -1;
+  pid_t self_;
   bool names_ = false;
 };
 

@@ -11,7 +11,7 @@
 
 namespace tokenpool::jobserver {
 
-FifoWatch::FifoWatch(const std::string& path) {
+FifoWatch::FifoWatch(const std::string& path) : self_(::getpid()) {
   fd_ = ::fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_FID, O_RDONLY);
   if (fd_ >= 0) {
     names_ = ::geteuid() == 0 && ::fanotify_mark(fd_, FAN_MARK_ADD, FAN_ACCESS | FAN_MODIFY,
@@ -45,7 +45,7 @@ std::vector<pid_t> FifoWatch::collect() const {
       std::memcpy(&event, buffer.data() + at, sizeof event);
       if (event.event_len < sizeof event) break;
       at += event.event_len;
-      if (event.pid > 0 && event.pid != ::getpid() &&
+      if (event.pid > 0 && event.pid != self_ &&
           std::find(pids.begin(), pids.end(), event.pid) == pids.end()) {
         pids.push_back(event.pid);
       }

@@ -37,6 +37,12 @@ enum class Delivery : std::uint8_t {
   unwritable,  ///< its memory cannot be written; it still waits for an answer
 };
 
+enum class Received : std::uint8_t {
+  call,
+  nothing,  ///< nobody is stopped now
+  hung_up,  ///< nobody is under the filter any more, or ever will be
+};
+
 /// The listener's end of the filter. Not thread-safe. Does not own the descriptor.
 class Listener {
  public:
@@ -44,7 +50,7 @@ class Listener {
 
   [[nodiscard]] int fd() const { return fd_; }
   /// The next stopped call, if there is one now. Never blocks as long as nobody else receives.
-  bool receive(Notification* notification) const;
+  [[nodiscard]] Received receive(Notification* notification) const;
   /// Whether the kernel still waits for an answer to `id`.
   [[nodiscard]] bool is_waiting(std::uint64_t id) const;
   /// The caller's read returns 1 with a token.

@@ -130,22 +130,25 @@ Listener::Listener(int fd) : fd_(fd) {
   (void)::ioctl(fd_, kSetFlags, kSyncWakeUp);
 }
 
-bool Listener::receive(Notification* notification) const {
+Received Listener::receive(Notification* notification) const {
   while (true) {
     pollfd ready{fd_, POLLIN, 0};
-    if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLIN) == 0) return false;
+    if (::poll(&ready, 1, 0) != 1) return Received::nothing;
+    if ((ready.revents & POLLIN) == 0) {
+      return (ready.revents & POLLHUP) != 0 ? Received::hung_up : Received::nothing;
+    }
     seccomp_notif stopped{};
     if (::ioctl(fd_, SECCOMP_IOCTL_NOTIF_RECV, &stopped) != 0) {
       // ENOENT: the caller died between its call and now; the next one may be fine.
       if (errno == ENOENT || errno == EINTR) continue;
-      return false;
+      return Received::nothing;
     }
     notification->id = stopped.id;
     notification->thread = static_cast<pid_t>(stopped.pid);
     notification->call = call_of(stopped.data.nr);
     notification->fd = static_cast<int>(stopped.data.args[0]);
     notification->address = stopped.data.args[1];
-    return true;
+    return Received::call;
   }
 }
 

@@ -216,7 +216,8 @@ bool descriptor_is(pid_t pid, int fd, const FileId& file) {
 }
 
 bool descriptor_is_nonblocking(pid_t pid, int fd) {
-  std::array<char, 256> text{};
+  // Just enough for "pos:\t", 20 digits, "\nflags:\t" and 8 digits: full after one read.
+  std::array<char, 42> text{};
   const ssize_t n =
       read_file(ProcPath("/proc/%d/fdinfo/%d", pid, fd).c_str(), text.data(), text.size() - 1);
   if (n <= 0) return false;

@@ -62,7 +62,7 @@ class Filtered {
     pollfd ready{fd_, POLLIN, 0};
     EXPECT_EQ(::poll(&ready, 1, -1), 1);
     Notification call;
-    EXPECT_TRUE(listener.receive(&call));
+    EXPECT_EQ(listener.receive(&call), Received::call);
     return call;
   }
 
@@ -128,6 +128,8 @@ TEST(Seccomp, AOneByteReadIsCarriedOutForTheCaller) {
   EXPECT_EQ(listener.answer_read(call), Delivery::gone);
   EXPECT_EQ(listener.let_continue(call), Delivery::gone);
   EXPECT_TRUE(listener.hung_up());
+  Notification next;
+  EXPECT_EQ(listener.receive(&next), Received::hung_up);
 }
 
 TEST(Seccomp, AOneByteWriteAndAnErrorAndTheKernelsOwnWay) {
@@ -171,7 +173,7 @@ TEST(Seccomp, OtherCallsAreLeftAlone) {
   EXPECT_EQ(child.status(), 0);
   const Listener listener(child.fd());
   Notification call;
-  EXPECT_FALSE(listener.receive(&call));
+  EXPECT_EQ(listener.receive(&call), Received::hung_up);
 }
 
 TEST(Seccomp, ADuplicateOfAnInheritedEndOntoAStandardDescriptorIsAnnounced) {
