@@ -24,6 +24,7 @@
 #include "host/board_log.h"
 #include "host/kill_build.h"
 #include "host/kinship.h"
+#include "host/memory_proxy.h"
 #include "host/unseen_calls.h"
 #include "host/watchlist.h"
 #include "jobserver/fifo_watch.h"
@@ -80,13 +81,13 @@ class Arbiter {
   void apply();
   void apply(const Effect& effect);
   void grant(const Effect& effect, bool from_fifo);
+  Delivery deliver(const Notification& call);
   void refuse(const Effect& effect);
 
   // Conservation.
   void settle_drift();
   void clear_watch();
   void explain(int drift, const std::vector<pid_t>& touched);
-  int unexplained_bytes();
 
   void answer_call(const Notification& call, ProcessId who);
   void forget_waiting_of(pid_t thread);
@@ -97,7 +98,7 @@ class Arbiter {
   void arm_watch();
   void arm_front();
   void arm_timer();
-  void say(char word);
+  bool say(char word);
   void end_build();
   void finish();
 
@@ -126,7 +127,7 @@ class Arbiter {
   std::size_t next_effect_ = 0;
   std::unordered_map<core::RequestId, Waiting> waiting_;
   std::unordered_map<pid_t, core::RequestId> waiting_by_thread_;
-  std::vector<ProcessId> continued_;  ///< reads let through with a byte put there for them
+  std::vector<Waiting> left_to_kernel_;  ///< reads that are let go on as soon as all is carried out
   core::Instant event_time_{};
   bool fifo_touched_ = false;  ///< by us, since the watch was read
   bool command_ended_ = false;
@@ -159,7 +160,7 @@ void Arbiter::run() {
     }
   }
   publish();
-  say(kReady);
+  (void)say(kReady);
   io_.run();
   // It belongs to the watch, which closes it.
   if (watch_ready_.is_open()) watch_ready_.release();
@@ -261,6 +262,7 @@ void Arbiter::on_call(const Notification& call) {
   event_time_ = now();
   forget_waiting_of(call.thread);
   settle_drift();
+  unseen_.forget_read(call.thread);
   answer_call(call, *who);
   publish();
   log_.end_step();
@@ -282,7 +284,7 @@ void Arbiter::answer_call(const Notification& call, ProcessId who) {
   pool_.give(who, 1, event_time_, &effects_);
   // The writer goes on first: what its token sets free can wait for the length of one system call,
   // and a writer that died meanwhile has returned its token all the same.
-  (void)listener_->answer_write(call);
+  (void)listener_->answer_one(call);
   apply();
 }
 
@@ -305,6 +307,11 @@ void Arbiter::apply() {
   }
   effects_.clear();
   next_effect_ = 0;
+  for (const auto& [call, request] : left_to_kernel_) {
+    unseen_.expect_read(request.who, call.thread);
+    (void)listener_->let_continue(call);
+  }
+  left_to_kernel_.clear();
 }
 
 void Arbiter::apply(const Effect& effect) {
@@ -346,23 +353,22 @@ void Arbiter::grant(const Effect& effect, bool from_fifo) {
     settle_drift();
     return;
   }
-  Delivery delivery = listener_->answer_read(waiting.call);
-  if (delivery == Delivery::unwritable) {
-    // The kernel can write where we cannot. The byte is put there for it to find.
-    (void)fifo_.put(1);
-    continued_.push_back(effect.who);
-    delivery = listener_->let_continue(waiting.call);
-    if (delivery == Delivery::gone) {
-      (void)fifo_.take(1);
-      continued_.pop_back();
-    }
-  }
+  const Delivery delivery = deliver(waiting.call);
   waiting_.erase(effect.request);
   waiting_by_thread_.erase(waiting.call.thread);
-  if (delivery == Delivery::gone) {
-    pool_.grant_failed(waiting.request, from_fifo, core::GrantFailure::caller_gone, now(),
-                       &effects_);
+  if (delivery == Delivery::done) return;
+  // The kernel can write where nobody else can; what it takes for the reader is found as any call
+  // that was announced and not seen.
+  if (delivery == Delivery::unwritable) left_to_kernel_.push_back(waiting);
+  pool_.grant_failed(waiting.request, from_fifo, core::GrantFailure::caller_gone, now(), &effects_);
+}
+
+Delivery Arbiter::deliver(const Notification& call) {
+  Delivery written = listener_->write_token(call);
+  if (written == Delivery::unwritable) {
+    written = write_through_front(&config_.board->write, call, [this] { return say(kWrite); });
   }
+  return written == Delivery::done ? listener_->answer_one(call) : written;
 }
 
 void Arbiter::refuse(const Effect& effect) {
@@ -375,26 +381,15 @@ void Arbiter::refuse(const Effect& effect) {
   waiting_.erase(found);
 }
 
-int Arbiter::unexplained_bytes() {
-  const int drift = pool_.drift(fifo_.level());
-  const int expected = static_cast<int>(continued_.size());
-  if (drift >= 0 && drift < expected) {
-    continued_.resize(static_cast<std::size_t>(drift));
-    return 0;
-  }
-  if (drift < 0) continued_.clear();
-  return drift < 0 ? drift : drift - expected;
-}
-
 void Arbiter::settle_drift() {
-  const int drift = unexplained_bytes();
+  const int drift = pool_.drift(fifo_.level());
   explain(drift, drift != 0 ? watch_.collect() : std::vector<pid_t>());
 }
 
 // Reads what the watch has reported, too, so that it wakes nobody again.
 void Arbiter::clear_watch() {
   const auto touched = watch_.collect();
-  if (!touched.empty() || !watch_.names_processes()) explain(unexplained_bytes(), touched);
+  if (!touched.empty() || !watch_.names_processes()) explain(pool_.drift(fifo_.level()), touched);
 }
 
 void Arbiter::explain(int drift, const std::vector<pid_t>& touched) {
@@ -423,7 +418,6 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   settle_drift();
   const auto who = process.info.id;
   unseen_.forget(who);
-  std::erase(continued_, who);
   std::erase_if(waiting_, [&](const auto& entry) { return entry.second.request.who == who; });
   if (!pool_.ledger().concerns(who)) {
     pool_.ended(who, core::EndCause::unknown, {}, std::nullopt, event_time_, &effects_);
@@ -480,7 +474,7 @@ void Arbiter::on_command_ended(bool all_ended) {
   }
   publish();
   log_.close(pool_, fifo_.level(), all_ended, listener_.has_value());
-  say(kSettled);
+  (void)say(kSettled);
   leave_stderr();
   // Without a listener nobody can be served; those who go on share what lies in the FIFO.
   if (all_ended || !listener_ || listener_->hung_up()) finish();
@@ -513,8 +507,8 @@ void Arbiter::publish() {
   log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
 }
 
-void Arbiter::say(char word) {
-  (void)::send(config_.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+bool Arbiter::say(char word) {
+  return ::send(config_.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 void Arbiter::resume_from_board() {

@@ -39,11 +39,13 @@ struct Begin {
 
 /// Words on the control socket. Front to arbiter: kAllEnded or kSomeLeft, once, when CMD has ended
 /// (or kAllEnded in place of Begin: there will be no build). Arbiter to front: kReady, it serves;
-/// kSettled, the board holds the final figures.
+/// kSettled, the board holds the final figures; kWrite, as often as it likes, the board holds a
+/// request (host/memory_proxy.h).
 inline constexpr char kAllEnded = 'E';
 inline constexpr char kSomeLeft = 'L';
 inline constexpr char kReady = 'R';
 inline constexpr char kSettled = 'S';
+inline constexpr char kWrite = 'W';
 
 /// Runs the arbiter in the calling process and answers its exit status: 0, or 3 when it cannot get
 /// what it needs (descriptors, memory). Does not touch the terminal. When the front dies before it

@@ -13,6 +13,7 @@
 
 #include "core/limits.h"
 #include "core/pool.h"
+#include "host/memory_proxy.h"
 #include "jobserver/seccomp.h"
 
 namespace tokenpool::host {
@@ -63,6 +64,8 @@ struct Board {
   jobserver::Notification under_way;  ///< valid while step != none
   std::atomic<std::uint32_t> waiting_count{0};
   std::array<jobserver::Notification, core::kMaxWaiting> waiting;
+
+  WriteRequest write;  ///< by the arbiter and the front
 
   std::uint32_t recovery_count = 0;  ///< all of them, also those beyond the array
   std::array<RecoveryRow, core::kMaxRecoveries> recoveries;

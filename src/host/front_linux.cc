@@ -185,6 +185,9 @@ void Front::on_control() {
   }
   if (message[0] == kReady) ready_ = true;
   if (message[0] == kSettled) settled_ = true;
+  if (message[0] == kWrite && listener_ >= 0) {
+    write_for_arbiter(&config_.board->write, jobserver::Listener(listener_));
+  }
 }
 
 void Front::on_signal(int signal, int code) {
@@ -257,6 +260,7 @@ void Front::on_arbiter_death(int status) {
   while (is_readable(control_)) on_control();
   if (settled_) return;
   ++config_.board->arbiter_deaths;
+  config_.board->write.state = WriteState::idle;
   arbiter_gave_up_ = WIFEXITED(status);
   if (!ready_) return;  // begin() tries again
   begin_.resume = true;

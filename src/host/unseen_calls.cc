@@ -1,5 +1,6 @@
 #include "host/unseen_calls.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -22,7 +23,17 @@ void UnseenCalls::expect(core::ProcessId who, bool takes, core::Instant now) {
   list->push_back({who, now});
 }
 
+void UnseenCalls::expect_read(core::ProcessId who, pid_t thread) {
+  forget_read(thread);
+  reading_.push_back({who, thread});
+}
+
+void UnseenCalls::forget_read(pid_t thread) {
+  std::erase_if(reading_, [&](const Reading& entry) { return entry.thread == thread; });
+}
+
 void UnseenCalls::forget(core::ProcessId who) {
+  std::erase_if(reading_, [&](const Reading& entry) { return entry.who == who; });
   erase(&takers_, who);
   erase(&givers_, who);
 }
@@ -53,10 +64,18 @@ std::vector<core::ProcessId> UnseenCalls::suspects(int drift,
       all.push_back(entry.who);
       if (has_put_away(entry.who)) found.push_back(entry.who);
     }
+    for (const auto& entry : reading_) {
+      if (drift > 0 || std::find(found.begin(), found.end(), entry.who) != found.end()) continue;
+      all.push_back(entry.who);
+      found.push_back(entry.who);
+    }
     if (found.empty() || found.size() > tokens) found = std::move(all);
   }
   if (found.size() <= tokens) {
-    for (const auto& who : found) erase(&list, who);
+    for (const auto& who : found) {
+      erase(&list, who);
+      if (drift < 0) std::erase_if(reading_, [&](const auto& entry) { return entry.who == who; });
+    }
   }
   return found;
 }

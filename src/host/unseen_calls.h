@@ -1,7 +1,8 @@
 // Who is about to make a call on the FIFO that the tracker does not see, and who probably made one.
 //
 // A shell that redirects from or to the inherited descriptors is announced by its dup2 (see
-// jobserver/seccomp.h). When conservation then finds a token gone or come back, it was one of those
+// jobserver/seccomp.h), and so is a read that is left to the kernel because nobody may write into
+// the reader's memory. When conservation then finds a token gone or come back, it was one of those
 // announced; mostly there is just one.
 #pragma once
 
@@ -19,6 +20,10 @@ class UnseenCalls {
 
   /// `who` has the FIFO as a standard descriptor from now on, to take (or else to return) tokens.
   void expect(core::ProcessId who, bool takes, core::Instant now);
+  /// The kernel carries out a read of `thread` of `who`: it may have taken a token from now on.
+  void expect_read(core::ProcessId who, pid_t thread);
+  /// `thread` makes another call, so that read is over, and what it did is settled.
+  void forget_read(pid_t thread);
   /// `who` has ended and what it did is settled.
   void forget(core::ProcessId who);
   /// The books are even: those that have put the FIFO away again did nothing.
@@ -35,12 +40,17 @@ class UnseenCalls {
     core::ProcessId who;
     core::Instant since{};
   };
+  struct Reading {
+    core::ProcessId who;
+    pid_t thread = 0;
+  };
   [[nodiscard]] bool has_put_away(core::ProcessId who) const;
   static void erase(std::vector<Announced>* list, core::ProcessId who);
 
   proc::FileId fifo_;
   std::vector<Announced> takers_;
   std::vector<Announced> givers_;
+  std::vector<Reading> reading_;
 };
 
 }  // namespace tokenpool::host

@@ -53,10 +53,10 @@ class Listener {
   [[nodiscard]] Received receive(Notification* notification) const;
   /// Whether the kernel still waits for an answer to `id`.
   [[nodiscard]] bool is_waiting(std::uint64_t id) const;
-  /// The caller's read returns 1 with a token.
-  [[nodiscard]] Delivery answer_read(const Notification& notification) const;
-  /// The caller's write returns 1.
-  [[nodiscard]] Delivery answer_write(const Notification& notification) const;
+  /// Writes a token to where the caller's read wants it; answer_one() then ends the read.
+  [[nodiscard]] Delivery write_token(const Notification& notification) const;
+  /// The caller's read or write returns 1.
+  [[nodiscard]] Delivery answer_one(const Notification& notification) const;
   /// The caller's call fails with `error` (a positive errno).
   [[nodiscard]] Delivery answer_error(const Notification& notification, int error) const;
   /// The kernel carries the call out as if there were no filter.

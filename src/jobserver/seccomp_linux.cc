@@ -169,7 +169,7 @@ Delivery Listener::send(std::uint64_t id, std::int64_t value, std::int32_t error
   return Delivery::done;
 }
 
-Delivery Listener::answer_read(const Notification& notification) const {
+Delivery Listener::write_token(const Notification& notification) const {
   // The thread is stopped in its call as long as the id is valid. Were it killed and reaped right
   // behind this check, its id could be reused only after the whole pid space went round, which
   // takes longer than the next system call.
@@ -180,10 +180,10 @@ Delivery Listener::answer_read(const Notification& notification) const {
   if (::process_vm_writev(notification.thread, &local, 1, &remote, 1, 0) != 1) {
     return errno == ESRCH ? Delivery::gone : Delivery::unwritable;
   }
-  return send(notification.id, 1, 0, 0);
+  return Delivery::done;
 }
 
-Delivery Listener::answer_write(const Notification& notification) const {
+Delivery Listener::answer_one(const Notification& notification) const {
   return send(notification.id, 1, 0, 0);
 }
 

@@ -111,6 +111,33 @@ TEST_F(UnseenCallsTest, OneThatGaveUpIsForgottenOnceItHadTheTime) {
   EXPECT_TRUE(calls->suspects(-1, {}).empty());
 }
 
+TEST_F(UnseenCallsTest, AReadLeftToTheKernelIsSuspectedUntilItsThreadCallsAgain) {
+  const Reader a(file);
+  calls->expect_read(a.id(), 17);
+  EXPECT_TRUE(calls->suspects(+1, {}).empty()) << "it reads";
+  EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
+  EXPECT_TRUE(calls->suspects(-1, {}).empty()) << "it is known now";
+  calls->expect_read(a.id(), 17);
+  calls->forget_idle(2s);
+  EXPECT_EQ(calls->suspects(-2, {}), Processes{a.id()}) << "it may wait for a token";
+  calls->expect_read(a.id(), 17);
+  calls->forget_read(17);
+  EXPECT_TRUE(calls->suspects(-1, {}).empty());
+  calls->expect_read(a.id(), 17);
+  calls->forget(a.id());
+  EXPECT_TRUE(calls->suspects(-1, {}).empty());
+}
+
+TEST_F(UnseenCallsTest, AReadLeftToTheKernelBesideAShell) {
+  const Reader a(file);
+  const Reader b(file);
+  calls->expect(a.id(), true, 0ns);
+  calls->expect_read(b.id(), 17);
+  a.put_away();
+  EXPECT_EQ(calls->suspects(-1, {}), (Processes{a.id(), b.id()})) << "either may have it";
+  EXPECT_EQ(calls->suspects(-2, {}), (Processes{a.id(), b.id()}));
+}
+
 TEST_F(UnseenCallsTest, TheDeadAreForgotten) {
   const Reader a(file);
   calls->expect(a.id(), true, 0ns);

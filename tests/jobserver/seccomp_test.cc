@@ -16,98 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "jobserver/filtered.h"
+
 namespace tokenpool::jobserver {
 namespace {
-
-constexpr int kReadEnd = 900;
-constexpr int kWriteEnd = 901;
-
-// A child under the filter that runs `body` and exits with what it answers.
-class Filtered {
- public:
-  explicit Filtered(const std::function<int()>& body) {
-    std::array<int, 2> link{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, link.data()), 0);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      const int listener = install_filter(kReadEnd, kWriteEnd);
-      send_descriptor(link[1], listener);
-      ::close(listener);
-      ::_exit(body());
-    }
-    ::close(link[1]);
-    fd_ = receive_descriptor(link[0]);
-    ::close(link[0]);
-  }
-  ~Filtered() {
-    if (pid_ > 0) {
-      ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
-    }
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Filtered(const Filtered&) = delete;
-  Filtered& operator=(const Filtered&) = delete;
-
-  [[nodiscard]] int fd() const { return fd_; }
-  [[nodiscard]] pid_t pid() const { return pid_; }
-  int status() {
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-  }
-  // Waits until a call is stopped.
-  Notification stopped(const Listener& listener) const {
-    pollfd ready{fd_, POLLIN, 0};
-    EXPECT_EQ(::poll(&ready, 1, -1), 1);
-    Notification call;
-    EXPECT_EQ(listener.receive(&call), Received::call);
-    return call;
-  }
-
- private:
-  static void send_descriptor(int link, int fd) {
-    char byte = 'd';
-    iovec data{&byte, 1};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    if (::sendmsg(link, &message, 0) != 1) ::_exit(98);
-  }
-  static int receive_descriptor(int link) {
-    char byte = 0;
-    iovec data{&byte, 1};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    int fd = -1;
-    if (::recvmsg(link, &message, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&message) != nullptr) {
-      std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
-    }
-    return fd;
-  }
-
-  pid_t pid_ = 0;
-  int fd_ = -1;
-};
-
-int pipe_at(int number) {
-  std::array<int, 2> ends{};
-  if (::pipe(ends.data()) != 0) return -1;
-  return ::dup2(ends[0], number) == number ? ends[1] : -1;
-}
 
 TEST(Seccomp, AOneByteReadIsCarriedOutForTheCaller) {
   const int never = pipe_at(50);
@@ -122,10 +34,12 @@ TEST(Seccomp, AOneByteReadIsCarriedOutForTheCaller) {
   EXPECT_EQ(call.fd, 50);
   EXPECT_EQ(call.thread, child.pid());
   EXPECT_TRUE(listener.is_waiting(call.id));
-  EXPECT_EQ(listener.answer_read(call), Delivery::done);
+  EXPECT_EQ(listener.write_token(call), Delivery::done);
+  EXPECT_EQ(listener.answer_one(call), Delivery::done);
   EXPECT_EQ(child.status(), 7);
   EXPECT_FALSE(listener.is_waiting(call.id));
-  EXPECT_EQ(listener.answer_read(call), Delivery::gone);
+  EXPECT_EQ(listener.write_token(call), Delivery::gone);
+  EXPECT_EQ(listener.answer_one(call), Delivery::gone);
   EXPECT_EQ(listener.let_continue(call), Delivery::gone);
   EXPECT_TRUE(listener.hung_up());
   Notification next;
@@ -144,7 +58,7 @@ TEST(Seccomp, AOneByteWriteAndAnErrorAndTheKernelsOwnWay) {
   const Listener listener(child.fd());
   auto call = child.stopped(listener);
   EXPECT_EQ(call.call, Call::write);
-  EXPECT_EQ(listener.answer_write(call), Delivery::done);
+  EXPECT_EQ(listener.answer_one(call), Delivery::done);
   call = child.stopped(listener);
   EXPECT_EQ(listener.answer_error(call, EAGAIN), Delivery::done);
   call = child.stopped(listener);
@@ -197,7 +111,7 @@ TEST(Seccomp, AnUnwritableBufferIsLeftToTheKernel) {
       [&] { return ::syscall(SYS_read, 50, nothing_there, 1) == -1 && errno == EFAULT ? 0 : 1; });
   const Listener listener(child.fd());
   const auto call = child.stopped(listener);
-  EXPECT_EQ(listener.answer_read(call), Delivery::unwritable);
+  EXPECT_EQ(listener.write_token(call), Delivery::unwritable);
   EXPECT_EQ(listener.let_continue(call), Delivery::done);
   EXPECT_EQ(child.status(), 0);
   ::munmap(nothing_there, 4096);
@@ -218,7 +132,7 @@ TEST(Seccomp, ASignalTakesTheCallBack) {
   const auto call = child.stopped(listener);
   ::kill(child.pid(), SIGUSR1);
   EXPECT_EQ(child.status(), 0);
-  EXPECT_EQ(listener.answer_read(call), Delivery::gone);
+  EXPECT_EQ(listener.write_token(call), Delivery::gone);
 }
 
 TEST(Seccomp, AKilledCallerIsGone) {
@@ -231,7 +145,7 @@ TEST(Seccomp, AKilledCallerIsGone) {
   const auto call = child.stopped(listener);
   ::kill(child.pid(), SIGKILL);
   EXPECT_EQ(child.status(), 1000 + SIGKILL);
-  EXPECT_EQ(listener.answer_read(call), Delivery::gone);
+  EXPECT_EQ(listener.write_token(call), Delivery::gone);
   pollfd hang_up{child.fd(), 0, 0};
   EXPECT_EQ(::poll(&hang_up, 1, -1), 1);
   EXPECT_TRUE(listener.hung_up());
