@@ -78,8 +78,8 @@ void find_in_tools(const Facts& facts, Findings* findings) {
     if (make || ninja) {
       findings->push_back({true, facts_of_one.name, facts_of_one.path + ": " + tool.leaves,
                            make ? "put GNU make first on PATH"
-                                : "until then it runs somewhat more jobs than there are CPUs, "
-                                  "whatever the pool says"});
+                                : "until then give it a -j of its own, also by cmake --build: "
+                                  "without one it runs somewhat more jobs than there are CPUs"});
     } else if (tool.kind == wire::ToolKind::ctest) {
       findings->push_back({false, facts_of_one.name, facts_of_one.path + ": " + tool.leaves,
                            "until then leave its -j out: it runs one test at a time in the pool"});

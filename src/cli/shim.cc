@@ -1,7 +1,6 @@
 #include "cli/shim.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -12,9 +11,11 @@
 
 #include <unistd.h>
 
+#include "cli/cmake_build.h"
+#include "cli/real_tool.h"
 #include "cli/shim_files.h"
 #include "jobserver/environment.h"
-#include "proc/tool.h"
+#include "wire/cmake_tree.h"
 #include "wire/makeflags.h"
 #include "wire/tool.h"
 
@@ -22,9 +23,6 @@ namespace tokenpool::cli {
 namespace {
 
 using wire::ToolKind;
-
-constexpr std::array<std::string_view, 6> kNames = {"make",        "gmake", "ninja",
-                                                    "ninja-build", "ctest", "cmake"};
 
 // More shims than this in one process, without a fork between, only happen when those of several
 // installations find each other.
@@ -82,26 +80,37 @@ std::string listed(const std::vector<std::string>& words) {
 }
 
 std::optional<wire::Tool> make_on_path(const Call& call, const std::string& folder) {
-  for (const std::string_view name : {"make", "gmake"}) {
-    const auto path = proc::find_tool(name, proc::search_path(), call.own_shims);
-    if (path) return known_tool(ToolKind::make, *path, folder);
-  }
-  return std::nullopt;
+  const auto path = real_tool("make", call.own_shims);
+  if (!path) return std::nullopt;
+  return known_tool(ToolKind::make, *path, folder);
 }
 
-bool limits_itself(const Call& call) {
-  return std::ranges::any_of(call.args, [](const std::string& word) {
-    return word.starts_with("-j") || word.starts_with("--parallel");
-  });
+// Whether a tool that is no client will run jobs beside the pool. CMake asks ninja for its version
+// and maintains its log with -t when it configures, and shows nobody what is said then.
+bool leaves_pool(const Call& call) {
+  const auto has = [&](std::string_view prefix) {
+    return std::ranges::any_of(call.args,
+                               [&](const std::string& word) { return word.starts_with(prefix); });
+  };
+  if (call.kind == ToolKind::ctest) return has("-j") || has("--parallel");
+  return call.kind != ToolKind::ninja || !(has("--version") || has("-t"));
 }
 
-void tell_outsider(const Call& call, const wire::Tool& tool, const std::string& folder) {
-  const bool parallel =
-      call.kind == ToolKind::ninja || (call.kind == ToolKind::ctest && limits_itself(call));
-  if (!tool.version || !parallel || !claim(folder, "outside-" + call.name)) return;
-  const std::string needed = call.kind == ToolKind::ninja ? "ninja 1.13" : "CMake 3.29";
-  say(call.name + " " + tool.version_text + " at " + call.path +
-      " does not obey the pool: that needs " + needed + " or later");
+std::string what_obeys(ToolKind kind) {
+  if (kind == ToolKind::ninja) return "ninja 1.13 or later";
+  if (kind == ToolKind::ctest) return "CMake 3.29 or later";
+  if (kind == ToolKind::make) return "GNU make";
+  return "the generator Ninja or Unix Makefiles";
+}
+
+void tell_outsider(const Call& call, const FoundTool& worker, const std::string& folder) {
+  const wire::Tool& tool = worker.tool;
+  if (call.kind != ToolKind::cmake && !tool.version) return;
+  if (!leaves_pool(call)) return;
+  const std::string name = worker.path.substr(worker.path.find_last_of('/') + 1);
+  if (!claim(folder, "outside-" + name)) return;
+  say(name + (tool.version ? " " + tool.version_text : "") + " at " + worker.path +
+      " does not obey the pool: that needs " + what_obeys(tool.kind));
 }
 
 void drop_parallel_level(const std::string& folder) {
@@ -113,6 +122,14 @@ void drop_parallel_level(const std::string& folder) {
   }
 }
 
+// Those that a -j is for: the tool itself, but cmake hands it on. Empty: nothing is known of them.
+std::vector<FoundTool> workers_of(const Call& call, const wire::Tool& tool,
+                                  const std::string& folder) {
+  if (call.kind != ToolKind::cmake) return {{call.path, tool}};
+  if (!wire::is_cmake_build(call.args)) return {};
+  return cmake_builders(call.args, call.own_shims, folder);
+}
+
 // Puts the tool into the pool: MAKEFLAGS, descriptors, arguments.
 void join(Call* call, const wire::Jobserver& pool) {
   const wire::Makeflags flags = wire::parse_makeflags(value_of("MAKEFLAGS"));
@@ -120,18 +137,25 @@ void join(Call* call, const wire::Jobserver& pool) {
   if ((is_make || call->kind == ToolKind::cmake) && flags.serial()) return;
   const std::string folder = tools_folder(pool.fifo);
   const wire::Tool tool = known_tool(call->kind, call->path, folder);
-  if (is_make && !tool.client) return;
+  const std::vector<FoundTool> workers = workers_of(*call, tool, folder);
+  const auto outsider =
+      std::ranges::find_if(workers, [](const FoundTool& worker) { return !worker.tool.client; });
+  const bool obeys = outsider == workers.end();
+  if (is_make && !obeys) return;
 
-  wire::Surgery surgery = wire::strip_jobs(tool, call->args);
-  if (!tool.client) tell_outsider(*call, tool, folder);
-  if (call->kind == ToolKind::cmake && !surgery.serial) drop_parallel_level(folder);
+  wire::Surgery surgery =
+      obeys ? wire::strip_jobs(tool, call->args) : wire::Surgery{call->args, {}, false};
+  if (!obeys) tell_outsider(*call, *outsider, folder);
+  if (call->kind == ToolKind::cmake && obeys && !surgery.serial) drop_parallel_level(folder);
   if (is_make && surgery.serial) {
     // It would resign from the jobserver by itself, but with a warning.
     setenv("MAKEFLAGS", wire::compose_makeflags(flags).c_str(), 1);
     return;
   }
   std::optional<wire::Tool> make = is_make ? tool : make_on_path(*call, folder);
-  const wire::Dialect dialect = wire::dialect_for(tool, make);
+  // cmake only passes MAKEFLAGS on, to a tool that it may execute past that tool's shim.
+  const wire::Tool& reader = obeys && workers.size() == 1 ? workers.front().tool : tool;
+  const wire::Dialect dialect = wire::dialect_for(reader, make);
   const wire::Jobserver held = dialect == wire::Dialect::fifo ? pool : hold_ends(pool);
   setenv("MAKEFLAGS", wire::compose_makeflags(flags, held, dialect).c_str(), 1);
   if (!surgery.removed.empty() && claim(folder, "jobs-" + std::string(to_string(call->kind)))) {
@@ -143,8 +167,6 @@ void join(Call* call, const wire::Jobserver& pool) {
 
 }  // namespace
 
-bool is_shim_name(std::string_view name) { return std::ranges::find(kNames, name) != kNames.end(); }
-
 int shim_main(int argc, char** argv) {
   const std::string invoked = argc > 0 ? argv[0] : "make";
   Call call;
@@ -154,13 +176,7 @@ int shim_main(int argc, char** argv) {
   const auto pool = jobserver::pool_in_environment();
   call.own_shims = pool ? pool->shims_folder : std::string();
   if (call.own_shims.empty()) call.own_shims = jobserver::find_shims_folder();
-  auto path = proc::find_tool(call.name, proc::search_path(), call.own_shims);
-  // Some systems have a tool under one of its names only, but all the shims are on PATH: CMake asks
-  // for ninja-build before it asks for ninja.
-  for (const auto other : kNames) {
-    if (path || wire::tool_kind(other) != call.kind) continue;
-    path = proc::find_tool(other, proc::search_path(), call.own_shims);
-  }
+  const auto path = real_tool(call.name, call.own_shims);
   if (!path) {
     say("cannot run '" + call.name + "': there is only its shim on PATH; install " + call.name);
     return 127;

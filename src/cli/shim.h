@@ -7,14 +7,12 @@
 // what the shim got: CMake and others remember a shim's path.
 //
 // A make that runs below a make -j1 is left alone: one job at a time is what the caller wanted.
-// ninja before 1.13 and ctest before 3.29 are no clients and keep their -j; one line says so.
+// ninja before 1.13 and ctest before 3.29 are no clients and keep their -j; one line says so. The
+// same holds for `cmake --build` where the tool that it is going to execute is no client: its -j
+// and CMAKE_BUILD_PARALLEL_LEVEL stay (see cli/cmake_build.h, also for --preset).
 #pragma once
 
-#include <string_view>
-
 namespace tokenpool::cli {
-
-bool is_shim_name(std::string_view name);
 
 /// Becomes the real tool. Returns only if that fails, after one line on stderr: 127 where there is
 /// none, 126 where it cannot be executed or shims of several installations call each other.

@@ -2,29 +2,19 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
-#include <optional>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/shim_files.h"
+#include "proc/file.h"
 #include "proc/tool.h"
 
 namespace tokenpool::cli {
 namespace {
 
 constexpr std::size_t kMostCached = 8192;
-
-std::optional<std::string> read_file(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return std::nullopt;
-  std::array<char, kMostCached> buffer{};
-  const ssize_t size = read(fd, buffer.data(), buffer.size());
-  close(fd);
-  if (size < 0) return std::nullopt;
-  return std::string(buffer.data(), static_cast<std::size_t>(size));
-}
 
 void write_file(const std::string& path, const std::string& text) {
   const std::string temporary = path + "." + std::to_string(getpid());
@@ -98,7 +88,8 @@ bool claim(const std::string& folder, std::string_view mark) {
 wire::Tool known_tool(wire::ToolKind kind, const std::string& path, const std::string& folder) {
   const std::string key = cache_key(path);
   const std::string file = folder + "/" + cache_name(key);
-  if (const auto cached = read_file(file); cached && !key.empty() && cached->starts_with(key)) {
+  if (const auto cached = proc::read_start(file, kMostCached);
+      cached && !key.empty() && cached->starts_with(key)) {
     return wire::describe_tool(kind, std::string_view(*cached).substr(key.size()));
   }
   const auto output = proc::tool_version_output(path);

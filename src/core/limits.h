@@ -43,6 +43,10 @@ inline constexpr std::chrono::nanoseconds kPolite = std::chrono::milliseconds(1)
 /// A client that asked within this time counts as active where shares are compared.
 inline constexpr std::chrono::nanoseconds kActive = std::chrono::seconds(1);
 
+/// Bytes of a build tree's CMakeCache.txt that are read, by every `cmake --build`: an entry with
+/// its comment has some 100 bytes, so this suffices for 40,000 of them.
+inline constexpr std::size_t kMaxCmakeCache = 4U << 20;
+
 /// Recoveries and refusals kept with all details for the report; later ones are only counted.
 inline constexpr std::size_t kMaxRecoveries = 4096;
 inline constexpr std::size_t kMaxRefusals = 256;

@@ -151,7 +151,9 @@ void describe_known(Tool* tool) {
       tool->leaves = "ctest before 3.29 knows no jobserver: install CMake 3.29 or later";
       return;
     case ToolKind::cmake:
-      tool->leaves = "--build with -j or --parallel, CMAKE_BUILD_PARALLEL_LEVEL, a preset's jobs";
+      tool->leaves =
+          "a tree whose tool is no client; --build with -j, CMAKE_BUILD_PARALLEL_LEVEL, a preset's "
+          "jobs";
       return;
     case ToolKind::cargo:
     case ToolKind::rustc:

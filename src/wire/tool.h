@@ -72,8 +72,8 @@ struct Surgery {
 /// it. Untouched stay: a tool that is no client, a -j that the tool itself would refuse, and -j1,
 /// which keeps within its parent's slot and is often written because a makefile needs it.
 ///  * make: see wire/make_words.h. ninja: -jN, -j N, in clusters, not behind -t TOOL.
-///  * cmake: only `--build`: -jN, -j N, a bare -j, --parallel; after `--` make's grammar (ninja's
-///  -j
+///  * cmake: only `--build`, for a tree whose tool is a client (see wire/cmake_tree.h): -jN, -j N,
+///  a bare -j, --parallel; after `--` make's grammar (ninja's -j
 ///    is written alike).
 ///  * ctest >= 3.29: the first becomes -j0, by which only tokens limit it.
 Surgery strip_jobs(const Tool& tool, std::span<const std::string> args);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/real_tool.h"
 #include "proc/tool.h"
 
 namespace tokenpool::cli {
@@ -65,6 +66,16 @@ class ShimTest : public testing::Test {
   [[nodiscard]] std::string text(const std::string& name) const {
     std::ifstream in(root_ / name);
     return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  // A build tree `folder`, as far as cmake --build looks at it before it executes `program`.
+  [[nodiscard]] std::string tree(const std::string& folder, const std::string& generator,
+                                 const std::string& program) const {
+    fs::create_directories(root_ / folder);
+    std::ofstream(root_ / folder / "CMakeCache.txt")
+        << "# KEY:TYPE=VALUE\nCMAKE_MAKE_PROGRAM:FILEPATH=" << program
+        << "\nCMAKE_GENERATOR:INTERNAL=" << generator << "\n";
+    return (root_ / folder).string();
   }
 
   // Runs the shim as `words` in a child: with the pool, unless `before` takes it away.
@@ -145,6 +156,8 @@ TEST_F(ShimTest, NinjaAboveAnOldMakeIsToldBothWays) {
 
 TEST_F(ShimTest, OutsidersKeepTheirJobsAndAreNamedOnce) {
   tool("ninja", "1.11.1", "echo \"$*\"");
+  EXPECT_EQ(shim({"ninja", "--version"}).err, "");  // as CMake does, and hides what is said
+  EXPECT_EQ(shim({"ninja", "-C", "d", "-t", "restat"}).err, "");
   const Outcome first = shim({"ninja", "-j8"});
   EXPECT_EQ(first.out, "-j8\n");
   EXPECT_THAT(first.err, HasSubstr("ninja 1.11.1 at"));
@@ -155,13 +168,111 @@ TEST_F(ShimTest, OutsidersKeepTheirJobsAndAreNamedOnce) {
   EXPECT_THAT(shim({"ctest", "-j8"}).err, HasSubstr("needs CMake 3.29"));
 }
 
-TEST_F(ShimTest, CmakeLosesItsParallelLevel) {
-  tool("cmake", "cmake version 3.25.1", "echo \"[$CMAKE_BUILD_PARALLEL_LEVEL] $*\"");
-  const Outcome outcome = shim({"cmake", "--build", "b", "-j8", "--", "-j7", "X=1"},
-                               [] { setenv("CMAKE_BUILD_PARALLEL_LEVEL", "8", 1); });
-  EXPECT_EQ(outcome.out, "[] --build b -- X=1\n");
+class CmakeShimTest : public ShimTest {
+ protected:
+  void SetUp() override {
+    ShimTest::SetUp();
+    tool("cmake", "cmake version 3.25.1",
+         "echo \"$MAKEFLAGS\" >" + (root_ / "flags").string() +
+             "; echo \"[$CMAKE_BUILD_PARALLEL_LEVEL] $*\"");
+    tool("make", "GNU Make 4.3", "exit 0");
+    tool("ninja", "1.13.2", "exit 0");
+    tool("old", "1.11.1", "exit 0");
+  }
+
+  [[nodiscard]] std::string bin(const std::string& name) const {
+    return (root_ / "bin" / name).string();
+  }
+
+  Outcome build(std::vector<std::string> words) {
+    words.insert(words.begin(), {"cmake", "--build"});
+    return shim(words, [] { setenv("CMAKE_BUILD_PARALLEL_LEVEL", "8", 1); });
+  }
+};
+
+TEST_F(CmakeShimTest, ClientsDecideByThePool) {
+  const std::string made = tree("made", "Unix Makefiles", bin("make"));
+  const Outcome outcome = build({made, "-j8", "--", "-j7", "X=1"});
+  EXPECT_EQ(outcome.out, "[] --build " + made + " -- X=1\n");
   EXPECT_THAT(outcome.err, HasSubstr("took -j8 -j7 off cmake"));
   EXPECT_THAT(outcome.err, Not(HasSubstr("does not obey")));
+  const std::string multi = tree("multi", "Ninja Multi-Config", bin("ninja"));
+  EXPECT_EQ(build({multi, "--parallel", "8"}).out, "[] --build " + multi + "\n");
+}
+
+TEST_F(CmakeShimTest, OutsidersKeepTheirJobsAndAreNamedOnce) {
+  const std::string b = tree("b", "Ninja", bin("old"));
+  const Outcome first = build({b, "-j8", "--", "-j7"});
+  EXPECT_EQ(first.out, "[8] --build " + b + " -j8 -- -j7\n");
+  EXPECT_EQ(first.err, "tokenpool: old 1.11.1 at " + bin("old") +
+                           " does not obey the pool: that needs ninja 1.13 or later\n");
+  const Outcome second = build({b});
+  EXPECT_EQ(second.out, "[8] --build " + b + "\n");
+  EXPECT_EQ(second.err, "");
+  EXPECT_THAT(build({tree("x", "Unix Makefiles", bin("ninja")), "-j8"}).err,
+              HasSubstr("does not obey the pool: that needs GNU make\n"));
+}
+
+TEST_F(CmakeShimTest, AnOutsiderIsNamedOnceOnItsOwnAndBelowCmake) {
+  tool("ninja", "1.11.1", "exit 0");
+  EXPECT_THAT(build({tree("b", "Ninja", bin("ninja"))}).err, HasSubstr("does not obey"));
+  EXPECT_EQ(shim({"ninja"}).err, "");
+}
+
+TEST_F(CmakeShimTest, ToolsOfOtherGeneratorsAreNotAskedForTheirVersion) {
+  tool("xcodebuild", "14.0", "exit 0");
+  const std::string b = tree("b", "Xcode", bin("xcodebuild"));
+  shim({"cmake"});
+  shim({"make"});
+  const std::string asked = text("asked");
+  const Outcome outcome = build({b, "-j8"});
+  EXPECT_EQ(outcome.out, "[8] --build " + b + " -j8\n");
+  EXPECT_EQ(outcome.err, "tokenpool: xcodebuild at " + bin("xcodebuild") +
+                             " does not obey the pool: that needs the generator Ninja or Unix "
+                             "Makefiles\n");
+  EXPECT_EQ(text("asked"), asked);
+}
+
+TEST_F(CmakeShimTest, AShimStandsForTheRealTool) {
+  fs::create_directories(root_ / "shims");
+  fs::create_symlink("/proc/self/exe", root_ / "shims/ninja");  // this test: the shims' program
+  const std::string b = tree("b", "Ninja", (root_ / "shims/ninja").string());
+  EXPECT_EQ(build({b, "-j8"}).out, "[] --build " + b + "\n");
+  tool("ninja", "1.11.1", "exit 0");
+  EXPECT_EQ(build({b, "-j8"}).out, "[8] --build " + b + " -j8\n");
+  EXPECT_EQ(build({tree("bare", "Ninja", "ninja"), "-j8"}).out,
+            "[8] --build " + (root_ / "bare").string() + " -j8\n");
+}
+
+TEST_F(CmakeShimTest, FindsTheCacheAboveAFolderOfTheTree) {
+  const std::string b = tree("b", "Ninja", bin("old"));
+  fs::create_directories(root_ / "b/a/b/CMakeFiles");
+  EXPECT_EQ(build({b + "/a/b/", "-j8"}).out, "[8] --build " + b + "/a/b/ -j8\n");
+  EXPECT_EQ(build({b + "/a", "-j8"}).out, "[] --build " + b + "/a\n");
+}
+
+TEST_F(CmakeShimTest, WhereTheTreeCannotBeToldAllToolsOnPathMustBeClients) {
+  const std::vector<std::vector<std::string>> untold = {
+      {"--preset", "x", "-j8"}, {"--preset=x", "-j8"}, {(root_ / "none").string(), "-j8"}};
+  for (const auto& words : untold) EXPECT_THAT(build(words).out, Not(HasSubstr("-j8")));
+  tool("ninja", "1.11.1", "exit 0");
+  for (const auto& words : untold) EXPECT_THAT(build(words).out, HasSubstr("-j8"));
+}
+
+TEST_F(CmakeShimTest, ATreesOwnMakeIsToldInItsDialect) {
+  tool("make44", "GNU Make 4.4.1", "exit 0");
+  build({tree("new", "Unix Makefiles", bin("make44"))});
+  EXPECT_EQ(text("flags"), " -j4 --jobserver-auth=fifo:" + fifo_ + "\n");
+  tool("make43", "GNU Make 4.3", "exit 0");
+  tool("make", "GNU Make 4.4.1", "exit 0");
+  build({tree("old", "Unix Makefiles", bin("make43"))});
+  EXPECT_EQ(text("flags"), " -j4 --jobserver-auth=900,901\n");
+}
+
+TEST_F(CmakeShimTest, OtherUsesLoseTheLevel) {
+  const Outcome outcome = shim({"cmake", "-P", "build.cmake", "-j8"},
+                               [] { setenv("CMAKE_BUILD_PARALLEL_LEVEL", "8", 1); });
+  EXPECT_EQ(outcome.out, "[] -P build.cmake -j8\n");
 }
 
 TEST_F(ShimTest, WithoutAPoolNothingChanges) {

@@ -519,7 +519,8 @@ class Ctx:
     # -- tools
 
     def tool(self, name):
-        """The folder that holds a tool: make-4.3, make-4.4.1, ninja-1.13.2, cmake-4.3.1, cargo."""
+        """The folder that holds a tool: make-4.3, make-4.4.1, ninja-1.13.2, ninja-1.11,
+        cmake-4.3.1, cargo."""
         folder = self.session.tool(name)
         if folder is None:
             raise Skipped(f"{name} is not here")
@@ -582,6 +583,18 @@ class Ctx:
         for i in range(jobs):
             text += f"build {prefix}{i}.o: job\n  name = {prefix}{i}\n"
         return self.write(f"{folder}/build.ninja", text)
+
+    def cmakefile(self, folder, jobs, *prefixes):
+        """A CMakeLists.txt with a target PREFIX_jobs of `jobs` independent jobs for each prefix.
+        Answers the folder's path."""
+        text = "cmake_minimum_required(VERSION 3.20)\nproject(p LANGUAGES NONE)\n"
+        for prefix in prefixes:
+            names = [f"{prefix}{i}" for i in range(jobs)]
+            for name in names:
+                text += (f"add_custom_command(OUTPUT {name} COMMAND job {name} "
+                         f"${{CMAKE_BINARY_DIR}}/{name})\n")
+            text += f"add_custom_target({prefix}_jobs ALL DEPENDS {' '.join(names)})\n"
+        return os.path.dirname(self.write(f"{folder}/CMakeLists.txt", text))
 
     # -- runs
 
@@ -761,23 +774,25 @@ class Session:
         if self.tools and os.path.exists(f"{self.tools}/cmake-4.3.1/bin/ctest"):
             self._folders["cmake-4.3.1"] = f"{self.tools}/cmake-4.3.1/bin"
         self._find_cargo()
-        self._find_old_make()
+        self._find_old("make-4.3", "/usr/bin/make", lambda text: text.startswith(b"GNU Make 4.3"))
+        self._find_old("ninja-1.11", "/usr/bin/ninja", lambda text: text.startswith(b"1.11."))
 
     def _find_cargo(self):
         cargo = shutil.which("cargo")
         if cargo:
             self._folders["cargo"] = os.path.dirname(cargo)
 
-    def _find_old_make(self):
-        if not os.path.exists("/usr/bin/make"):
+    def _find_old(self, name, path, known):
+        """A tool of the system, in a folder where it is alone, if known(its version) holds."""
+        if not os.path.exists(path):
             return
-        version = subprocess.run(["/usr/bin/make", "--version"], capture_output=True, check=False)
-        if version.stdout.startswith(b"GNU Make 4.3"):
-            folder = f"{self.dir}/make-4.3"
+        version = subprocess.run([path, "--version"], capture_output=True, check=False).stdout
+        if known(version):
+            folder = f"{self.dir}/{name}"
             os.mkdir(folder)
             os.chmod(folder, 0o755)
-            os.symlink("/usr/bin/make", f"{folder}/make")
-            self._folders["make-4.3"] = folder
+            os.symlink(path, f"{folder}/{os.path.basename(path)}")
+            self._folders[name] = folder
 
     def tool(self, name):
         if name in self._folders:

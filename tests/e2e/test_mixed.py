@@ -115,19 +115,10 @@ def test_gcc_lto(ctx):
         expect(os.access(f"{ctx.dir}/l/{name}", os.X_OK), True, f"program {name}")
 
 
-def cmake_project(ctx, jobs, prefix):
-    text = "cmake_minimum_required(VERSION 3.20)\nproject(p LANGUAGES NONE)\n"
-    for i in range(jobs):
-        text += (f"add_custom_command(OUTPUT {prefix}{i} COMMAND job {prefix}{i} "
-                 f"${{CMAKE_BINARY_DIR}}/{prefix}{i})\nlist(APPEND out {prefix}{i})\n")
-    ctx.write(f"{prefix}/CMakeLists.txt", text + "add_custom_target(jobs ALL DEPENDS ${out})\n")
-    return f"{ctx.dir}/{prefix}"
-
-
 def cmake_test(generator, tools, inside):
     def body(ctx):
         """cmake --build; it keeps the absolute path of the make or ninja that it has found."""
-        source = cmake_project(ctx, 12, "a")
+        source = ctx.cmakefile("a", 12, "a")
         configure = ["cmake", "-G", generator, "-S", source, "-B", f"{ctx.dir}/out"]
         build = f"cmake --build {ctx.dir}/out"
         if inside:
@@ -174,7 +165,7 @@ def test_jobs_on_command_lines(ctx):
     ctx.ninjafile("d", 8, "d")
     ctest_folder(ctx, 8, "e")
     ctest_folder(ctx, 8, "f")
-    source = cmake_project(ctx, 8, "g")
+    source = ctx.cmakefile("g", 8, "g")
     configured = ctx.spawn(["cmake", "-S", source, "-B", f"{ctx.dir}/out"],
                            tools=["cmake-4.3.1", "make-4.3"])
     expect(configured.wait(), 0, "status of cmake")
@@ -244,7 +235,7 @@ def test_everything(ctx):
     ctx.makefile("a", 8, "a")
     ctx.ninjafile("b", 8, "b")
     ctest_folder(ctx, 8, "c")
-    source = cmake_project(ctx, 8, "d")
+    source = ctx.cmakefile("d", 8, "d")
     ctx.makefile("e", 8, "e")
     ctx.write("r/Cargo.toml", '[package]\nname = "r"\nversion = "0.1.0"\nedition = "2021"\n')
     ctx.write("r/src/lib.rs", "")
