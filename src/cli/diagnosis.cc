@@ -143,7 +143,7 @@ struct VariableRule {
 constexpr std::array<VariableRule, 2> kVariableRules{{
     {"CMAKE_BUILD_PARALLEL_LEVEL",
      "makes cmake --build pass a -j of its own, which leaves the pool",
-     "run takes it out of the build's environment"},
+     "run keeps it for tools that do not obey the pool only"},
     {"CTEST_PARALLEL_LEVEL", "sets the width of ctest beside the pool", "run replaces it"},
 }};
 

@@ -122,6 +122,12 @@ void drop_parallel_level(const std::string& folder) {
   }
 }
 
+// It limits a tool that does not obey the pool, so what `run` has taken away comes back.
+void restore_parallel_level() {
+  const std::string level = value_of("TOKENPOOL_CMAKE_LEVEL");
+  if (!level.empty()) setenv("CMAKE_BUILD_PARALLEL_LEVEL", level.c_str(), 0);
+}
+
 // Those that a -j is for: the tool itself, but cmake hands it on. Empty: nothing is known of them.
 std::vector<FoundTool> workers_of(const Call& call, const wire::Tool& tool,
                                   const std::string& folder) {
@@ -146,6 +152,7 @@ void join(Call* call, const wire::Jobserver& pool) {
   wire::Surgery surgery =
       obeys ? wire::strip_jobs(tool, call->args) : wire::Surgery{call->args, {}, false};
   if (!obeys) tell_outsider(*call, *outsider, folder);
+  if (call->kind == ToolKind::cmake && !obeys) restore_parallel_level();
   if (call->kind == ToolKind::cmake && obeys && !surgery.serial) drop_parallel_level(folder);
   if (is_make && surgery.serial) {
     // It would resign from the jobserver by itself, but with a warning.

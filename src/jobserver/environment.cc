@@ -74,11 +74,18 @@ class Builder {
 
   void parallel_levels() {
     const std::string cmake = get("CMAKE_BUILD_PARALLEL_LEVEL").value_or("");
+    const bool shims = !options_.shims_folder.empty();
     if (!cmake.empty()) {
-      note("CMAKE_BUILD_PARALLEL_LEVEL=" + cmake +
-           " is taken away: cmake --build would leave the pool by it");
+      note("CMAKE_BUILD_PARALLEL_LEVEL=" + cmake + " is taken away" +
+           (shims ? ", but for tools that do not obey the pool" : "") +
+           ": cmake --build would leave the pool by it");
     }
     drop("CMAKE_BUILD_PARALLEL_LEVEL");
+    if (!shims) {
+      drop("TOKENPOOL_CMAKE_LEVEL");
+    } else if (!cmake.empty()) {
+      set("TOKENPOOL_CMAKE_LEVEL", cmake);
+    }
     const std::string ctest = get("CTEST_PARALLEL_LEVEL").value_or("");
     if (!ctest.empty() && ctest != "0") {
       note("CTEST_PARALLEL_LEVEL=" + ctest + " is set to 0: the pool's slots decide");

@@ -10,7 +10,10 @@
 //                     names the descriptors instead: build scripts do `MAKEFLAGS=$CARGO_MAKEFLAGS
 //                     make`.
 //   CTEST_PARALLEL_LEVEL=0      ctest >= 3.29 is limited by tokens only; to an older one 0 means 1.
-//   CMAKE_BUILD_PARALLEL_LEVEL  taken away: cmake --build would hand a -j to make.
+//   CMAKE_BUILD_PARALLEL_LEVEL  taken away: cmake --build would hand a -j to make, and a build
+//   calls
+//                     cmake past its shim, too. Where there are shims its value is kept in
+//                     TOKENPOOL_CMAKE_LEVEL, for tools that are no clients.
 //   GNUMAKEFLAGS, MFLAGS        kept without jobserver and -j; taken away.
 //   PATH              the shims first.
 //   TOKENPOOL_FIFO, _FDS (R,W), _JOBS, _SHIMS   the pool for the shims and for `tokenpool env`.

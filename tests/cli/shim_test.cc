@@ -269,6 +269,19 @@ TEST_F(CmakeShimTest, ATreesOwnMakeIsToldInItsDialect) {
   EXPECT_EQ(text("flags"), " -j4 --jobserver-auth=900,901\n");
 }
 
+TEST_F(CmakeShimTest, OutsidersGetTheLevelThatRunTookAway) {
+  const auto kept = [] { setenv("TOKENPOOL_CMAKE_LEVEL", "6", 1); };
+  const std::string b = tree("b", "Ninja", bin("old"));
+  EXPECT_EQ(shim({"cmake", "--build", b}, kept).out, "[6] --build " + b + "\n");
+  const std::string own = shim({"cmake", "--build", b}, [&] {
+                            kept();
+                            setenv("CMAKE_BUILD_PARALLEL_LEVEL", "5", 1);
+                          }).out;
+  EXPECT_EQ(own, "[5] --build " + b + "\n");
+  const std::string obeys = tree("obeys", "Ninja", bin("ninja"));
+  EXPECT_EQ(shim({"cmake", "--build", obeys}, kept).out, "[] --build " + obeys + "\n");
+}
+
 TEST_F(CmakeShimTest, OtherUsesLoseTheLevel) {
   const Outcome outcome = shim({"cmake", "-P", "build.cmake", "-j8"},
                                [] { setenv("CMAKE_BUILD_PARALLEL_LEVEL", "8", 1); });

@@ -103,6 +103,16 @@ def test_old_ninja_without_a_number(ctx):
     expect(len(outside(run)), 1, f"lines in {run.notes()}")
 
 
+@needs("cmake", "ninja-1.11")
+def test_old_ninja_and_a_level_from_outside(ctx):
+    """run takes the level out of the build's environment; the tool that needs it gets it back."""
+    tree = configured(ctx, "Ninja", f"{ctx.tool('ninja-1.11')}/ninja", 7, "a")
+    run = ctx.run(["cmake", "--build", tree], slots=5, env={"CMAKE_BUILD_PARALLEL_LEVEL": "2"})
+    ctx.desk.drive(2, total=7)
+    run.finish()
+    expect(ctx.desk.peak, 2, "most jobs at once")
+
+
 def by_shim(name, tool, width, taken):
     def body(ctx):
         """A tree that was configured inside of a run remembers the shim; what counts is the tool

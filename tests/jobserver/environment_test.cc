@@ -84,6 +84,7 @@ TEST(BuildEnvironment, ParallelLevels) {
       build({"", Dialect::fifo}, {"CMAKE_BUILD_PARALLEL_LEVEL=8", "CTEST_PARALLEL_LEVEL=9",
                                   "MFLAGS=-j3", "GNUMAKEFLAGS=-j7", "MAKEFLAGS=-kj5"});
   EXPECT_FALSE(built.variables.contains("CMAKE_BUILD_PARALLEL_LEVEL"));
+  EXPECT_FALSE(built.variables.contains("TOKENPOOL_CMAKE_LEVEL"));
   EXPECT_FALSE(built.variables.contains("MFLAGS"));
   EXPECT_FALSE(built.variables.contains("GNUMAKEFLAGS"));
   EXPECT_EQ(built.variables.at("CTEST_PARALLEL_LEVEL"), "0");
@@ -92,6 +93,17 @@ TEST(BuildEnvironment, ParallelLevels) {
               ElementsAre(HasSubstr("MAKEFLAGS had -j5"), HasSubstr("GNUMAKEFLAGS had -j7"),
                           HasSubstr("CMAKE_BUILD_PARALLEL_LEVEL=8 is taken away"),
                           HasSubstr("CTEST_PARALLEL_LEVEL=9")));
+}
+
+TEST(BuildEnvironment, TheShimsKeepCmakesLevelForOutsiders) {
+  const auto built = build({"/shims", Dialect::fifo}, {"CMAKE_BUILD_PARALLEL_LEVEL=8"});
+  EXPECT_FALSE(built.variables.contains("CMAKE_BUILD_PARALLEL_LEVEL"));
+  EXPECT_EQ(built.variables.at("TOKENPOOL_CMAKE_LEVEL"), "8");
+  EXPECT_THAT(built.notes, ElementsAre(HasSubstr("but for tools that do not obey the pool")));
+  const auto inner = build({"/shims", Dialect::fifo}, {"TOKENPOOL_CMAKE_LEVEL=8"});
+  EXPECT_EQ(inner.variables.at("TOKENPOOL_CMAKE_LEVEL"), "8");
+  const auto without = build({"", Dialect::fifo}, {"TOKENPOOL_CMAKE_LEVEL=8"});
+  EXPECT_FALSE(without.variables.contains("TOKENPOOL_CMAKE_LEVEL"));
 }
 
 TEST(BuildEnvironment, GnumakeflagsKeepsTheRest) {
