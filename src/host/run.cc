@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -35,18 +37,29 @@ bool suits_makeflags(const std::string& path) {
          });
 }
 
-// Where the folder with the FIFO goes: TMPDIR, as make does. Clients split MAKEFLAGS at blanks and
-// read backslashes and quotes, so a path with such characters is of no use to them.
+std::string in_tmp_instead(const std::string& why) {
+  say(why + "; the FIFO is in /tmp instead");
+  return "/tmp";
+}
+
+// Where the folder with the FIFO goes: TMPDIR, as make does, but absolute, since clients look for
+// it from other folders. They split MAKEFLAGS at blanks and read backslashes and quotes, so a path
+// with such characters is of no use to them.
 std::string parent_folder() {
-  const char* folder = std::getenv("TMPDIR");
-  if (folder == nullptr || *folder == '\0') return "/tmp";
-  std::string path = folder;
+  const char* value = std::getenv("TMPDIR");
+  if (value == nullptr || *value == '\0') return "/tmp";
+  const std::string named = std::string("TMPDIR=") + value;
+  std::error_code unknown;
+  std::string path = std::filesystem::absolute(value, unknown).string();
+  if (unknown) {
+    return in_tmp_instead(named + " is relative, and the current folder is not known (" +
+                          unknown.message() + ")");
+  }
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   if (suits_makeflags(path)) return path;
-  say("TMPDIR=" + path +
-      " has characters that make and ninja cannot take in a FIFO's path; the FIFO is in /tmp "
-      "instead");
-  return "/tmp";
+  const bool relative = *value != '/';
+  return in_tmp_instead(named + (relative ? ", here " + path + "," : "") +
+                        " has characters that make and ninja cannot take in a FIFO's path");
 }
 
 const char* why_no_listener(int error) {

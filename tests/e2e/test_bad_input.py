@@ -133,10 +133,29 @@ def test_tmpdir_with_characters_that_no_client_can_take(ctx):
 
 
 def test_tmpdir_that_is_relative(ctx):
-    """No client could find such a FIFO from another folder."""
-    run = cli(ctx, "run", "-j4", "sh", "-c", "echo $TOKENPOOL_FIFO", env={"TMPDIR": "tmp"})
-    expect_that(run.stdout().startswith("/"), run.stdout())
-    expect_one_line(run, 0)
+    """It is meant from the current folder; clients in other folders get the absolute path."""
+    for name in ("tmp", "./tmp/", "logs/../tmp"):
+        run = cli(ctx, "run", "-j4", "sh", "-c", "cd /; test -p $TOKENPOOL_FIFO && echo $TOKENPOOL_FIFO",
+                  env={"TMPDIR": name})
+        expect_quiet(run)
+        expect_that(run.stdout().startswith(ctx.dir + "/"), run.stdout())
+        expect(os.listdir(ctx.tmp), [], "TMPDIR")
+
+
+def test_tmpdir_that_is_relative_to_a_folder_that_no_client_can_take(ctx):
+    folder = f"{ctx.dir}/with blank"
+    os.makedirs(f"{folder}/tmp")
+    run = cli(ctx, "run", "-j4", "sh", "-c", "echo $TOKENPOOL_FIFO", env={"TMPDIR": "tmp"}, cwd=folder)
+    expect_one_line(run, 0, "TMPDIR=tmp", f"{folder}/tmp", "characters", "/tmp instead")
+    expect_that(run.stdout().startswith("/tmp/tokenpool-"), run.stdout())
+
+
+def test_tmpdir_that_is_relative_to_nothing(ctx):
+    script = f"mkdir gone; cd gone; rmdir ../gone; exec {ctx.tokenpool} run -j4 pwd -P"
+    run = ctx.spawn(["bash", "-c", script], env={"TMPDIR": "tmp"})
+    run.wait()
+    expect_that("TMPDIR=tmp is relative, and the current folder is not known" in run.stderr(),
+                run.stderr())
 
 
 def test_tmpdir_that_is_empty_means_tmp(ctx):
