@@ -404,6 +404,9 @@ void Arbiter::explain(int drift, const std::vector<pid_t>& touched) {
   }
   auto suspects = unseen_.suspects(drift, named);
   if (suspects.empty()) suspects = kin_.openers_of(fifo_.id());
+  for (const auto& who : suspects) {
+    if (drift < 0) watched_.look_again(who);
+  }
   if (static_cast<int>(suspects.size()) == std::abs(drift)) {
     // One call each: nobody is suspected, all are known.
     for (const auto& who : suspects) pool_.unseen(drift < 0 ? -1 : 1, {&who, 1}, now(), &effects_);

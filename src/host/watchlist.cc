@@ -68,6 +68,18 @@ void Watchlist::report(pid_t pid) {
   state_->on_end(entry->process, entry->pidfd.is_open() ? entry->pidfd.native_handle() : -1);
 }
 
+void Watchlist::look_again(core::ProcessId who) {
+  const auto found = state_->entries.find(who.pid);
+  if (found == state_->entries.end()) return;
+  WatchedProcess& known = found->second->process;
+  std::string command = proc::command_of(who.pid);
+  // Asked afterwards, so that the line is of this process and not of the pid's next owner.
+  const auto info = proc::read_process(who.pid);
+  if (!info || info->id != who || known.info.id != who) return;
+  if (info->state == 'Z' && info->name == known.info.name) return;
+  known.command = std::move(command);
+}
+
 void Watchlist::sweep() {
   std::vector<pid_t> ended;
   for (const auto& [pid, entry] : state_->entries) {

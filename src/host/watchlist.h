@@ -19,8 +19,7 @@ namespace tokenpool::host {
 
 struct WatchedProcess {
   proc::ProcessInfo info;
-  std::string
-      command;  ///< as it was when the process came into view; it cannot be asked afterwards
+  std::string command;  ///< as it was when the process came into view, or at the last look_again()
 };
 
 /// One thread. Not movable: handlers point into it.
@@ -39,6 +38,10 @@ class Watchlist {
   /// Watches `info` from now on. False when it has ended already. A process that cannot be watched
   /// for want of descriptors is looked at by sweep().
   bool add(const proc::ProcessInfo& info);
+  /// Reads the command line of `who` once more: a shell's helper comes into view before it has
+  /// executed its program. Of one that has ended only the program's name is left, in brackets; one
+  /// that somebody has waited for already, or that is not watched, keeps the line that it had.
+  void look_again(core::ProcessId who);
   /// Reports every process that has ended by now and whose event has not come yet.
   void sweep();
   [[nodiscard]] bool needs_sweeping() const { return unwatchable_ > 0; }

@@ -23,6 +23,7 @@ struct ProcessInfo {
   pid_t session = 0;
   pid_t group = 0;
   char state = '?';  ///< R S D T Z X … as in proc(5)
+  std::string name;  ///< of the program, 15 bytes at most; a zombie's, too
   friend bool operator==(const ProcessInfo&, const ProcessInfo&) = default;
 };
 

@@ -127,7 +127,8 @@ std::optional<ProcessInfo> read_process(pid_t pid) {
   std::array<char, 1024> text{};
   const ssize_t n = read_file(ProcPath("/proc/%d/stat", pid).c_str(), text.data(), text.size());
   if (n <= 0) return std::nullopt;
-  const auto fields = stat_fields({text.data(), static_cast<std::size_t>(n)});
+  const std::string_view line(text.data(), static_cast<std::size_t>(n));
+  const auto fields = stat_fields(line);
   if (fields[19].empty()) return std::nullopt;
   ProcessInfo info;
   info.id = {pid, to_number<std::uint64_t>(fields[19])};
@@ -135,6 +136,8 @@ std::optional<ProcessInfo> read_process(pid_t pid) {
   info.parent = to_number<pid_t>(fields[1]);
   info.group = to_number<pid_t>(fields[2]);
   info.session = to_number<pid_t>(fields[3]);
+  const auto name = line.find('(') + 1;
+  info.name = line.substr(name, line.rfind(')') - name);
   return info;
 }
 

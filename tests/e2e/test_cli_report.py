@@ -147,3 +147,14 @@ def test_older_report_is_replaced(ctx):
     ctx.write("old.json", "{}")
     cli(ctx, "run", "-j2", "--report", f"{ctx.dir}/old.json", "true")
     expect(json.loads(bytes_of(f"{ctx.dir}/old.json"))["exit_code"], 0, "in the report")
+
+
+def test_helper_is_named_by_what_it_executed(ctx):
+    """The tracker sees it first while it still is the shell that redirects for it."""
+    helper = ctx.program("helper.py", (
+        "assert os.read(0, 1)\n"
+        # A call that is seen: before it is answered, the one that was not is found.
+        "os.write(fds()[1], os.read(fds()[0], 1))\n"))
+    run = finished(ctx, ["bash", "-c", f"{helper} <&${{TOKENPOOL_FDS%,*}}; exit 0"])
+    (recovery,) = run.report()["recoveries"]
+    expect(recovery["command"].split(" ")[1:], [helper], "its command line")
