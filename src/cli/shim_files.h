@@ -1,7 +1,8 @@
 // What a shim keeps in the pool's folder, and the descriptors that it hands on.
 //
 // The folder `tools` beside the FIFO belongs to the build and goes with it. Nothing in it is
-// needed: where it cannot be written, tools are asked again and notes repeat.
+// needed: where it cannot be written, tools are asked again and notes repeat. The names in it begin
+// as jobserver::kToolNotes says, so that what a dead run left can be told from other things.
 #pragma once
 
 #include <string>

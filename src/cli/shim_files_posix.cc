@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/shim_files.h"
+#include "jobserver/run_folder.h"
 #include "proc/file.h"
 #include "proc/tool.h"
 
@@ -72,7 +73,8 @@ int hold_end(const std::string& path, const struct stat& fifo, int mode, int num
 }  // namespace
 
 std::string tools_folder(const std::string& fifo) {
-  std::string folder = fifo.substr(0, fifo.find_last_of('/')) + "/tools";
+  std::string folder = fifo.substr(0, fifo.find_last_of('/') + 1);
+  folder += jobserver::kToolsName;
   mkdir(folder.c_str(), 0700);
   return folder;
 }

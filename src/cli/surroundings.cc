@@ -1,20 +1,12 @@
 #include "cli/surroundings.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
+
+#include "jobserver/environment.h"
 
 namespace tokenpool::cli {
 namespace {
-
-constexpr std::string_view kPrefix = "TOKENPOOL_";
-/// Beside ours and PATH, what `tokenpool run` sets or takes away.
-constexpr std::array<std::string_view, 6> kShared{"CARGO_MAKEFLAGS",
-                                                  "CMAKE_BUILD_PARALLEL_LEVEL",
-                                                  "CTEST_PARALLEL_LEVEL",
-                                                  "GNUMAKEFLAGS",
-                                                  "MAKEFLAGS",
-                                                  "MFLAGS"};
 
 /// An environment may hold any bytes as a name, and the answer is given to a shell's eval.
 bool is_shell_name(std::string_view name) {
@@ -26,15 +18,12 @@ bool is_shell_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), fits);
 }
 
-bool concerns_pool(std::string_view name) {
-  return name.starts_with(kPrefix) || std::count(kShared.begin(), kShared.end(), name) > 0;
-}
-
 std::map<std::string, std::string> pool_variables(const Environment& environment) {
   std::map<std::string, std::string> variables;
   for (const std::string& one : environment) {
     const std::string name = one.substr(0, one.find('='));
-    if (name.size() == one.size() || !is_shell_name(name) || !concerns_pool(name)) continue;
+    if (name.size() == one.size() || !is_shell_name(name) || !jobserver::concerns_pool(name))
+      continue;
     variables.emplace(name, one.substr(name.size() + 1));  // getenv(3), too, sees the first only
   }
   return variables;

@@ -17,6 +17,8 @@
 #include "host/front.h"
 #include "host/report.h"
 #include "jobserver/environment.h"
+#include "jobserver/run_folder.h"
+#include "proc/build_group.h"
 #include "proc/tool.h"
 #include "wire/tool.h"
 
@@ -164,6 +166,7 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   auto environment = jobserver::build_environment(jobserver, options, ::environ);
   for (const auto& note : environment.notes) say(note);
   run->spec.environment = std::move(environment.variables);
+  jobserver::keep_environment(run->fifo.path(), run->spec.environment);
   run->spec.argv = run->config.command;
   run->spec.track = run->config.track != Track::infer;
 }
@@ -185,6 +188,17 @@ wire::Result<void> start(Run* run) {
         "); tokens that are lost come back when the build has ended, see tokenpool doctor");
   }
   return release_command(run->spec, *command);
+}
+
+// What runs have left of which nobody was left to remove it. The build is under way by now, and the
+// front has nothing else to do.
+void clean_up_after_dead_runs(const Run& run) {
+  const std::string& folder = run.fifo.folder();
+  jobserver::remove_dead_runs(folder.substr(0, folder.rfind('/')), [](const std::string& name) {
+    proc::BuildGroup group;
+    group.choose_name(name);
+    return group.remove_if_empty();
+  });
 }
 
 RunOutcome outcome_of(const Run& run, const StartedCommand& command, const CommandEnd& end) {
@@ -234,6 +248,7 @@ int run(const RunConfig& config) {
     run.fifo.remove();
     return fail(started.error());
   }
+  clean_up_after_dead_runs(run);
   const CommandEnd end = run.front.wait_for(*run.command);
   if (end.left_running == 0) run.fifo.remove();
   if (end.fifo_vanished) {

@@ -1,7 +1,7 @@
 #include "jobserver/environment.h"
 
 #include <algorithm>
-#include <string_view>
+#include <array>
 #include <utility>
 
 #include "core/check.h"
@@ -12,6 +12,14 @@ namespace {
 using wire::Dialect;
 using wire::JobserverWord;
 using wire::Makeflags;
+
+// Beside our own, what build_environment() sets or takes away.
+constexpr std::array<std::string_view, 6> kShared{"CARGO_MAKEFLAGS",
+                                                  "CMAKE_BUILD_PARALLEL_LEVEL",
+                                                  "CTEST_PARALLEL_LEVEL",
+                                                  "GNUMAKEFLAGS",
+                                                  "MAKEFLAGS",
+                                                  "MFLAGS"};
 
 class Builder {
  public:
@@ -144,6 +152,10 @@ class Builder {
 };
 
 }  // namespace
+
+bool concerns_pool(std::string_view name) {
+  return name.starts_with("TOKENPOOL_") || std::ranges::find(kShared, name) != kShared.end();
+}
 
 Environment build_environment(const wire::Jobserver& pool, const EnvironmentOptions& options,
                               const char* const* environ) {

@@ -21,6 +21,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "wire/makeflags.h"
@@ -43,6 +44,18 @@ struct Environment {
 /// (wire::validate, checked).
 Environment build_environment(const wire::Jobserver& pool, const EnvironmentOptions& options,
                               const char* const* environ);
+
+/// Whether `name` is one of the variables above, without PATH.
+bool concerns_pool(std::string_view name);
+
+/// Keeps PATH and the variables of `environment` that concern the pool in the folder of `fifo`
+/// (mode 0600): for `tokenpool env` in a build that dropped its environment. Where it cannot be
+/// written, nothing is kept.
+void keep_environment(const std::string& fifo, const std::vector<std::string>& environment);
+
+/// What keep_environment() kept for the run whose FIFO is at the path `fifo`. Empty when there is
+/// nothing.
+std::vector<std::string> kept_environment(const std::string& fifo);
 
 /// Whether somebody serves the jobserver that `word` names: its FIFO has a reader, or both of its
 /// descriptors are open here.

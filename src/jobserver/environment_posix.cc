@@ -2,6 +2,7 @@
 #include <charconv>
 #include <climits>
 #include <cstdlib>
+#include <fstream>
 #include <string_view>
 
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "jobserver/environment.h"
+#include "jobserver/run_folder.h"
 
 namespace tokenpool::jobserver {
 namespace {
@@ -31,6 +33,10 @@ bool is_folder(const std::string& path) {
 std::string_view variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+std::string kept_path(const std::string& fifo) {
+  return fifo.substr(0, fifo.rfind('/') + 1) + std::string(kEnvironmentName);
 }
 
 int number_or(std::string_view text, int otherwise) {
@@ -76,6 +82,27 @@ std::optional<SurroundingPool> pool_in_environment() {
   pool.shims_folder = variable("TOKENPOOL_SHIMS");
   if (!wire::validate(pool.jobserver) || !has_reader(pool.jobserver.fifo)) return std::nullopt;
   return pool;
+}
+
+void keep_environment(const std::string& fifo, const std::vector<std::string>& environment) {
+  std::string text;
+  for (const std::string& variable : environment) {
+    const std::string_view name = std::string_view(variable).substr(0, variable.find('='));
+    if (name == "PATH" || concerns_pool(name)) text += variable + '\0';
+  }
+  const std::string path = kept_path(fifo);
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  const bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  close(fd);
+  if (!written) unlink(path.c_str());
+}
+
+std::vector<std::string> kept_environment(const std::string& fifo) {
+  std::vector<std::string> variables;
+  std::ifstream file(kept_path(fifo), std::ios::binary);
+  for (std::string one; std::getline(file, one, '\0');) variables.push_back(one);
+  return variables;
 }
 
 std::string find_shims_folder() {

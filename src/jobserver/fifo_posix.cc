@@ -1,22 +1,20 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <string_view>
 #include <system_error>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/limits.h"
 #include "jobserver/fifo.h"
+#include "jobserver/run_folder.h"
 
 namespace tokenpool::jobserver {
 namespace {
@@ -50,15 +48,8 @@ Fifo::~Fifo() {
 }
 
 void Fifo::choose_name(const std::string& parent) {
-  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
-  std::array<unsigned char, 8> random{};
-  if (::getrandom(random.data(), random.size(), 0) < 0) {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-    std::memcpy(random.data(), &now, std::min(sizeof now, random.size()));
-  }
-  folder_ = parent + "/tokenpool-";
-  for (const unsigned char byte : random) folder_ += kLetters[byte % kLetters.size()];
-  path_ = folder_ + "/fifo";
+  folder_ = parent + "/" + new_run_name();
+  path_ = folder_ + "/" + std::string(kFifoName);
 }
 
 wire::Result<void> Fifo::create() {
@@ -67,10 +58,13 @@ wire::Result<void> Fifo::create() {
     folder_.clear();
     return tl::unexpected(std::move(error));
   }
-  const bool made = ::mkfifo(path_.c_str(), 0600) == 0;
-  const int fd = made ? ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
-  if (fd < 0) {
+  // Under its own name it is there only with somebody who has it open: else it belongs to the dead.
+  const std::string unopened = folder_ + "/" + std::string(kNewFifoName);
+  const bool made = ::mkfifo(unopened.c_str(), 0600) == 0;
+  const int fd = made ? ::open(unopened.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
+  if (fd < 0 || ::rename(unopened.c_str(), path_.c_str()) != 0) {
     auto error = failed("cannot make the FIFO " + path_, kOtherFolder);
+    if (fd >= 0) ::close(fd);
     remove();
     return tl::unexpected(std::move(error));
   }
@@ -145,6 +139,7 @@ bool Fifo::is_on_disk() const {
 
 void Fifo::remove() {
   if (folder_.empty()) return;
+  ::unlink((folder_ + "/" + std::string(kEnvironmentName)).c_str());
   ::unlink(path_.c_str());
   if (::rmdir(folder_.c_str()) == 0 || errno == ENOENT) return;
   // The shims keep what they learnt about the tools in the same folder.

@@ -24,6 +24,9 @@ class BuildGroup {
   /// Waits until nobody is in it (a process that has ended leaves it a moment after the kernel has
   /// told everybody else) and removes it.
   void remove_when_empty() const;
+  /// Removes it if nobody is in it. False: somebody is, or there are groups below it. Touches no
+  /// process.
+  [[nodiscard]] bool remove_if_empty() const;
 
  private:
   std::string folder_;

@@ -1,4 +1,5 @@
 #include <array>
+#include <cerrno>
 #include <string_view>
 
 #include <fcntl.h>
@@ -72,6 +73,10 @@ void BuildGroup::remove_when_empty() const {
   }
   if (events >= 0) ::close(events);
   ::rmdir(folder_.c_str());
+}
+
+bool BuildGroup::remove_if_empty() const {
+  return folder_.empty() || ::rmdir(folder_.c_str()) == 0 || errno != EBUSY;
 }
 
 }  // namespace tokenpool::proc

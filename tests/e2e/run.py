@@ -177,7 +177,7 @@ def parse(argv):
 def control_groups():
     """The groups of builds (cgroup v2, mounted as systemd does)."""
     return {path for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-            for path in glob.glob(f"{top}/**/tokenpool-" + "?" * 8, recursive=True)}
+            for path in glob.glob(f"{top}/**/tokenpool-????????-????????", recursive=True)}
 
 
 def main(argv):

@@ -1,0 +1,37 @@
+// The folder of one run in TMPDIR: its name, what lies in it, and what dead runs have left there.
+//
+// A FIFO lives as long as a process has it open: opening it for writing without blocking fails with
+// ENXIO exactly when nobody reads it (fifo(7)). So that a run which is being set up never looks
+// dead, the FIFO gets its final name when it is open already (rename(2)): one that has that name
+// and no reader has lost all that ever had it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace tokenpool::jobserver {
+
+/// All that is ever made in the folder.
+inline constexpr std::string_view kFifoName = "fifo";
+inline constexpr std::string_view kNewFifoName = "fifo.new";         ///< before it is open
+inline constexpr std::string_view kEnvironmentName = "environment";  ///< keep_environment()
+inline constexpr std::string_view kToolsName = "tools";              ///< the shims' notes
+/// ... and how the names of the files in `tools` begin.
+inline constexpr std::string_view kToolNotes[] = {"version-", "jobs-", "outside-", "level-"};
+
+/// A name that nobody has: "tokenpool-", eight digits that name this boot of this kernel, a dash
+/// and eight random letters. Another machine may see the same TMPDIR, but not who has a FIFO open
+/// here: the digits tell whose folder it is. Without them where the kernel does not tell its boot.
+std::string new_run_name();
+
+/// Removes from `parent` the folders of runs of this user and this boot that are dead: their FIFO
+/// has no reader, or they have had none for core::kMaxSetup. `may_go` is asked for each by its
+/// name; where it says no, the folder stays. A folder that holds anything else than the names
+/// above, each of its kind and with one name, stays as it is; symbolic links are not followed.
+/// Looks at core::kMaxSweptEntries names and core::kMaxSweptRuns folders at most. Never blocks;
+/// what fails is left for the next run.
+void remove_dead_runs(const std::string& parent,
+                      const std::function<bool(const std::string& name)>& may_go);
+
+}  // namespace tokenpool::jobserver
