@@ -7,8 +7,10 @@
 
 namespace tokenpool::cli {
 
-/// find_surroundings() for this process and its ancestors, as far as they may be looked at. A FIFO
-/// is alive when somebody reads it.
+/// find_surroundings() for this process and its ancestors, at most core::kMaxAncestors, as far as
+/// they may be looked at. For one without TOKENPOOL_FIFO counts what the run kept whose FIFO it has
+/// open (jobserver::kept_environment): a build that dropped its environment still has the
+/// descriptors, and the front is above it. A FIFO is alive when somebody reads it.
 std::optional<Surroundings> own_surroundings();
 
 }  // namespace tokenpool::cli

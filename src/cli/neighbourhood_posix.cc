@@ -1,17 +1,40 @@
+#include <utility>
+
 #include <unistd.h>
 
 #include "cli/neighbourhood.h"
 #include "core/limits.h"
 #include "jobserver/environment.h"
+#include "jobserver/run_folder.h"
 #include "proc/environ.h"
 #include "proc/process.h"
 
 namespace tokenpool::cli {
 
+namespace {
+
+// What the run has kept whose FIFO `pid` has open: the front has, and everybody who did not close
+// what it inherited. The last one, because a run inside of another inherits the outer one's.
+Environment kept_by_descriptors(pid_t pid) {
+  Environment found;
+  for (const std::string& file : proc::open_files(pid)) {
+    if (!file.ends_with("/" + std::string(jobserver::kFifoName))) continue;
+    if (auto kept = jobserver::kept_environment(file); !kept.empty()) found = std::move(kept);
+  }
+  return found;
+}
+
+Environment environment_of(pid_t pid) {
+  Environment environment = proc::initial_environment(pid);
+  return value_of(environment, "TOKENPOOL_FIFO") ? environment : kept_by_descriptors(pid);
+}
+
+}  // namespace
+
 std::optional<Surroundings> own_surroundings() {
   std::vector<Environment> ancestors;
-  for (pid_t pid = getppid(); pid > 0 && ancestors.size() < core::kMaxAncestors;) {
-    ancestors.push_back(proc::initial_environment(pid));
+  for (pid_t pid = getpid(); pid > 0 && ancestors.size() < core::kMaxAncestors;) {
+    ancestors.push_back(environment_of(pid));
     const auto process = proc::read_process(pid);
     pid = process ? process->parent : 0;
   }

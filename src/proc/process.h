@@ -71,6 +71,12 @@ bool descriptor_is_nonblocking(pid_t pid, int fd);
 /// process.
 std::vector<pid_t> processes_with_open(const FileId& file);
 
+/// What the descriptors of `pid` name (/proc/PID/fd): paths, "pipe:[7]", "/gone (deleted)", in
+/// the order of their numbers. The first kMaxOpenFiles of them; empty when they may not be looked
+/// at.
+inline constexpr std::size_t kMaxOpenFiles = 2048;
+std::vector<std::string> open_files(pid_t pid);
+
 /// Whether the environment that `pid` was started with holds the exact string "NAME=value".
 bool environment_has(pid_t pid, const std::string& assignment);
 

@@ -240,6 +240,18 @@ std::vector<pid_t> processes_with_open(const FileId& file) {
   return openers;
 }
 
+std::vector<std::string> open_files(pid_t pid) {
+  std::vector<std::string> files;
+  for_each_number_in(ProcPath("/proc/%d/fd", pid).c_str(), [&](int fd) {
+    std::array<char, 4096> target{};
+    const ssize_t n =
+        ::readlink(ProcPath("/proc/%d/fd/%d", pid, fd).c_str(), target.data(), target.size());
+    if (n > 0) files.emplace_back(target.data(), static_cast<std::size_t>(n));
+    return files.size() < kMaxOpenFiles;
+  });
+  return files;
+}
+
 bool environment_has(pid_t pid, const std::string& assignment) {
   std::string text(1 << 18, '\0');
   const ssize_t n =

@@ -72,6 +72,32 @@ def test_env_finds_the_pool_of_a_shell_that_lost_its_variables(ctx):
     expect_quiet(finished(ctx, ["sh", "-c", script]))
 
 
+def test_env_finds_the_pool_where_nobody_has_its_variables(ctx):
+    """The command itself was started with an empty environment: its descriptors tell, and where it
+    has closed them, those of the front above it."""
+    finish = f"exec {ctx.tokenpool} env"
+    for script in (finish, f"for fd in /proc/self/fd/*; do fd=${{fd##*/}}; "
+                           f"[ $fd -gt 2 ] && eval \"exec $fd>&-\"; done; {finish}"):
+        seen = finished(ctx, ["env", "-i", "bash", "-c", script])
+        expect_quiet(seen)
+        text = seen.stdout()
+        for word in (f"export TOKENPOOL_FIFO='{ctx.tmp}/", "export TOKENPOOL_JOBS='4'",
+                     "export MAKEFLAGS='", "--jobserver-auth=fifo:", f"export PATH='{ctx.shims}:"):
+            expect_that(word in text, f"{word} in {text}")
+
+
+def test_env_finds_the_inner_one_of_two_pools(ctx):
+    inner = [ctx.tokenpool, "run", "-j3", "--", "env", "-i", ctx.tokenpool, "env"]
+    expect_that("TOKENPOOL_JOBS='3'" in finished(ctx, inner).stdout(), "the inner pool")
+
+
+def test_env_keeps_only_what_concerns_the_pool(ctx):
+    script = 'cat "${TOKENPOOL_FIFO%/*}/environment"; stat -c %a "${TOKENPOOL_FIFO%/*}/environment"'
+    run = finished(ctx, ["sh", "-c", script], env={"SECRET": "hush"})
+    expect_that("TOKENPOOL_FIFO=" in run.stdout() and "hush" not in run.stdout(), run.stdout())
+    expect(run.stdout().split("\0")[-1].strip(), "600", "mode")
+
+
 def test_env_brings_make_back_into_the_pool(ctx):
     """A build whose environment was cleaned is in the pool again after the eval, four wide."""
     ctx.makefile("a", 12, "a")
