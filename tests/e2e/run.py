@@ -7,6 +7,7 @@ The last line is `N passed, N failed, N skipped`; the exit status is 1 when one 
 """
 
 import argparse
+import contextlib
 import fnmatch
 import glob
 import importlib
@@ -174,10 +175,46 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def control_groups():
-    """The groups of builds (cgroup v2, mounted as systemd does)."""
-    return {path for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-            for path in glob.glob(f"{top}/**/tokenpool-????????-????????", recursive=True)}
+class OwnGroup:
+    """A control group (cgroup v2) that this process and all its tests are in: the groups that are
+    left in it at the end are theirs, whoever else runs tokenpool here. Where none can be made,
+    nothing is looked for."""
+
+    def __init__(self):
+        self.path = None
+        with open("/proc/self/cgroup", encoding="ascii") as lines:
+            own = [line.strip()[3:] for line in lines if line.startswith("0::")]
+        for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+            self.parent = f"{top}{own[0] if own else ''}".rstrip("/")
+            if not os.access(f"{self.parent}/cgroup.procs", os.W_OK):
+                continue
+            path = f"{self.parent}/e2e-{os.getpid()}"
+            try:
+                os.mkdir(path)
+                self.path = path
+                self.enter(path)
+                return
+            except OSError:
+                self.leave()
+
+    @staticmethod
+    def enter(path):
+        with open(f"{path}/cgroup.procs", "w", encoding="ascii") as procs:
+            procs.write(str(os.getpid()))
+
+    def left(self):
+        return sorted(glob.glob(f"{self.path}/*/")) if self.path else []
+
+    def leave(self):
+        """Removes the group; what is left in it, too, as far as nobody is in there."""
+        if not self.path:
+            return
+        with contextlib.suppress(OSError):
+            self.enter(self.parent)
+        for path in [*self.left(), self.path]:
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+        self.path = None
 
 
 def main(argv):
@@ -191,7 +228,7 @@ def main(argv):
     for name in [n for n in os.environ if n in ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS")]:
         del os.environ[name]
     harness.become_subreaper()
-    groups = control_groups()
+    group = OwnGroup()
     session = harness.Session(options.program, options.tools, seed)
     session.keep = options.keep
     todo = [test for _ in range(options.repeat) for test in tests]
@@ -230,11 +267,13 @@ def main(argv):
         if not (options.keep and failed):
             session.remove()
     deadline = time.monotonic() + 20
-    while control_groups() - groups and time.monotonic() < deadline:
+    while group.left() and time.monotonic() < deadline:
         time.sleep(0.05)
+    left = group.left()
+    group.leave()
     # Under a sanitizer an arbiter may die of a limit where it cannot clean up.
-    if session.is_static and control_groups() - groups:
-        print(f"left behind: {sorted(control_groups() - groups)}")
+    if session.is_static and left:
+        print(f"left behind: {left}")
         counts[FAILED] += 1
         failed.append("control groups are removed")
     for name in failed:
