@@ -277,8 +277,9 @@ void World::end(ProcessId who, EndCause cause) {
       std::to_string(dead.riding));
   const core::Account* account = pool_.ledger().find(who);
   const core::Account* above = heir ? pool_.ledger().find(*heir) : nullptr;
-  // Only what was taken unseen was fetched for somebody, and only for somebody who does the same.
-  const bool fetched = account != nullptr && !account->client && above != nullptr && !above->client;
+  // Only who never returned a token fetched it for somebody, and only for one that asks for none.
+  const bool fetched =
+      account != nullptr && !account->has_returned && above != nullptr && !above->client;
   bury(dead, cause, survivors, fetched ? heir : std::nullopt);
   core::Effects effects;
   pool_.ended(who, cause, survivors, heir, now_, &effects);

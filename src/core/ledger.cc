@@ -32,7 +32,7 @@ Account& Ledger::account(ProcessId who) {
   return entry->second;
 }
 
-void Ledger::introduce(ProcessId who, std::span<const ProcessId> ancestors) {
+void Ledger::introduce(ProcessId who, std::span<const ProcessId> ancestors, bool client) {
   if (accounts_.contains(who)) return;
   if (accounts_.size() >= kMaxAccounts) {
     // Forgetting somebody without a balance costs at most a less exact attribution later.
@@ -41,8 +41,9 @@ void Ledger::introduce(ProcessId who, std::span<const ProcessId> ancestors) {
     if (idle != accounts_.end()) accounts_.erase(idle);
   }
   const std::size_t kept = std::min(ancestors.size(), kMaxAncestors);
-  account(who).ancestors.assign(ancestors.begin(),
-                                ancestors.begin() + static_cast<std::ptrdiff_t>(kept));
+  Account& opened = account(who);
+  opened.client = client;
+  opened.ancestors.assign(ancestors.begin(), ancestors.begin() + static_cast<std::ptrdiff_t>(kept));
 }
 
 bool Ledger::knows(ProcessId who) const { return accounts_.contains(who); }
@@ -259,8 +260,8 @@ EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId>
       cause == EndCause::succeeded || (cause == EndCause::unknown && !was_client);
   if (succeeded) {
     // What it inherited was the slot that it ran on; only what a helper fetched is meant for
-    // somebody. One whose own calls were seen was a client that forgot to give back.
-    const Account* to = heir && !dead.client ? find(*heir) : nullptr;
+    // somebody. One that ever returned a token was a client that forgot the rest.
+    const Account* to = heir && !dead.has_returned ? find(*heir) : nullptr;
     if (to != nullptr && !to->client && dead.own > 0) {
       account(*heir).own += dead.own;
       outcome.passed_to = heir;

@@ -4,10 +4,10 @@
 //  1. A balance per process.
 //  2. Killed or failed while holding h: its surviving children were its jobs, so min(h, children)
 //     tokens move to them, one each, until they end; the rest is free at once.
-//  3. Ended with success while holding: the tokens of a helper (a `dd` that fetched one for its
-//  shell
-//     on its standard input, where calls are not seen) pass to the nearest living ancestor inside
-//     the build. Those of a client, or below a client, or without an ancestor are free.
+//  3. Ended with success while holding: the tokens of a helper (a `dd` or `head -c1` that fetched
+//     one for its shell) pass to the nearest living ancestor inside the build. Those of a client
+//     that returned others before, or below a client (make asks for its own), or without an
+//     ancestor are free.
 //  4. A return by a process that holds nothing settles the debt of its nearest holding ancestor,
 //     else of a holding descendant (of those that are no clients: a job of make that writes a token
 //     does not return the one that make holds for it, or make would return it again), else it lends
@@ -37,8 +37,8 @@ struct Account {
   ProcessId who;
   int own = 0;                ///< tokens taken less tokens returned; -1: its implicit slot is lent
   int inherited = 0;          ///< tokens of a dead client whose job this process is
-  bool client = false;        ///< the tracker saw it take or return a token itself
-  bool has_returned = false;  ///< ... and return one
+  bool client = false;        ///< takes and returns tokens itself, by calls that are seen
+  bool has_returned = false;  ///< a token, ever
   std::vector<ProcessId> ancestors;  ///< inside the build, nearest first
 
   [[nodiscard]] int held() const { return (own > 0 ? own : 0) + inherited; }
@@ -79,7 +79,8 @@ class Ledger {
   /// without `who`; cut at kMaxAncestors. Every process named in any other call's `who` must have
   /// been introduced. At kMaxAccounts it drops one that concerns nobody (any), if there is one; a
   /// process dropped so is taken up again, without ancestors, when it takes or returns a token.
-  void introduce(ProcessId who, std::span<const ProcessId> ancestors);
+  /// `client`: it is known for one before it has made any call.
+  void introduce(ProcessId who, std::span<const ProcessId> ancestors, bool client = false);
   [[nodiscard]] bool knows(ProcessId who) const;
   /// Nullptr where there is no account. Valid until the next call that changes the ledger.
   [[nodiscard]] const Account* find(ProcessId who) const;

@@ -55,8 +55,8 @@ Pool::Pool(int issued) : issued_(issued), free_(issued) {
   TOKENPOOL_CHECK(issued >= 0 && issued < kMaxSlots);
 }
 
-void Pool::introduce(ProcessId who, std::span<const ProcessId> ancestors) {
-  ledger_.introduce(who, ancestors);
+void Pool::introduce(ProcessId who, std::span<const ProcessId> ancestors, bool client) {
+  ledger_.introduce(who, ancestors, client);
 }
 
 void Pool::request(const Request& request, Instant now, Effects* effects) {

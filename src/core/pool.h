@@ -51,7 +51,7 @@ class Pool {
   explicit Pool(int issued);
 
   /// See Ledger::introduce. Must precede every other mention of a process.
-  void introduce(ProcessId who, std::span<const ProcessId> ancestors);
+  void introduce(ProcessId who, std::span<const ProcessId> ancestors, bool client = false);
 
   /// A client reads one token. Answers at once with a grant or a refusal, or later with a grant.
   void request(const Request& request, Instant now, Effects* effects);

@@ -9,12 +9,10 @@
 #include <exception>
 #include <optional>
 #include <span>
-#include <unordered_map>
 
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,11 +23,13 @@
 #include "host/kill_build.h"
 #include "host/kinship.h"
 #include "host/memory_proxy.h"
+#include "host/stopped_calls.h"
 #include "host/unseen_calls.h"
 #include "host/watchlist.h"
 #include "jobserver/fifo_watch.h"
 #include "jobserver/seccomp.h"
 #include "proc/descriptor_passing.h"
+#include "proc/null_device.h"
 
 namespace tokenpool::host {
 namespace {
@@ -44,23 +44,13 @@ using jobserver::Received;
 // Stopped calls answered before deaths and timers get their turn.
 constexpr int kBatch = 64;
 
-constexpr auto kSweepInterval = std::chrono::seconds(1);
+// Between two looks at what nothing tells: a write of more bytes than the FIFO holds wakes no watch
+// before it is over, and a process that could not be watched ends without a word.
+constexpr auto kLookInterval = std::chrono::seconds(1);
 
 core::Instant now() {
   return std::chrono::duration_cast<core::Instant>(
       std::chrono::steady_clock::now().time_since_epoch());
-}
-
-// A pipe behind `tokenpool run` must end with it, not with an arbiter that serves a daemon of the
-// build.
-void leave_stderr() {
-  const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  if (null < 0) {
-    ::close(STDERR_FILENO);
-    return;
-  }
-  ::dup2(null, STDERR_FILENO);
-  ::close(null);
 }
 
 class Arbiter {
@@ -90,6 +80,7 @@ class Arbiter {
   void explain(int drift, const std::vector<pid_t>& touched);
 
   void answer_call(const Notification& call, ProcessId who);
+  void leave_to_kernel(const Notification& call, ProcessId who);
   void forget_waiting_of(pid_t thread);
   void resume_from_board();
   void resume_step(const Notification& call, Step step);
@@ -99,13 +90,9 @@ class Arbiter {
   void arm_front();
   void arm_timer();
   bool say(char word);
+  [[nodiscard]] bool has_front() const;
   void end_build();
   void finish();
-
-  struct Waiting {
-    Notification call;
-    core::Request request;
-  };
 
   const ArbiterConfig config_;
   const Begin begin_;
@@ -125,10 +112,11 @@ class Arbiter {
   Kinship kin_;
   core::Effects effects_;
   std::size_t next_effect_ = 0;
-  std::unordered_map<core::RequestId, Waiting> waiting_;
-  std::unordered_map<pid_t, core::RequestId> waiting_by_thread_;
-  std::vector<Waiting> left_to_kernel_;  ///< reads that are let go on as soon as all is carried out
+  StoppedCalls waiting_;
+  std::vector<StoppedCall>
+      unwritable_;  ///< reads that go on as soon as all effects are carried out
   core::Instant event_time_{};
+  core::Instant next_look_ = now() + kLookInterval;
   bool fifo_touched_ = false;  ///< by us, since the watch was read
   bool command_ended_ = false;
   bool front_gone_ = false;
@@ -161,6 +149,7 @@ void Arbiter::run() {
   }
   publish();
   (void)say(kReady);
+  arm_timer();
   io_.run();
   // It belongs to the watch, which closes it.
   if (watch_ready_.is_open()) watch_ready_.release();
@@ -196,9 +185,9 @@ void Arbiter::arm_front() {
 
 void Arbiter::arm_timer() {
   auto due = pool_.next_deadline();
-  if (watched_.needs_sweeping()) {
-    const auto sweep = now() + kSweepInterval;
-    due = due ? std::min(*due, sweep) : sweep;
+  const bool looks = listener_ && !begin_.bypass && !command_ended_;
+  if (looks || watched_.needs_sweeping()) {
+    due = due ? std::min(*due, next_look_) : next_look_;
   }
   if (due == timer_due_) return;
   timer_due_ = due;
@@ -215,7 +204,10 @@ void Arbiter::arm_timer() {
 void Arbiter::on_timer() {
   timer_due_.reset();
   event_time_ = now();
-  if (watched_.needs_sweeping()) watched_.sweep();
+  if (event_time_ >= next_look_) {
+    next_look_ = event_time_ + kLookInterval;
+    if (watched_.needs_sweeping()) watched_.sweep();
+  }
   settle_drift();
   pool_.advance(now(), &effects_);
   apply();
@@ -250,12 +242,8 @@ void Arbiter::on_call(const Notification& call) {
     (void)listener_->let_continue(call);
     return;
   }
-  if (call.call == jobserver::Call::duplicate) {
-    // Whoever dies or takes before this one has its say is settled first, so that the books are
-    // even when it goes on.
-    settle_drift();
-    unseen_.expect(*who, call.fd == begin_.read_end, now());
-    (void)listener_->let_continue(call);
+  if (call.call == jobserver::Call::duplicate || call.count != 1) {
+    leave_to_kernel(call, *who);
     return;
   }
   log_.begin(Step::received, call);
@@ -268,13 +256,27 @@ void Arbiter::on_call(const Notification& call) {
   log_.end_step();
 }
 
+// The caller is announced: what the kernel does for it is found by conservation. Whoever died or
+// took before is settled first, so that the books are even when this one goes on.
+void Arbiter::leave_to_kernel(const Notification& call, ProcessId who) {
+  event_time_ = now();
+  settle_drift();
+  unseen_.forget_read(call.thread);
+  if (call.call == jobserver::Call::read) {
+    unseen_.expect_read(who, call.thread);
+  } else {
+    const bool takes = call.call == jobserver::Call::duplicate && call.fd == begin_.read_end;
+    unseen_.expect(who, takes, now());
+  }
+  (void)listener_->let_continue(call);
+}
+
 void Arbiter::answer_call(const Notification& call, ProcessId who) {
   fifo_touched_ = true;
   if (call.call == jobserver::Call::read) {
     const bool blocking = !proc::descriptor_is_nonblocking(call.thread, call.fd);
     const core::Request request{call.id, who, blocking};
-    waiting_[call.id] = {call, request};
-    waiting_by_thread_[call.thread] = call.id;
+    waiting_.add({call, request});
     log_.begin(Step::taking, call);
     pool_.request(request, event_time_, &effects_);
     apply();
@@ -290,12 +292,9 @@ void Arbiter::answer_call(const Notification& call, ProcessId who) {
 
 // A thread makes one call at a time: an older one of the same thread was interrupted.
 void Arbiter::forget_waiting_of(pid_t thread) {
-  const auto found = waiting_by_thread_.find(thread);
-  if (found == waiting_by_thread_.end()) return;
-  const auto id = found->second;
-  waiting_by_thread_.erase(found);
-  waiting_.erase(id);
-  pool_.cancel(id, event_time_, &effects_);
+  const auto interrupted = waiting_.take_of_thread(thread);
+  if (!interrupted) return;
+  pool_.cancel(interrupted->request.id, event_time_, &effects_);
   apply();
 }
 
@@ -307,11 +306,11 @@ void Arbiter::apply() {
   }
   effects_.clear();
   next_effect_ = 0;
-  for (const auto& [call, request] : left_to_kernel_) {
+  for (const auto& [call, request] : unwritable_) {
     unseen_.expect_read(request.who, call.thread);
     (void)listener_->let_continue(call);
   }
-  left_to_kernel_.clear();
+  unwritable_.clear();
 }
 
 void Arbiter::apply(const Effect& effect) {
@@ -345,40 +344,37 @@ void Arbiter::apply(const Effect& effect) {
 }
 
 void Arbiter::grant(const Effect& effect, bool from_fifo) {
-  const auto found = waiting_.find(effect.request);
-  TOKENPOOL_CHECK(found != waiting_.end());
-  const Waiting waiting = found->second;
+  TOKENPOOL_CHECK(waiting_.contains(effect.request));
+  const StoppedCall waiting = waiting_.at(effect.request);
   if (from_fifo && fifo_.take(1) == 0) {
     pool_.grant_failed(waiting.request, true, core::GrantFailure::byte_missing, now(), &effects_);
     settle_drift();
     return;
   }
   const Delivery delivery = deliver(waiting.call);
-  waiting_.erase(effect.request);
-  waiting_by_thread_.erase(waiting.call.thread);
+  (void)waiting_.take(effect.request);
   if (delivery == Delivery::done) return;
   // The kernel can write where nobody else can; what it takes for the reader is found as any call
   // that was announced and not seen.
-  if (delivery == Delivery::unwritable) left_to_kernel_.push_back(waiting);
+  if (delivery == Delivery::unwritable) unwritable_.push_back(waiting);
   pool_.grant_failed(waiting.request, from_fifo, core::GrantFailure::caller_gone, now(), &effects_);
 }
 
 Delivery Arbiter::deliver(const Notification& call) {
   Delivery written = listener_->write_token(call);
   if (written == Delivery::unwritable) {
-    written = write_through_front(&config_.board->write, call, [this] { return say(kWrite); });
+    written = write_through_front(
+        &config_.board->write, call, [this] { return say(kWrite); },
+        [this] { return has_front(); });
   }
   return written == Delivery::done ? listener_->answer_one(call) : written;
 }
 
 void Arbiter::refuse(const Effect& effect) {
-  const auto found = waiting_.find(effect.request);
-  if (found == waiting_.end()) return;
+  const auto refused = waiting_.take(effect.request);
+  if (!refused) return;
   // A reader that wants to wait and cannot (core::kMaxWaiting) asks again, as after a signal.
-  const int error = found->second.request.blocking ? EINTR : EAGAIN;
-  (void)listener_->answer_error(found->second.call, error);
-  waiting_by_thread_.erase(found->second.call.thread);
-  waiting_.erase(found);
+  (void)listener_->answer_error(refused->call, refused->request.blocking ? EINTR : EAGAIN);
 }
 
 void Arbiter::settle_drift() {
@@ -403,7 +399,8 @@ void Arbiter::explain(int drift, const std::vector<pid_t>& touched) {
     if (const auto id = kin_.adopt(pid)) named.push_back(*id);
   }
   auto suspects = unseen_.suspects(drift, named);
-  if (suspects.empty()) suspects = kin_.openers_of(fifo_.id());
+  if (suspects.empty())
+    suspects = kin_.likely_callers(fifo_.id(), {begin_.read_end, begin_.write_end});
   for (const auto& who : suspects) {
     if (drift < 0) watched_.look_again(who);
   }
@@ -418,16 +415,18 @@ void Arbiter::explain(int drift, const std::vector<pid_t>& touched) {
 
 void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   event_time_ = now();
+  // Before Linux 6.15 only the zombie tells, and its parent is about to reap it.
+  const auto cause =
+      pidfd >= 0 ? proc::end_cause(pidfd, process.info.id.pid) : core::EndCause::unknown;
   settle_drift();
   const auto who = process.info.id;
   unseen_.forget(who);
-  std::erase_if(waiting_, [&](const auto& entry) { return entry.second.request.who == who; });
+  waiting_.forget(who);
   if (!pool_.ledger().concerns(who)) {
-    pool_.ended(who, core::EndCause::unknown, {}, std::nullopt, event_time_, &effects_);
+    pool_.ended(who, cause, {}, std::nullopt, event_time_, &effects_);
     apply();
     return;
   }
-  const auto cause = pidfd >= 0 ? proc::end_cause(pidfd, who.pid) : core::EndCause::unknown;
   std::vector<ProcessId> survivors;
   std::optional<ProcessId> heir;
   if (const auto* account = pool_.ledger().find(who); account != nullptr && account->own > 0) {
@@ -478,7 +477,8 @@ void Arbiter::on_command_ended(bool all_ended) {
   publish();
   log_.close(pool_, fifo_.level(), all_ended, listener_.has_value());
   (void)say(kSettled);
-  leave_stderr();
+  // A pipe behind `tokenpool run` must end with it, not with an arbiter that serves a daemon.
+  proc::lead_nowhere(STDERR_FILENO);
   // Without a listener nobody can be served; those who go on share what lies in the FIFO.
   if (all_ended || !listener_ || listener_->hung_up()) finish();
 }
@@ -491,6 +491,7 @@ void Arbiter::finish() {
 
 void Arbiter::end_build() {
   BuildMarks marks;
+  marks.mark = begin_.mark;
   marks.assignment = "TOKENPOOL_FIFO=" + fifo_.path();
   marks.fifo = fifo_.id();
   marks.read_end = begin_.read_end;
@@ -508,6 +509,11 @@ void Arbiter::end_build() {
 void Arbiter::publish() {
   log_.publish(pool_);
   log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
+}
+
+bool Arbiter::has_front() const {
+  pollfd hang_up{config_.control, 0, 0};
+  return ::poll(&hang_up, 1, 0) == 0;
 }
 
 bool Arbiter::say(char word) {

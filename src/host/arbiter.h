@@ -14,6 +14,7 @@
 #include "host/board.h"
 #include "jobserver/fifo.h"
 #include "proc/build_group.h"
+#include "proc/build_mark.h"
 
 namespace tokenpool::host {
 
@@ -34,7 +35,8 @@ struct Begin {
   bool bypass = false;  ///< arbiters keep dying: let every call through as if there were none
   int read_end = -1;    ///< the descriptor numbers that the build inherited
   int write_end = -1;
-  int issued = 0;  ///< tokens that the FIFO was filled with
+  int issued = 0;            ///< tokens that the FIFO was filled with
+  proc::BuildMark mark = 0;  ///< that the build carries
 };
 
 /// Words on the control socket. Front to arbiter: kAllEnded or kSomeLeft, once, when CMD has ended

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include "proc/build_mark.h"
 #include "wire/error.h"
 
 namespace tokenpool::host {
@@ -17,6 +18,7 @@ struct CommandSpec {
   std::vector<std::string> environment;  ///< "NAME=value"; PATH in it is where argv[0] is looked up
   int read_end = -1;  ///< inherited by the build, close-on-exec is taken off in it
   int write_end = -1;
+  proc::BuildMark mark = 0;     ///< carried by the build
   bool track = true;            ///< install the seccomp filter
   bool own_group = false;       ///< a process group of its own
   sigset_t mask{};              ///< the signal mask that it starts with

@@ -50,6 +50,7 @@ void restore_signals(const CommandSpec& spec) {
   // The arbiter ends the build when the front dies; this is for the case that both die at once.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != front) ::_exit(125);
+  proc::carry_build_mark(spec.mark);
   ::fcntl(spec.read_end, F_SETFD, 0);
   ::fcntl(spec.write_end, F_SETFD, 0);
   FilterReport report;

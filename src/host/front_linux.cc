@@ -18,6 +18,7 @@
 #include "host/front.h"
 #include "host/kill_build.h"
 #include "proc/descriptor_passing.h"
+#include "proc/null_device.h"
 
 namespace tokenpool::host {
 namespace {
@@ -69,8 +70,7 @@ bool is_readable(int fd) {
 void detach() {
   ::setsid();
   ::prctl(PR_SET_NAME, "tokenpool-arb");
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (int fd = 0; fd <= 1 && null >= 0; ++fd) ::dup2(null, fd);
+  for (int fd = 0; fd <= 1; ++fd) proc::lead_nowhere(fd);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2, SIGPIPE}) {
     ::signal(signal, SIG_IGN);
   }

@@ -1,4 +1,5 @@
-// Ends every process of a build, by what marks them: its environment, its FIFO, its family.
+// Ends every process of a build, by what marks them: a limit, their environment, the FIFO, their
+// family.
 #pragma once
 
 #include <functional>
@@ -8,11 +9,13 @@
 #include <sys/types.h>
 
 #include "proc/build_group.h"
+#include "proc/build_mark.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
 
 struct BuildMarks {
+  proc::BuildMark mark = 0;
   std::string assignment;  ///< "NAME=value" in the environment of the build's processes
   proc::FileId fifo;       ///< ... and open in those that inherited it, under one of these numbers;
   int read_end = -1;       ///< a stranger that opened it by its path has it under another one

@@ -24,7 +24,8 @@ bool inherited_fifo(pid_t pid, const BuildMarks& marks) {
 }
 
 bool is_marked(const proc::ProcessInfo& process, const BuildMarks& marks) {
-  return inherited_fifo(process.id.pid, marks) ||
+  return (marks.mark != 0 && proc::has_build_mark(process.id.pid, marks.mark)) ||
+         inherited_fifo(process.id.pid, marks) ||
          proc::environment_has(process.id.pid, marks.assignment);
 }
 

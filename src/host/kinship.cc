@@ -4,7 +4,20 @@
 
 #include <unistd.h>
 
+#include "wire/tool.h"
+
 namespace tokenpool::host {
+namespace {
+
+// Tools that never count on a token that another process has fetched, also before their first call.
+bool takes_its_own(const std::string& name) {
+  using wire::ToolKind;
+  const ToolKind kind = wire::tool_kind(name);
+  return kind == ToolKind::make || kind == ToolKind::ninja || kind == ToolKind::cargo ||
+         kind == ToolKind::rustc || kind == ToolKind::ctest;
+}
+
+}  // namespace
 
 Kinship::Kinship(pid_t front, Watchlist& watched, core::Pool& pool)
     : front_(front), watched_(watched), pool_(pool) {
@@ -22,7 +35,7 @@ std::optional<core::ProcessId> Kinship::adopt(pid_t pid) {
   if (const auto* known = watched_.find(pid)) return known->info.id;
   const auto info = proc::read_process(pid);
   if (!info || !watched_.add(*info)) return std::nullopt;
-  pool_.introduce(info->id, proc::ancestors_below(*info, front_));
+  pool_.introduce(info->id, proc::ancestors_below(*info, front_), takes_its_own(info->name));
   return info->id;
 }
 
@@ -47,13 +60,19 @@ std::optional<core::ProcessId> Kinship::living_of(const std::vector<core::Proces
   return std::nullopt;
 }
 
-std::vector<core::ProcessId> Kinship::openers_of(const proc::FileId& file) {
-  std::vector<core::ProcessId> found;
-  for (const pid_t pid : proc::processes_with_open(file)) {
-    if (pid == ::getpid() || pid == front_) continue;
-    if (const auto id = adopt(pid)) found.push_back(*id);
+std::vector<core::ProcessId> Kinship::likely_callers(const proc::FileId& fifo,
+                                                     const std::array<int, 2>& inherited) {
+  std::vector<core::ProcessId> all;
+  std::vector<core::ProcessId> likely;
+  for (const auto& opener : proc::processes_with_open(fifo, inherited)) {
+    if (opener.pid == ::getpid() || opener.pid == front_) continue;
+    const auto id = adopt(opener.pid);
+    if (!id) continue;
+    all.push_back(*id);
+    const auto* account = pool_.ledger().find(*id);
+    if (opener.under_other_number && account != nullptr && !account->client) likely.push_back(*id);
   }
-  return found;
+  return likely.empty() ? all : likely;
 }
 
 }  // namespace tokenpool::host

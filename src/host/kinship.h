@@ -3,6 +3,7 @@
 // watched and has an account from then on.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <unordered_set>
 #include <vector>
@@ -32,8 +33,12 @@ class Kinship {
   std::vector<core::ProcessId> orphans_of(const WatchedProcess& process);
   /// The nearest living one of `ancestors`.
   std::optional<core::ProcessId> living_of(const std::vector<core::ProcessId>& ancestors);
-  /// All processes that have `file` open, but the front and the caller.
-  std::vector<core::ProcessId> openers_of(const proc::FileId& file);
+  /// Who may have made a call on the FIFO that was neither seen nor announced: the processes that
+  /// have it open under a number of their own (what is done on the `inherited` numbers is seen or
+  /// announced) and are not known for clients, else all that have it open. The front and the caller
+  /// are left out.
+  std::vector<core::ProcessId> likely_callers(const proc::FileId& fifo,
+                                              const std::array<int, 2>& inherited);
 
  private:
   pid_t front_;

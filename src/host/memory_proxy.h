@@ -30,10 +30,12 @@ struct WriteRequest {
 };
 
 /// The arbiter's side: wakes the front by `ask` (false: there is none) and waits for it to write a
-/// token for `call`, at most kFrontPatience for it to begin. Where the front does not come to it,
-/// the answer is `unwritable` and nothing is written any more.
+/// token for `call`, at most kFrontPatience for it to begin; one that has begun is waited for as
+/// long as `front_lives`. Where the front does not come to it, the answer is `unwritable` and
+/// nothing is written any more.
 jobserver::Delivery write_through_front(WriteRequest* request, const jobserver::Notification& call,
-                                        const std::function<bool()>& ask);
+                                        const std::function<bool()>& ask,
+                                        const std::function<bool()>& front_lives);
 
 /// The front's side: carries out what is asked, if anything is.
 void write_for_arbiter(WriteRequest* request, const jobserver::Listener& listener);

@@ -48,7 +48,8 @@ WriteState state_of(Delivery delivery) {
 }  // namespace
 
 Delivery write_through_front(WriteRequest* request, const jobserver::Notification& call,
-                             const std::function<bool()>& ask) {
+                             const std::function<bool()>& ask,
+                             const std::function<bool()>& front_lives) {
   request->call = call;
   request->state = WriteState::asked;
   if (!ask()) {
@@ -68,6 +69,7 @@ Delivery write_through_front(WriteRequest* request, const jobserver::Notificatio
     }
     wait_while(request, state, state == WriteState::writing ? kFrontPatience : left);
     state = request->state;
+    if (state == WriteState::writing && !front_lives()) state = WriteState::unwritable;
   }
   request->state = WriteState::idle;
   return delivery_of(state);

@@ -169,6 +169,7 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   jobserver::keep_environment(run->fifo.path(), run->spec.environment);
   run->spec.argv = run->config.command;
   run->spec.track = run->config.track != Track::infer;
+  run->spec.mark = proc::new_build_mark();
 }
 
 // The command stands before its execution until the arbiter serves its filter.
@@ -180,6 +181,7 @@ wire::Result<void> start(Run* run) {
   begin.read_end = run->spec.read_end;
   begin.write_end = run->spec.write_end;
   begin.issued = run->config.slots - 1;
+  begin.mark = run->spec.mark;
   run->close_ends();
   if (auto begun = run->front.begin(*command, begin); !begun) return begun;
   if (command->filter_error != 0) {

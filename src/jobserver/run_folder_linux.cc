@@ -129,9 +129,9 @@ bool is_ours(int folder, const std::string& name) {
                           }).has_value();
 }
 
-bool has_no_reader(int folder, std::string_view fifo) {
+bool has_no_reader(int folder, const std::string& fifo) {
   const Descriptor end(
-      ::openat(folder, fifo.data(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+      ::openat(folder, fifo.c_str(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   return end.fd < 0 && errno == ENXIO;
 }
 
@@ -147,8 +147,9 @@ bool is_dead(int folder, const std::vector<std::string>& names) {
   const auto has = [&](std::string_view name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
-  if (has(kFifoName)) return has_no_reader(folder, kFifoName);
-  return is_past_setup(folder) && (!has(kNewFifoName) || has_no_reader(folder, kNewFifoName));
+  if (has(kFifoName)) return has_no_reader(folder, std::string(kFifoName));
+  return is_past_setup(folder) &&
+         (!has(kNewFifoName) || has_no_reader(folder, std::string(kNewFifoName)));
 }
 
 void remove_files(int folder, const std::vector<std::string>& names) {

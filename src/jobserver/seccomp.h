@@ -1,5 +1,6 @@
 // The kernel's side of exact tracking: a seccomp filter that stops every one-byte read and write on
-// a descriptor above 2, and the listener through which the arbiter answers them.
+// a descriptor above 2, whatever is read or written on the descriptors that the build inherits, and
+// their duplication onto 0 to 2; and the listener through which the arbiter answers these calls.
 //
 // Sources: seccomp(2), seccomp_unotify(2), <linux/seccomp.h>. Linux 5.5
 // (SECCOMP_USER_NOTIF_FLAG_CONTINUE) or later; SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP from 6.6 is used
@@ -27,7 +28,8 @@ struct Notification {
   Call call = Call::read;
   int fd = -1;  ///< the caller's descriptor; of a duplicate the old one
   std::uint64_t address =
-      0;  ///< of the one byte in the caller's memory; of a duplicate the new one
+      0;  ///< of the bytes in the caller's memory; of a duplicate the new descriptor
+  std::uint64_t count = 0;  ///< how many bytes; more than one only on an inherited descriptor
   friend bool operator==(const Notification&, const Notification&) = default;
 };
 

@@ -69,28 +69,30 @@ auto filter_for(int read_end, int write_end) {
       /*  0 */ load(offsetof(seccomp_data, nr)),
       /*  1 */ jump_equal(__NR_read, 3, 0),
       /*  2 */ jump_equal(__NR_write, 2, 0),
-      /*  3 */ jump_equal(kDup2, 10, 0),
-      /*  4 */ jump_equal(__NR_dup3, 9, to_allow),
-      // read, write: one byte, descriptor above 2
-      /*  5 */ load(offsetof(seccomp_data, arch)),
-      /*  6 */ jump_equal(native_architecture(), 0, to_allow),
-      /*  7 */ load(low_half(2)),
-      /*  8 */ jump_equal(1, 0, to_allow),
-      /*  9 */ load(high_half(2)),
-      /* 10 */ jump_equal(0, 0, to_allow),
-      /* 11 */ load(low_half(0)),
-      /* 12 */ jump_greater(2, 0, to_allow),
-      /* 13 */ answer(SECCOMP_RET_USER_NOTIF),
+      /*  3 */ jump_equal(kDup2, 12, 0),
+      /*  4 */ jump_equal(__NR_dup3, 11, to_allow),
+      // read, write: on an inherited descriptor, or of one byte on any above 2
+      /*  5 */ load(low_half(0)),
+      /*  6 */ jump_equal(static_cast<std::uint32_t>(read_end), 6, 0),
+      /*  7 */ jump_equal(static_cast<std::uint32_t>(write_end), 5, 0),
+      /*  8 */ jump_greater(2, 0, to_allow),
+      /*  9 */ load(low_half(2)),
+      /* 10 */ jump_equal(1, 0, to_allow),
+      /* 11 */ load(high_half(2)),
+      /* 12 */ jump_equal(0, 0, to_allow),
+      /* 13 */ load(offsetof(seccomp_data, arch)),
+      /* 14 */ jump_equal(native_architecture(), 0, to_allow),
+      /* 15 */ answer(SECCOMP_RET_USER_NOTIF),
       // dup2, dup3: from an inherited descriptor onto a standard one
-      /* 14 */ load(low_half(0)),
-      /* 15 */ jump_equal(static_cast<std::uint32_t>(read_end), 1, 0),
-      /* 16 */ jump_equal(static_cast<std::uint32_t>(write_end), 0, to_allow),
-      /* 17 */ load(low_half(1)),
-      /* 18 */ jump_greater(2, to_allow, 0),
-      /* 19 */ load(offsetof(seccomp_data, arch)),
-      /* 20 */ jump_equal(native_architecture(), 0, to_allow),
-      /* 21 */ answer(SECCOMP_RET_USER_NOTIF),
-      /* 22 */ answer(SECCOMP_RET_ALLOW),
+      /* 16 */ load(low_half(0)),
+      /* 17 */ jump_equal(static_cast<std::uint32_t>(read_end), 1, 0),
+      /* 18 */ jump_equal(static_cast<std::uint32_t>(write_end), 0, to_allow),
+      /* 19 */ load(low_half(1)),
+      /* 20 */ jump_greater(2, to_allow, 0),
+      /* 21 */ load(offsetof(seccomp_data, arch)),
+      /* 22 */ jump_equal(native_architecture(), 0, to_allow),
+      /* 23 */ answer(SECCOMP_RET_USER_NOTIF),
+      /* 24 */ answer(SECCOMP_RET_ALLOW),
   });
   for (std::size_t i = 0; i < filter.size(); ++i) {
     const auto rest = static_cast<std::uint8_t>(filter.size() - 2 - i);
@@ -148,6 +150,7 @@ Received Listener::receive(Notification* notification) const {
     notification->call = call_of(stopped.data.nr);
     notification->fd = static_cast<int>(stopped.data.args[0]);
     notification->address = stopped.data.args[1];
+    notification->count = stopped.data.args[2];
     return Received::call;
   }
 }

@@ -6,6 +6,7 @@
 // Linux 6.15). Thread-safe: no state.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -67,9 +68,15 @@ bool descriptor_is(pid_t pid, int fd, const FileId& file);
 /// Whether descriptor `fd` of `pid` has O_NONBLOCK (/proc/PID/fdinfo). False when it is gone.
 bool descriptor_is_nonblocking(pid_t pid, int fd);
 
+struct Opener {
+  pid_t pid = 0;
+  bool under_other_number = false;  ///< than the `usual` ones, perhaps besides them
+  friend bool operator==(const Opener&, const Opener&) = default;
+};
+
 /// The processes that have `file` open, as far as they may be looked at. Costs about 10 us a
 /// process.
-std::vector<pid_t> processes_with_open(const FileId& file);
+std::vector<Opener> processes_with_open(const FileId& file, const std::array<int, 2>& usual);
 
 /// What the descriptors of `pid` name (/proc/PID/fd): paths, "pipe:[7]", "/gone (deleted)", in
 /// the order of their numbers. The first kMaxOpenFiles of them; empty when they may not be looked

@@ -228,14 +228,17 @@ bool descriptor_is_nonblocking(pid_t pid, int fd) {
   return flags != nullptr && (std::strtoul(flags + 7, nullptr, 8) & O_NONBLOCK) != 0;
 }
 
-std::vector<pid_t> processes_with_open(const FileId& file) {
-  std::vector<pid_t> openers;
+std::vector<Opener> processes_with_open(const FileId& file, const std::array<int, 2>& usual) {
+  std::vector<Opener> openers;
   for (const pid_t pid : all_processes()) {
+    Opener opener;
     for_each_number_in(ProcPath("/proc/%d/fd", pid).c_str(), [&](int fd) {
       if (!descriptor_is(pid, fd, file)) return true;
-      openers.push_back(pid);
-      return false;
+      opener.pid = pid;
+      opener.under_other_number = std::find(usual.begin(), usual.end(), fd) == usual.end();
+      return !opener.under_other_number;
     });
+    if (opener.pid != 0) openers.push_back(opener);
   }
   return openers;
 }

@@ -89,8 +89,9 @@ struct Step : rc::state::Command<Model, Ledger> {
     std::optional<ProcessId> parent;
     // One in eight is a process without a parent inside the build, as a daemon's child would be.
     if (!model.ledger.living.empty() && b % 8 != 0) parent = pick(model.ledger, a);
-    model.ledger.fork(child, parent);
-    if (ledger != nullptr) ledger->introduce(child, model.ledger.ancestors(child));
+    const bool client = (a / 8) % 4 == 0;
+    model.ledger.fork(child, parent, client);
+    if (ledger != nullptr) ledger->introduce(child, model.ledger.ancestors(child), client);
   }
 
   void perform(Model& state, Ledger* ledger) const {

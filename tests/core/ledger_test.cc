@@ -153,8 +153,30 @@ TEST_F(LedgerTest, ElseAHoldingDescendant) {
   EXPECT_EQ(own(cc), 0);
 }
 
+TEST_F(LedgerTest, AHelperWhoseCallWasSeen) {
+  take(cc, 1);
+  EXPECT_EQ(ledger.end(cc, EndCause::succeeded, {}, sh).passed_to, sh) << "head -c1 \"$FIFO\"";
+  EXPECT_EQ(own(sh), 1);
+  EXPECT_EQ(ledger.give(ninja, false), GiveOutcome::refused) << "no relative";
+  const ProcessId helper = process(5);
+  ledger.introduce(helper, Processes{sh, make});
+  EXPECT_EQ(ledger.give(helper, false), GiveOutcome::ancestor) << "and one that returns it";
+}
+
+TEST_F(LedgerTest, AToolThatTakesItsOwnCountsOnNoHelper) {
+  const ProcessId tool = process(5);
+  const ProcessId helper = process(6);
+  ledger.introduce(tool, {}, true);
+  ledger.introduce(helper, Processes{tool});
+  take(helper, 3);
+  const EndOutcome end = ledger.end(helper, EndCause::succeeded, {}, tool);
+  EXPECT_EQ(end.freed, 3);
+  EXPECT_FALSE(end.passed_to);
+}
+
 TEST_F(LedgerTest, WhatAClientForgotToGiveBackIsFree) {
-  take(cc, 3);
+  take(cc, 4);
+  ASSERT_EQ(ledger.give(cc, false), GiveOutcome::settled);
   const EndOutcome end = ledger.end(cc, EndCause::succeeded, {}, sh);
   EXPECT_EQ(end.freed, 3);
   EXPECT_FALSE(end.passed_to);

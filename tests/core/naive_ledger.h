@@ -70,8 +70,9 @@ class NaiveLedger {
     return std::nullopt;
   }
 
-  void fork(ProcessId who, std::optional<ProcessId> parent) {
+  void fork(ProcessId who, std::optional<ProcessId> parent, bool client = false) {
     living[who].parent = parent;
+    living[who].client = client;
     family[who] = parent;
   }
 
@@ -185,7 +186,7 @@ class NaiveLedger {
       const bool own = token.where == Where::own && token.holder == who;
       if (!own && !(token.where == Where::inherited && token.holder == who)) continue;
       if (cause == EndCause::succeeded) {
-        if (own && heir_of_dead && !dead.client && !living.at(*heir_of_dead).client) {
+        if (own && heir_of_dead && !dead.has_returned && !living.at(*heir_of_dead).client) {
           outcome.passed_to = heir_of_dead;
           token.holder = *heir_of_dead;
           continue;

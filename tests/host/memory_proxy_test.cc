@@ -32,6 +32,8 @@ class MemoryProxyTest : public ::testing::Test {
     return true;
   }
 
+  static bool lives() { return true; }
+
   int writer = -1;
   WriteRequest request;
   std::thread front;
@@ -44,7 +46,8 @@ TEST_F(MemoryProxyTest, TheFrontWritesTheToken) {
   });
   const Listener listener(child.fd());
   const auto call = child.stopped(listener);
-  EXPECT_EQ(write_through_front(&request, call, [&] { return wake(listener); }), Delivery::done);
+  EXPECT_EQ(
+      write_through_front(&request, call, [&] { return wake(listener); }, lives), Delivery::done);
   EXPECT_EQ(request.state, WriteState::idle);
   EXPECT_EQ(listener.answer_one(call), Delivery::done);
   EXPECT_EQ(child.status(), 7);
@@ -55,7 +58,8 @@ TEST_F(MemoryProxyTest, WhatTheFrontMayNotWriteEither) {
   Filtered child([&] { return static_cast<int>(::syscall(SYS_read, 50, nothing_there, 1)); });
   const Listener listener(child.fd());
   const auto call = child.stopped(listener);
-  EXPECT_EQ(write_through_front(&request, call, [&] { return wake(listener); }),
+  EXPECT_EQ(write_through_front(
+                &request, call, [&] { return wake(listener); }, lives),
             Delivery::unwritable);
   ::munmap(nothing_there, 4096);
 }
@@ -69,7 +73,8 @@ TEST_F(MemoryProxyTest, TheReaderDiesMeanwhile) {
   const auto call = child.stopped(listener);
   ::kill(child.pid(), SIGKILL);
   EXPECT_EQ(child.status(), 1000 + SIGKILL);
-  EXPECT_EQ(write_through_front(&request, call, [&] { return wake(listener); }), Delivery::gone);
+  EXPECT_EQ(
+      write_through_front(&request, call, [&] { return wake(listener); }, lives), Delivery::gone);
 }
 
 TEST_F(MemoryProxyTest, AStoppedFrontFindsTheRequestWithdrawn) {
@@ -79,7 +84,7 @@ TEST_F(MemoryProxyTest, AStoppedFrontFindsTheRequestWithdrawn) {
   });
   const Listener listener(child.fd());
   const auto call = child.stopped(listener);
-  EXPECT_EQ(write_through_front(&request, call, [] { return true; }), Delivery::unwritable);
+  EXPECT_EQ(write_through_front(&request, call, [] { return true; }, lives), Delivery::unwritable);
   write_for_arbiter(&request, listener);
   EXPECT_EQ(request.state, WriteState::idle) << "nothing is asked any more";
   ASSERT_EQ(::write(writer, "y", 1), 1);
@@ -87,8 +92,18 @@ TEST_F(MemoryProxyTest, AStoppedFrontFindsTheRequestWithdrawn) {
   EXPECT_EQ(child.status(), 7);
 }
 
+TEST_F(MemoryProxyTest, TheFrontIsKilledWhileItWrites) {
+  const auto begins_and_dies = [&] {
+    request.state = WriteState::writing;
+    return true;
+  };
+  EXPECT_EQ(write_through_front(&request, {}, begins_and_dies, [] { return false; }),
+            Delivery::unwritable);
+  EXPECT_EQ(request.state, WriteState::idle);
+}
+
 TEST_F(MemoryProxyTest, ThereIsNoFront) {
-  EXPECT_EQ(write_through_front(&request, {}, [] { return false; }), Delivery::unwritable);
+  EXPECT_EQ(write_through_front(&request, {}, [] { return false; }, lives), Delivery::unwritable);
   EXPECT_EQ(request.state, WriteState::idle);
 }
 

@@ -102,6 +102,29 @@ TEST(Seccomp, ADuplicateOfAnInheritedEndOntoAStandardDescriptorIsAnnounced) {
   ::close(kReadEnd);
 }
 
+TEST(Seccomp, WhateverIsReadOrWrittenOnAnInheritedEndIsAnnounced) {
+  const int writer = pipe_at(kReadEnd);
+  ASSERT_EQ(::dup2(writer, kWriteEnd), kWriteEnd);
+  Filtered child([] {
+    std::array<char, 8> eight{};
+    if (::write(kWriteEnd, "abc", 3) != 3) return 1;
+    return ::read(kReadEnd, eight.data(), eight.size()) == 3 ? 0 : 2;
+  });
+  const Listener listener(child.fd());
+  const auto written = child.stopped(listener);
+  EXPECT_EQ(written.call, Call::write);
+  EXPECT_EQ(written.fd, kWriteEnd);
+  EXPECT_EQ(written.count, 3U);
+  EXPECT_EQ(listener.let_continue(written), Delivery::done);
+  const auto read = child.stopped(listener);
+  EXPECT_EQ(read.call, Call::read);
+  EXPECT_EQ(read.fd, kReadEnd);
+  EXPECT_EQ(read.count, 8U);
+  EXPECT_EQ(listener.let_continue(read), Delivery::done);
+  EXPECT_EQ(child.status(), 0);
+  for (const int fd : {writer, kReadEnd, kWriteEnd}) ::close(fd);
+}
+
 TEST(Seccomp, AnUnwritableBufferIsLeftToTheKernel) {
   const int writer = pipe_at(50);
   ASSERT_EQ(::write(writer, "y", 1), 1);

@@ -155,9 +155,16 @@ TEST(Process, FindsWhoHasAFileOpen) {
   EXPECT_TRUE(descriptor_is(child.pid(), fd, file));
   EXPECT_FALSE(descriptor_is(::getpid(), 0, file));
   EXPECT_FALSE(descriptor_is(::getpid(), 1023, file));
-  const auto openers = processes_with_open(file);
-  EXPECT_NE(std::find(openers.begin(), openers.end(), child.pid()), openers.end());
-  EXPECT_NE(std::find(openers.begin(), openers.end(), ::getpid()), openers.end());
+  const auto openers = processes_with_open(file, {-1, fd});
+  const auto is_there = [&](const Opener& who) {
+    return std::find(openers.begin(), openers.end(), who) != openers.end();
+  };
+  EXPECT_TRUE(is_there({child.pid(), false}));
+  EXPECT_TRUE(is_there({::getpid(), false}));
+  const int other = ::dup(fd);
+  const auto now = processes_with_open(file, {-1, fd});
+  EXPECT_NE(std::find(now.begin(), now.end(), Opener{::getpid(), true}), now.end());
+  ::close(other);
   ::unlink(path.c_str());
   ::close(fd);
 }
