@@ -128,7 +128,7 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, int listener)
       fifo_(*config.fifo),
       log_(config.board),
       watch_(listener >= 0 ? config.fifo->path() : std::string()),
-      unseen_(fifo_.id()),
+      unseen_(fifo_.id(), begin.read_end),
       watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
       pool_(begin.issued),
       kin_(config.front, watched_, pool_) {
@@ -418,8 +418,9 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   // Before Linux 6.15 only the zombie tells, and its parent is about to reap it.
   const auto cause =
       pidfd >= 0 ? proc::end_cause(pidfd, process.info.id.pid) : core::EndCause::unknown;
-  settle_drift();
   const auto who = process.info.id;
+  if (cause == core::EndCause::succeeded) unseen_.succeeded(who);
+  settle_drift();
   unseen_.forget(who);
   waiting_.forget(who);
   if (!pool_.ledger().concerns(who)) {

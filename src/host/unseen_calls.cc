@@ -20,7 +20,7 @@ void UnseenCalls::erase(std::vector<Announced>* list, core::ProcessId who) {
 void UnseenCalls::expect(core::ProcessId who, bool takes, core::Instant now) {
   auto* list = takes ? &takers_ : &givers_;
   erase(list, who);
-  list->push_back({who, now});
+  list->push_back({who, now, false});
 }
 
 void UnseenCalls::expect_read(core::ProcessId who, pid_t thread) {
@@ -45,6 +45,18 @@ bool UnseenCalls::has_put_away(core::ProcessId who) const {
   return true;
 }
 
+void UnseenCalls::succeeded(core::ProcessId who) {
+  for (auto* list : {&takers_, &givers_}) {
+    for (auto& entry : *list) entry.succeeded = entry.succeeded || entry.who == who;
+  }
+}
+
+bool UnseenCalls::must_have(const Announced& entry, bool takes) const {
+  if (entry.succeeded) return true;
+  if (!proc::is_alive(entry.who) || !has_put_away(entry.who)) return false;
+  return !takes || !proc::descriptor_is_nonblocking(entry.who.pid, read_end_);
+}
+
 void UnseenCalls::forget_idle(core::Instant now) {
   for (auto* list : {&takers_, &givers_}) {
     std::erase_if(*list, [&](const Announced& entry) {
@@ -62,7 +74,7 @@ std::vector<core::ProcessId> UnseenCalls::suspects(int drift,
     std::vector<core::ProcessId> all;
     for (const auto& entry : list) {
       all.push_back(entry.who);
-      if (has_put_away(entry.who)) found.push_back(entry.who);
+      if (must_have(entry, drift < 0)) found.push_back(entry.who);
     }
     for (const auto& entry : reading_) {
       if (drift > 0 || std::find(found.begin(), found.end(), entry.who) != found.end()) continue;

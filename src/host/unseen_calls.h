@@ -16,7 +16,8 @@ namespace tokenpool::host {
 /// One thread, the arbiter's.
 class UnseenCalls {
  public:
-  explicit UnseenCalls(const proc::FileId& fifo) : fifo_(fifo) {}
+  /// `read_end`: the number of the inherited descriptor that tokens are read from.
+  UnseenCalls(const proc::FileId& fifo, int read_end) : fifo_(fifo), read_end_(read_end) {}
 
   /// `who` has the FIFO as a standard descriptor from now on, to take (or else to return) tokens.
   void expect(core::ProcessId who, bool takes, core::Instant now);
@@ -24,21 +25,25 @@ class UnseenCalls {
   void expect_read(core::ProcessId who, pid_t thread);
   /// `thread` makes another call, so that read is over, and what it did is settled.
   void forget_read(pid_t thread);
+  /// `who` has ended, and with success: if it was announced, its call was no failure.
+  void succeeded(core::ProcessId who);
   /// `who` has ended and what it did is settled.
   void forget(core::ProcessId who);
   /// The books are even: those that have put the FIFO away again did nothing.
   void forget_idle(core::Instant now);
 
   /// Who may have taken (`drift` < 0) or returned (`drift` > 0) that many tokens: the processes
-  /// that the kernel `named`, else those announced that have put the FIFO away since, if they are
-  /// not more than the tokens, else all that were announced. Empty: nobody was announced. Those
-  /// that are known for certain are forgotten.
+  /// that the kernel `named`, else those announced that must have done it, if they are not more
+  /// than the tokens, else all that were announced. Whoever has put the FIFO away since must have,
+  /// but for a read that does not block (make 4.3 makes all of them so): that may have found
+  /// nothing. Empty: nobody was announced. Those that are known for certain are forgotten.
   std::vector<core::ProcessId> suspects(int drift, const std::vector<core::ProcessId>& named);
 
  private:
   struct Announced {
     core::ProcessId who;
     core::Instant since{};
+    bool succeeded = false;  ///< and has ended
   };
   struct Reading {
     core::ProcessId who;
@@ -47,7 +52,10 @@ class UnseenCalls {
   [[nodiscard]] bool has_put_away(core::ProcessId who) const;
   static void erase(std::vector<Announced>* list, core::ProcessId who);
 
+  [[nodiscard]] bool must_have(const Announced& entry, bool takes) const;
+
   proc::FileId fifo_;
+  int read_end_;
   std::vector<Announced> takers_;
   std::vector<Announced> givers_;
   std::vector<Reading> reading_;

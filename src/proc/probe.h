@@ -22,7 +22,7 @@ struct Probe {
   Trial listener;      ///< seccomp_unotify(2): a filter with SECCOMP_FILTER_FLAG_NEW_LISTENER
   bool no_new_privs = false;  ///< the filter needs it here, so sudo inside the build stops working
   Trial sync_wake_up;         ///< SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (Linux 6.6)
-  Trial memory_write;         ///< process_vm_writev(2) into a process that is no descendant of ours
+  Trial memory_write;         ///< process_vm_writev(2) into a process that we started
   Trial pidfd;                ///< pidfd_open(2) (Linux 5.3)
   Trial pidfd_exit;           ///< PIDFD_GET_INFO tells a reaped process's status (Linux 6.15)
   CgroupLayout cgroup = CgroupLayout::none;

@@ -100,8 +100,8 @@ ListenerTrials probe_listener(bool no_new_privs) {
   return trials;
 }
 
-/// The arbiter is no ancestor of the build's processes, which is what Yama's scope 1 asks for: so
-/// one child writes into another.
+/// Where the arbiter may not write because it is no ancestor of the build's processes (Yama's scope
+/// 1), the front does, which is one: so this process writes into its child.
 Trial probe_memory_write() {
   char target = 'a';
   const pid_t victim = fork();
@@ -110,21 +110,10 @@ Trial probe_memory_write() {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) pause();
   }
-  Trial trial{EAGAIN};
-  const pid_t writer = fork();
-  if (writer < 0) trial.error = errno;
-  if (writer == 0) {
-    char source = 'b';
-    const iovec from{&source, 1};
-    const iovec to{&target, 1};
-    _exit(process_vm_writev(victim, &from, 1, &to, 1, 0) == 1 ? 0 : errno);
-  }
-  if (writer > 0) {
-    int status = 0;
-    while (waitpid(writer, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (WIFEXITED(status)) trial.error = WEXITSTATUS(status);
-  }
+  char source = 'b';
+  const iovec from{&source, 1};
+  const iovec to{&target, 1};
+  const Trial trial = trial_of(process_vm_writev(victim, &from, 1, &to, 1, 0) == 1 ? 0 : -1);
   kill(victim, SIGKILL);
   reap(victim);
   return trial;

@@ -62,7 +62,7 @@ class UnseenCallsTest : public ::testing::Test {
     ::unlink(path.c_str());
     struct stat status{};
     ASSERT_EQ(::fstat(file, &status), 0);
-    calls.emplace(proc::FileId{status.st_dev, status.st_ino});
+    calls.emplace(proc::FileId{status.st_dev, status.st_ino}, file);
   }
   void TearDown() override { ::close(file); }
   int file = -1;
@@ -90,6 +90,19 @@ TEST_F(UnseenCallsTest, WhoHasPutItAwayHasHadItsToken) {
   b.put_away();
   EXPECT_EQ(calls->suspects(-1, {}), Processes{b.id()});
   EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
+}
+
+TEST_F(UnseenCallsTest, AReadThatDoesNotBlockMayHaveFoundNothing) {
+  ASSERT_EQ(::fcntl(file, F_SETFL, O_NONBLOCK), 0);
+  const Reader a(file);
+  const Reader b(file);
+  calls->expect(a.id(), true, 0ns);
+  calls->expect(b.id(), true, 0ns);
+  b.put_away();
+  EXPECT_EQ(calls->suspects(-1, {}), (Processes{a.id(), b.id()}));
+  calls->succeeded(b.id());
+  EXPECT_EQ(calls->suspects(-1, {}), Processes{b.id()}) << "a helper that ended well";
+  EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()}) << "there is nobody else";
 }
 
 TEST_F(UnseenCallsTest, WhomTheKernelNamesItWas) {
