@@ -65,4 +65,7 @@ inline constexpr std::size_t kMaxToolFiles = 1024;
 /// one that was stopped so long finds its folder gone and says so.
 inline constexpr std::chrono::hours kMaxSetup{24};
 
+/// Arbiters that may die before the FIFO is left to itself: one more would meet the same fate.
+inline constexpr std::uint32_t kMaxArbiterDeaths = 8;
+
 }  // namespace tokenpool::core

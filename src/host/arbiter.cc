@@ -28,7 +28,6 @@
 #include "host/watchlist.h"
 #include "jobserver/fifo_watch.h"
 #include "jobserver/seccomp.h"
-#include "proc/descriptor_passing.h"
 #include "proc/null_device.h"
 
 namespace tokenpool::host {
@@ -56,7 +55,8 @@ core::Instant now() {
 class Arbiter {
  public:
   Arbiter(const ArbiterConfig& config, const Begin& begin, int listener);
-  void run();
+  /// Whether there are processes left to serve, without a front.
+  bool run();
 
  private:
   // What happens in the world.
@@ -118,7 +118,8 @@ class Arbiter {
   core::Instant event_time_{};
   core::Instant next_look_ = now() + kLookInterval;
   bool fifo_touched_ = false;  ///< by us, since the watch was read
-  bool command_ended_ = false;
+  bool command_ended_;
+  bool left_ = false;
   bool front_gone_ = false;
 };
 
@@ -131,11 +132,12 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, int listener)
       unseen_(fifo_.id(), begin.read_end),
       watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
       pool_(begin.issued),
-      kin_(config.front, watched_, pool_) {
+      kin_(config.front, watched_, pool_),
+      command_ended_(begin.left) {
   if (listener >= 0) listener_.emplace(listener);
 }
 
-void Arbiter::run() {
+bool Arbiter::run() {
   front_ready_.assign(config_.control);
   arm_front();
   if (listener_) {
@@ -151,8 +153,11 @@ void Arbiter::run() {
   (void)say(kReady);
   arm_timer();
   io_.run();
-  // It belongs to the watch, which closes it.
-  if (watch_ready_.is_open()) watch_ready_.release();
+  // They belong to others, who close them.
+  for (auto* borrowed : {&watch_ready_, &listener_ready_, &front_ready_}) {
+    if (borrowed->is_open()) borrowed->release();
+  }
+  return left_;
 }
 
 void Arbiter::arm_listener() {
@@ -481,7 +486,9 @@ void Arbiter::on_command_ended(bool all_ended) {
   // A pipe behind `tokenpool run` must end with it, not with an arbiter that serves a daemon.
   proc::lead_nowhere(STDERR_FILENO);
   // Without a listener nobody can be served; those who go on share what lies in the FIFO.
-  if (all_ended || !listener_ || listener_->hung_up()) finish();
+  if (all_ended || !listener_ || listener_->hung_up()) return finish();
+  left_ = true;
+  io_.stop();
 }
 
 // Nobody is left whom the FIFO could serve.
@@ -570,28 +577,14 @@ void Arbiter::resume_step(const Notification& call, Step step) {
 
 }  // namespace
 
-int arbiter_main(const ArbiterConfig& config) {
-  Begin begin;
-  const auto message =
-      proc::receive_message(config.control, std::as_writable_bytes(std::span(&begin, 1)));
-  if (message.size <= 0) {
-    // The front died while it prepared the build; the command, not yet executed, dies with it.
-    config.fifo->remove();
-    (void)config.group.kill();
-    config.group.remove_when_empty();
-  }
-  if (message.size != static_cast<ssize_t>(sizeof begin)) return 0;
-  if (message.truncated || message.descriptors.empty()) return 3;
-  config.fifo->adopt(message.descriptors[0]);
-  const int listener = message.descriptors.size() > 1 ? message.descriptors[1] : -1;
-  // Asio throws where it cannot have a descriptor or memory.
+// Asio throws where it cannot have a descriptor or memory.
+int serve_build(const ArbiterConfig& config, const Begin& begin, int listener, bool* left) {
   try {
     Arbiter arbiter(config, begin, listener);
-    arbiter.run();
+    *left = arbiter.run();
   } catch (const std::exception&) {
     return 3;
   }
-  config.group.remove_when_empty();
   return 0;
 }
 

@@ -2,9 +2,10 @@
 // watches their deaths, and keeps the board up to date. The front forks it; everything it needs is
 // inherited.
 //
-// It ends when the front says that the build is over and nobody is left, or, when processes stay
-// that the build left on purpose, as soon as the last of them has ended. When the front dies first,
-// it ends the whole build and removes what is on the disk.
+// It ends when the front says that the build is over and nobody is left. When processes stay that
+// the build left on purpose, the front returns, and the arbiter takes its place as the guardian of
+// another arbiter, until the last of them has ended. When the front dies before the command, it
+// ends the whole build and removes what is on the disk.
 #pragma once
 
 #include <string>
@@ -33,6 +34,7 @@ struct Begin {
   char word = 'B';
   bool resume = false;  ///< an arbiter died before this one: go on from the board
   bool bypass = false;  ///< arbiters keep dying: let every call through as if there were none
+  bool left = false;    ///< the command has ended, and the front: serve those that it left
   int read_end = -1;    ///< the descriptor numbers that the build inherited
   int write_end = -1;
   int issued = 0;            ///< tokens that the FIFO was filled with
@@ -48,6 +50,11 @@ inline constexpr char kSomeLeft = 'L';
 inline constexpr char kReady = 'R';
 inline constexpr char kSettled = 'S';
 inline constexpr char kWrite = 'W';
+
+/// Serves one build, whose listener may be -1, in the calling process. Answers 0, or 3 when it
+/// cannot get what it needs. `left`: the front is about to return, and processes that the command
+/// left on purpose are to be served on, with Begin::left.
+int serve_build(const ArbiterConfig& config, const Begin& begin, int listener, bool* left);
 
 /// Runs the arbiter in the calling process and answers its exit status: 0, or 3 when it cannot get
 /// what it needs (descriptors, memory). Does not touch the terminal. When the front dies before it

@@ -34,9 +34,6 @@ constexpr nanoseconds kKeyboardPatience = std::chrono::seconds(3);
 // on purpose.
 constexpr nanoseconds kStragglers = milliseconds(100);
 
-// Arbiters that may die before the FIFO is left to itself: one more would meet the same fate.
-constexpr std::uint32_t kMaxArbiterDeaths = 8;
-
 // How long to wait before an arbiter is forked again that could not be.
 constexpr int kRetryMs = 100;
 
@@ -123,7 +120,7 @@ wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begi
   listener_ = command.listener;
   (void)config_.group.create_with(command.pid);
   bool forked = true;
-  while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= kMaxArbiterDeaths) {
+  while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= core::kMaxArbiterDeaths) {
     (void)send_begin();
     while (!ready_ && arbiter_ != 0) serve(-1);
     if (ready_) return {};
@@ -264,10 +261,11 @@ void Front::on_arbiter_death(int status) {
   arbiter_gave_up_ = WIFEXITED(status);
   if (!ready_) return;  // begin() tries again
   begin_.resume = true;
-  begin_.bypass = config_.board->arbiter_deaths > kMaxArbiterDeaths;
+  begin_.bypass = config_.board->arbiter_deaths > core::kMaxArbiterDeaths;
   const std::string how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
                                               : "status " + std::to_string(WEXITSTATUS(status));
-  if (config_.board->arbiter_deaths > kMaxArbiterDeaths + 1) return;  // wait_for() tries on, slowly
+  if (config_.board->arbiter_deaths > core::kMaxArbiterDeaths + 1)
+    return;  // wait_for() tries on, slowly
   say(begin_.bypass
           ? "the arbiter died again (" + how + "); the build goes on with a plain jobserver"
           : "the arbiter died (" + how + "); a new one goes on in its place");

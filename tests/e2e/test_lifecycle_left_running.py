@@ -3,7 +3,7 @@
 import os
 import signal
 
-from harness import descendants, expect, expect_that, is_alive, kill
+from harness import comm_of, descendants, expect, expect_that, is_alive, kill
 from lifecycle_kit import arbiter_child, expect_clean_folder, lines_of, wait_all_gone, wait_lines
 
 # A daemon as compilers' servers are: a session of its own, standard streams closed, and a loop that
@@ -140,7 +140,8 @@ def test_two_daemons_one_after_the_other(ctx):
     arbiter = arbiter_child(run.pid)
     report = run.finish()
     expect(report["left_running"], 2, "left running")
-    sleepers = [pid for pid in descendants(os.getpid()) if pid != arbiter and is_alive(pid)]
+    sleepers = [pid for pid in descendants(os.getpid())
+                if is_alive(pid) and not comm_of(pid).startswith("tokenpool")]
     expect(len(sleepers), 2, "daemons")
     kill(sleepers[0])
     ctx.wait_gone(sleepers[0])
