@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include "core/check.h"
@@ -57,13 +58,13 @@ class Builder {
     examined("CARGO_MAKEFLAGS");
     const bool unprotected = old_make && options_.shims_folder.empty();
     set("CARGO_MAKEFLAGS",
-        compose_makeflags(Makeflags{}, pool_, unprotected ? Dialect::fds_auth : dialect));
+        compose_makeflags(Makeflags{}, pool_, unprotected ? Dialect::fds_auth : Dialect::cargo));
   }
 
   Makeflags examined(const std::string& name) {
     Makeflags flags = wire::parse_makeflags(get(name).value_or(""));
     if (!flags.jobservers.empty()) {
-      note_foreign(name, flags.jobservers.back());
+      note_foreign(name, flags.jobservers);
     } else if (flags.jobs) {
       const std::string jobs = *flags.jobs == 0 ? "-j" : "-j" + std::to_string(*flags.jobs);
       note(name + " had " + jobs + ": it is left out, the pool's slots decide");
@@ -71,10 +72,16 @@ class Builder {
     return flags;
   }
 
-  void note_foreign(const std::string& name, const JobserverWord& word) {
-    const bool known = std::ranges::find(foreign_, word.text) != foreign_.end();
+  // Several words, in one variable or in several, may name the same jobserver in different ways.
+  void note_foreign(const std::string& name, const std::vector<JobserverWord>& words) {
+    const auto place = [](const JobserverWord& one) {
+      return one.text.substr(std::min(one.text.size(), one.text.find('=')));
+    };
+    const bool known = std::ranges::any_of(
+        words, [&](const JobserverWord& one) { return foreign_.contains(place(one)); });
+    for (const JobserverWord& one : words) foreign_.insert(place(one));
+    const JobserverWord& word = words.back();
     if (known || word.form == JobserverWord::Form::negative) return;
-    foreign_.push_back(word.text);
     note(name + " names another jobserver (" + word.text + "), which is " +
          (is_alive(word) ? "alive: it is left alone" : "dead: it is ignored") +
          ", this build has a pool of its own");
@@ -148,7 +155,7 @@ class Builder {
   const EnvironmentOptions& options_;
   std::string_view path_or_default_ = "/usr/local/bin:/usr/bin:/bin";
   Environment result_;
-  std::vector<std::string> foreign_;
+  std::set<std::string> foreign_;
 };
 
 }  // namespace

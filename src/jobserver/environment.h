@@ -6,9 +6,10 @@
 //                     (Dialect::both).
 //   CARGO_MAKEFLAGS   hides MAKEFLAGS from cargo and rustc where it is set, and does not pass
 //                     through make, which in a plain recipe closes the descriptors: so it is set
-//                     too, and names the FIFO. Without shims and with a make older than 4.4 it
-//                     names the descriptors instead: build scripts do `MAKEFLAGS=$CARGO_MAKEFLAGS
-//                     make`.
+//                     too, and names the FIFO, and before it the descriptors for a cargo that knows
+//                     no FIFO (Dialect::cargo). Without shims and with a make older than 4.4 it
+//                     names the descriptors alone: build scripts do `MAKEFLAGS=$CARGO_MAKEFLAGS
+//                     make`, and what cargo hands them is of the form that it found.
 //   CTEST_PARALLEL_LEVEL=0      ctest >= 3.29 is limited by tokens only; to an older one 0 means 1.
 //   CMAKE_BUILD_PARALLEL_LEVEL  taken away: cmake --build would hand a -j to make, and a build
 //   calls

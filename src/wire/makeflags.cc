@@ -108,6 +108,8 @@ std::string words_of(const Jobserver& jobserver, Dialect dialect) {
       return " -j --jobserver-fds=" + fds;
     case Dialect::both:
       return " -j --jobserver-auth=fifo:" + jobserver.fifo + " --jobserver-f=" + fds;
+    case Dialect::cargo:
+      return " -j --jobserver-fds=" + fds + " --jobserver-auth=fifo:" + jobserver.fifo;
   }
   TOKENPOOL_CHECK(false);
 }
@@ -124,6 +126,8 @@ std::string_view to_string(Dialect dialect) {
       return "fds-old";
     case Dialect::both:
       return "both";
+    case Dialect::cargo:
+      return "cargo";
   }
   TOKENPOOL_CHECK(false);
 }

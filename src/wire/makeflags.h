@@ -35,6 +35,9 @@ enum class Dialect : std::uint8_t {
   fds_old,   ///< ` -j --jobserver-fds=R,W`: make <= 4.1, where a number would mean "leave the pool"
   both,      ///< ` -j --jobserver-auth=fifo:P --jobserver-f=R,W`: every make takes the abbreviation
              ///< and with it R,W (the last word wins); all others know only the full word, the path
+  cargo,     ///< ` -j --jobserver-fds=R,W --jobserver-auth=fifo:P`, in CARGO_MAKEFLAGS: cargo and
+             ///< rustc before 1.78 look for -fds first, of which those before 1.70 know descriptors
+             ///< only; later ones for the last -auth (measured with 1.63 and 1.95)
 };
 std::string_view to_string(Dialect dialect);
 

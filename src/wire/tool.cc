@@ -122,11 +122,12 @@ void describe_ninja(Tool* tool) {
   }
 }
 
-// The version in which the jobserver library of these learned of FIFOs, as far as it is known.
+// Their jobserver library prefers a FIFO's path to descriptors since its 0.1.28.
 void describe_rust(Tool* tool) {
-  const bool knows_fifo = *tool->version >= Version{1, 78, 0};
-  join(tool, knows_fifo ? Dialect::fifo : Dialect::fds_auth,
-       "a CARGO_MAKEFLAGS without a jobserver, which hides MAKEFLAGS from it");
+  const std::string hidden = "a CARGO_MAKEFLAGS without a jobserver, which hides MAKEFLAGS from it";
+  if (*tool->version >= Version{1, 78, 0}) return join(tool, Dialect::fifo, hidden);
+  join(tool, Dialect::fds_auth,
+       "a recipe without + of a make before 4.4, which closes descriptors; " + hidden);
 }
 
 void describe_gcc(Tool* tool) {

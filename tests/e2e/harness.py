@@ -520,7 +520,7 @@ class Ctx:
 
     def tool(self, name):
         """The folder that holds a tool: make-4.3, make-4.4.1, ninja-1.13.2, ninja-1.11,
-        cmake-4.3.1, cargo."""
+        cmake-4.3.1, cargo (the one on PATH), cargo-1.65 (with rustc 1.63)."""
         folder = self.session.tool(name)
         if folder is None:
             raise Skipped(f"{name} is not here")
@@ -781,6 +781,8 @@ class Session:
         cargo = shutil.which("cargo")
         if cargo:
             self._folders["cargo"] = os.path.dirname(cargo)
+        if self.tools and os.path.exists(f"{self.tools}/cargo-1.65/bin/cargo"):
+            self._folders["cargo-1.65"] = f"{self.tools}/cargo-1.65/bin"
 
     def _find_old(self, name, path, known):
         """A tool of the system, in a folder where it is alone, if known(its version) holds."""

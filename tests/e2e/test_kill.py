@@ -110,14 +110,14 @@ def crates(ctx, count):
     )
 
 
-def cargo_test(how, number):
+def cargo_test(cargo, how, number):
     def body(ctx):
         wrapper = crates(ctx, 8)
         first = f"cd a; RUSTC_WRAPPER={wrapper} cargo build --offline -q; cd .."
-        pid, report = hit(ctx, first, "cargo", number, ["cargo"])
+        pid, report = hit(ctx, first, "cargo", number, [cargo])
         check(report, pid, "cargo")
 
-    define(f"cargo_{how}", body, "cargo", "make", seconds=180)
+    define(f"{cargo.replace('-', '').replace('.', '')}_{how}", body, cargo, "make", seconds=180)
 
 
 for _how, _number in SIGNALS.items():
@@ -127,7 +127,8 @@ for _how, _number in SIGNALS.items():
     submake_test("make-4.4.1", _how, _number, True)
     ninja_test(_how, _number, _how == "kill")
     ctest_test(_how, _number)
-    cargo_test(_how, _number)
+    cargo_test("cargo", _how, _number)
+    cargo_test("cargo-1.65", _how, _number)
 
 
 def codegen_threads(pid):
@@ -140,7 +141,7 @@ def codegen_threads(pid):
     return found
 
 
-def rustc_test(how, number):
+def rustc_test(cargo, how, number):
     def body(ctx):
         """rustc runs each codegen unit but the first on a token of its own."""
         parts = []
@@ -159,7 +160,7 @@ def rustc_test(how, number):
             "top",
             "rustc --crate-type lib -C opt-level=3 -C codegen-units=64 --out-dir out big.rs\n"
             "make -C b\n")
-        run = ctx.run([script], tools=["cargo"])
+        run = ctx.run([script], tools=[cargo])
 
         def busy():
             return [pid for pid in run.find("rustc") if codegen_threads(pid) >= 3]
@@ -179,11 +180,13 @@ def rustc_test(how, number):
             expect_that(row["cause"] in causes, f"cause {row['cause']}")
             expect_that(row["held"] >= 1, "rustc held at least one token")
 
-    define(f"rustc_{how}", body, "cargo", "make", seconds=240)
+    version = "" if cargo == "cargo" else "163"
+    define(f"rustc{version}_{how}", body, cargo, "make", seconds=240)
 
 
 for _how, _number in SIGNALS.items():
-    rustc_test(_how, _number)
+    rustc_test("cargo", _how, _number)
+    rustc_test("cargo-1.65", _how, _number)
 
 
 @needs("make-4.3")

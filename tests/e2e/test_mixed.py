@@ -64,19 +64,22 @@ def test_make43_below_make441_and_back(ctx):
     run.finish()
 
 
-@timeout(180)
-@needs("cargo", "make-4.3")
-def test_cargo_build_script_make43(ctx):
-    cargo_and_make(ctx, "make-4.3")
+def cargo_and_make_test(cargo, make, shims):
+    def body(ctx):
+        cargo_and_make(ctx, cargo, make, shims)
+
+    name = f"test_{cargo}_build_script_{make}_shims_{shims}".replace("-", "").replace(".", "")
+    body.__name__ = name
+    globals()[name] = timeout(180)(needs(cargo, make)(body))
 
 
-@timeout(180)
-@needs("cargo", "make-4.4.1")
-def test_cargo_build_script_make441(ctx):
-    cargo_and_make(ctx, "make-4.4.1")
+for _cargo in ("cargo", "cargo-1.65"):
+    for _make in ("make-4.3", "make-4.4.1"):
+        for _shims in ("on", "off"):
+            cargo_and_make_test(_cargo, _make, _shims)
 
 
-def cargo_and_make(ctx, make):
+def cargo_and_make(ctx, cargo, make, shims):
     """cargo -> build script -> make, as crates with C in them do it."""
     ctx.makefile("a", 16, "a")
     ctx.write("c/Cargo.toml", '[package]\nname = "c"\nversion = "0.1.0"\nedition = "2021"\n')
@@ -85,9 +88,37 @@ def cargo_and_make(ctx, make):
               'fn main() {\n  let flags = std::env::var("CARGO_MAKEFLAGS").unwrap();\n'
               '  let ok = std::process::Command::new("make").args(["-C", "../a"])\n'
               '    .env("MAKEFLAGS", flags).status().unwrap();\n  assert!(ok.success());\n}\n')
-    run = ctx.run(["cargo", "build", "--offline", "-q"], tools=["cargo", make], cwd=f"{ctx.dir}/c")
+    options = ["--shims", "off"] if shims == "off" else []
+    run = ctx.run(["cargo", "build", "--offline", "-q"], tools=[cargo, make], options=options,
+                  cwd=f"{ctx.dir}/c")
     ctx.desk.drive(4, total=16)
     run.finish()
+
+
+@timeout(240)
+@needs("cargo-1.65", "make-4.3")
+def test_cargo165_workspace(ctx):
+    """Crates side by side, and below each of them a make: what a cargo that knows no FIFO's path
+    is told, and what it tells its build scripts. A recipe of an old make has to say +, by which it
+    leaves cargo the descriptors."""
+    names = [f"c{i}" for i in range(4)]
+    listed = ", ".join(f'"{name}"' for name in names)
+    ctx.write("w/Cargo.toml", f'[workspace]\nmembers = [{listed}]\n')
+    for name in names:
+        ctx.makefile(f"m/{name}", 12, f"{name}-")
+        ctx.write(f"w/{name}/Cargo.toml",
+                  f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n')
+        ctx.write(f"w/{name}/src/lib.rs", "")
+        ctx.write(f"w/{name}/build.rs",
+                  'fn main() { assert!(std::process::Command::new("make")'
+                  f'.args(["-C", "../../m/{name}"]).status().unwrap().success()); }}\n')
+    ctx.write("t/Makefile", "all:\n\t+cd ../w && cargo build --offline -q\n")
+    run = ctx.run(["make", "-C", "t"], tools=["cargo-1.65", "make-4.3"])
+    ctx.desk.drive(4, total=36)
+    ctx.desk.let_all_out(run)
+    run.finish()
+    expect(ctx.desk.peak, 4, "most jobs at once")
+    expect(ctx.desk.entered, 48, "jobs")
 
 
 @needs("make-4.3", "gcc")

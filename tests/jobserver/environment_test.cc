@@ -23,6 +23,7 @@ using wire::Dialect;
 const wire::Jobserver kPool{"/tmp/p/fifo", 900, 901, 4};
 constexpr const char* kFifo = " -j4 --jobserver-auth=fifo:/tmp/p/fifo";
 constexpr const char* kBoth = " -j --jobserver-auth=fifo:/tmp/p/fifo --jobserver-f=900,901";
+constexpr const char* kCargo = " -j --jobserver-fds=900,901 --jobserver-auth=fifo:/tmp/p/fifo";
 
 struct Built {
   std::map<std::string, std::string> variables;
@@ -46,7 +47,7 @@ Built build(const EnvironmentOptions& options, std::vector<const char*> environ)
 TEST(BuildEnvironment, NewMake) {
   auto [variables, notes] = build({"/shims", Dialect::fifo}, {"PATH=/bin:/usr/bin", "A=b"});
   EXPECT_EQ(variables, (std::map<std::string, std::string>{{"A", "b"},
-                                                           {"CARGO_MAKEFLAGS", kFifo},
+                                                           {"CARGO_MAKEFLAGS", kCargo},
                                                            {"CTEST_PARALLEL_LEVEL", "0"},
                                                            {"MAKEFLAGS", kFifo},
                                                            {"PATH", "/shims:/bin:/usr/bin"},
@@ -60,7 +61,7 @@ TEST(BuildEnvironment, NewMake) {
 TEST(BuildEnvironment, OldMakeNeedsBoth) {
   const auto with = build({"/shims", Dialect::fds_auth}, {"MAKEFLAGS=k -- A=b"});
   EXPECT_EQ(with.variables.at("MAKEFLAGS"), "k" + std::string(kBoth) + " -- A=b");
-  EXPECT_EQ(with.variables.at("CARGO_MAKEFLAGS"), kBoth);
+  EXPECT_EQ(with.variables.at("CARGO_MAKEFLAGS"), kCargo);
   const auto without = build({"", Dialect::fds_auth}, {"PATH=/bin", "TOKENPOOL_SHIMS=/outer"});
   EXPECT_EQ(without.variables.at("CARGO_MAKEFLAGS"), " -j4 --jobserver-auth=900,901");
   EXPECT_EQ(without.variables.at("PATH"), "/bin");
@@ -146,6 +147,16 @@ TEST_F(PoolTest, ForeignJobserverIsNamedOnce) {
   EXPECT_THAT(build({"", Dialect::fifo}, environ).notes,
               ElementsAre(HasSubstr("alive: it is left alone")));
   close(keeper);
+}
+
+TEST_F(PoolTest, ForeignJobserverIsNamedOnceHoweverItIsWritten) {
+  const std::string path = "--jobserver-auth=fifo:" + fifo_;
+  const std::string cargo = "CARGO_MAKEFLAGS= -j --jobserver-fds=900,901 " + path;
+  const std::string makeflags = "MAKEFLAGS= -j " + path + " --jobserver-f=900,901";
+  EXPECT_EQ(build({"", Dialect::fifo}, {makeflags.c_str(), cargo.c_str()}).notes.size(), 1U);
+  const std::string twice = "CARGO_MAKEFLAGS=-j --jobserver-fds=900,901 --jobserver-auth=900,901";
+  EXPECT_THAT(build({"", Dialect::fifo}, {twice.c_str()}).notes,
+              ElementsAre(HasSubstr("CARGO_MAKEFLAGS names another jobserver")));
 }
 
 TEST_F(PoolTest, DescriptorsLiveWhileTheyAreOpen) {

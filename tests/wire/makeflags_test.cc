@@ -19,6 +19,8 @@ TEST(ComposeMakeflags, EachDialect) {
   EXPECT_EQ(composed("", Dialect::fifo), " -j4 --jobserver-auth=fifo:/tmp/p/fifo");
   EXPECT_EQ(composed("", Dialect::fds_auth), " -j4 --jobserver-auth=900,901");
   EXPECT_EQ(composed("", Dialect::fds_old), " -j --jobserver-fds=900,901");
+  EXPECT_EQ(composed("", Dialect::cargo),
+            " -j --jobserver-fds=900,901 --jobserver-auth=fifo:/tmp/p/fifo");
   EXPECT_EQ(composed("", Dialect::both),
             " -j --jobserver-auth=fifo:/tmp/p/fifo --jobserver-f=900,901");
 }
