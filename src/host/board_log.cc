@@ -54,6 +54,7 @@ void BoardLog::name_dead(core::ProcessId who, const std::string& command) {
 }
 
 void BoardLog::add_recovery(const core::Effect& effect, std::int64_t after_us) {
+  if (effect.end.freed == 0 && effect.end.moved_to.empty()) return;
   const std::uint32_t index = board_->recovery_count++;
   if (index >= board_->recoveries.size()) return;
   RecoveryRow& row = board_->recoveries[index];

@@ -39,6 +39,8 @@ class BoardLog {
 
   /// The command line of the process that the next recovery is about.
   void name_dead(core::ProcessId who, const std::string& command);
+  /// A row for who ended with tokens that came back or moved to its jobs. One that only handed over
+  /// what it had fetched for another process, or whose loan ended, lost none and gets none.
   void add_recovery(const core::Effect& effect, std::int64_t after_us);
   void add_refusal(core::ProcessId who, int count, const std::string& command);
 

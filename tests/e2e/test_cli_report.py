@@ -55,6 +55,20 @@ def test_names_who_was_recovered_from(ctx):
     expect_that(len(notes) == 1 and "1 token recovered" in notes[0], f"closing line: {notes}")
 
 
+def test_helpers_that_fetch_tokens_lose_none(ctx):
+    """They end well and hand over what they fetched; only one process is killed with a token."""
+    holder = ctx.program("holder.py", KILLED_HOLDER)
+    fetch = ("dd bs=1 count=1 status=none <&${TOKENPOOL_FDS%,*} >/dev/null\n"
+             "printf + >&${TOKENPOOL_FDS#*,}\n")
+    run = finished(ctx, ["bash", "-c", f"for i in 1 2 3 4 5; do {fetch} done; {holder} & wait"])
+    report = run.report()
+    expect(report["tokens"]["recovered"], 1, "recovered")
+    expect([row["cause"] for row in report["recoveries"]], ["killed"], "recoveries")
+    (note,) = run.notes()
+    expect_that("1 token recovered from 1 dead process (" in note, note)
+    expect_that("holder.py" in report["recoveries"][0]["command"], "who was killed")
+
+
 def test_q_silences_the_closing_line(ctx):
     holder = ctx.program("holder.py", KILLED_HOLDER)
     run = finished(ctx, ["sh", "-c", f"{holder} & wait"], options=["-q"])

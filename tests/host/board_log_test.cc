@@ -29,6 +29,27 @@ class BoardLogTest : public ::testing::Test {
   core::Pool pool{3};
 };
 
+TEST_F(BoardLogTest, OnlyWhatCameBackOrMovedToJobsOfTheDeadIsARecovery) {
+  core::Effect handed_over;
+  handed_over.who = kNinja;
+  handed_over.cause = core::EndCause::succeeded;
+  handed_over.end = {.held = 1, .moved_to = {}, .passed_to = kMake};
+  log.add_recovery(handed_over, 12);
+  core::Effect lent;
+  lent.end = {.withdraw = 1, .moved_to = {}, .passed_to = {}};
+  log.add_recovery(lent, 12);
+  EXPECT_EQ(board->recovery_count, 0U);
+  core::Effect moved;
+  moved.end = {.held = 2, .moved_to = {kMake, kNinja}, .passed_to = {}};
+  log.add_recovery(moved, 12);
+  core::Effect freed;
+  freed.end = {.held = 1, .freed = 1, .moved_to = {}, .passed_to = {}};
+  log.add_recovery(freed, 12);
+  ASSERT_EQ(board->recovery_count, 2U);
+  EXPECT_EQ(board->recoveries[0].moved, 2);
+  EXPECT_EQ(board->recoveries[1].recovered, 1);
+}
+
 TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   take(kMake, 1);
   take(kMake, 2);
