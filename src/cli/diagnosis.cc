@@ -127,7 +127,14 @@ void find_in_flags(const Facts& facts, const std::string& name, Findings* findin
   if (!flags.jobservers.empty() && !is_ours(facts, flags)) {
     findings->push_back(foreign_jobserver(facts, name, flags.jobservers.back()));
   }
-  if (flags.jobs && flags.jobservers.empty()) {
+  if (name == "CARGO_MAKEFLAGS" && flags.jobservers.empty()) {
+    // Set is enough: cargo and rustc take the first of the variables that is there, whatever it
+    // says (see jobserver/environment.h).
+    findings->push_back({facts.surroundings.has_value(), name,
+                         "names no jobserver and hides MAKEFLAGS from cargo and rustc, which then "
+                         "leave the pool",
+                         facts.surroundings ? "unset it" : "run replaces it for its build"});
+  } else if (flags.jobs && flags.jobservers.empty()) {
     findings->push_back({false, name,
                          "holds -j" + (*flags.jobs == 0 ? "" : std::to_string(*flags.jobs)),
                          "run replaces it by the pool; give run the number: tokenpool run -j N"});

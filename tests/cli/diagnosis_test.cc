@@ -127,6 +127,18 @@ TEST(Diagnosis, OurOwnJobserverIsNoFinding) {
   EXPECT_THAT(diagnose(facts).findings, IsEmpty());
 }
 
+TEST(Diagnosis, CargoMakeflagsWithoutAJobserverHidesMakeflags) {
+  for (const char* value : {"x", "--foo", "-j8", ""}) {
+    Facts facts = healthy();
+    facts.environment = {std::string("CARGO_MAKEFLAGS=") + value};
+    EXPECT_THAT(about(facts, "CARGO_MAKEFLAGS").text, HasSubstr("hides MAKEFLAGS")) << value;
+    EXPECT_FALSE(about(facts, "CARGO_MAKEFLAGS").attention) << "run replaces it";
+    facts.surroundings = Surroundings{"/f", {}, {}};
+    EXPECT_TRUE(about(facts, "CARGO_MAKEFLAGS").attention) << "nobody replaces it here";
+    EXPECT_EQ(diagnose(facts).findings.size(), 1U) << value;
+  }
+}
+
 TEST(Diagnosis, VariablesThatLeaveThePool) {
   Facts facts = healthy();
   facts.environment = {"GNUMAKEFLAGS=-j9", "CMAKE_BUILD_PARALLEL_LEVEL=8", "MAKE=/usr/bin/make"};

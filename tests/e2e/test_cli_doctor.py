@@ -27,7 +27,7 @@ def test_tells_the_tracking_that_run_uses(ctx):
 
 def test_names_what_would_make_a_tool_leave_the_pool(ctx):
     for name, value in (("CMAKE_BUILD_PARALLEL_LEVEL", "8"), ("MAKEFLAGS", "-j8"),
-                        ("CARGO_MAKEFLAGS", "-j8")):
+                        ("CARGO_MAKEFLAGS", "-j8"), ("CARGO_MAKEFLAGS", "--foo")):
         run = cli(ctx, "doctor", "--json", env={name: value})
         findings = json.loads(run.stdout())["findings"]
         expect_that(any(name in json.dumps(one) for one in findings), f"{name} in {findings}")
