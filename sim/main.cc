@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -10,12 +11,46 @@
 
 namespace {
 
+using tokenpool::sim::Fault;
+
 struct Options {
   std::uint64_t seed = 1;
   std::uint64_t histories = 10000;
   int steps = 400;
   bool verbose = false;
+  Fault fault = Fault::none;
 };
+
+constexpr const char* kUsage =
+    "usage: tokenpool_sim [--seed S|fresh] [--histories N] [--steps M] [-v]\n"
+    "                     [--break byte-lost|death-unseen]\n"
+    "--seed fresh: a seed that nobody knows before; it is printed\n"
+    "--break: a world that does this wrong, which must not go unnoticed\n";
+
+const char* name_of(Fault fault) {
+  switch (fault) {
+    case Fault::none:
+      return "none";
+    case Fault::byte_lost:
+      return "byte-lost";
+    case Fault::death_unseen:
+      return "death-unseen";
+  }
+  return "none";
+}
+
+bool read_fault(int argc, char** argv, int* index, Fault* fault) {
+  if (++*index >= argc) return false;
+  for (const Fault one : {Fault::byte_lost, Fault::death_unseen}) {
+    if (std::string_view(argv[*index]) != name_of(one)) continue;
+    *fault = one;
+    return true;
+  }
+  return false;
+}
+
+// Small enough to be read aloud, and far from the seeds that always run.
+std::uint64_t fresh_seed() { return 1'000'000 + std::random_device()() % 1'000'000'000; }
 
 template <typename Number>
 bool read_number(int argc, char** argv, int* index, Number* value) {
@@ -30,12 +65,17 @@ std::optional<Options> parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     bool good = true;
-    if (word == "--seed") {
+    if (word == "--seed" && i + 1 < argc && std::string_view(argv[i + 1]) == "fresh") {
+      ++i;
+      options.seed = fresh_seed();
+    } else if (word == "--seed") {
       good = read_number(argc, argv, &i, &options.seed);
     } else if (word == "--histories") {
       good = read_number(argc, argv, &i, &options.histories);
     } else if (word == "--steps") {
       good = read_number(argc, argv, &i, &options.steps);
+    } else if (word == "--break") {
+      good = read_fault(argc, argv, &i, &options.fault);
     } else if (word == "-v") {
       options.verbose = true;
     } else {
@@ -51,18 +91,21 @@ std::optional<Options> parse(int argc, char** argv) {
 int main(int argc, char** argv) {
   const std::optional<Options> options = parse(argc, argv);
   if (!options) {
-    std::fprintf(stderr, "usage: tokenpool_sim [--seed S] [--histories N] [--steps M] [-v]\n");
+    std::fputs(kUsage, stderr);
     return 2;
   }
   std::uint64_t granted = 0;
   std::uint64_t recovered = 0;
   for (std::uint64_t i = 0; i < options->histories; ++i) {
     const std::uint64_t seed = options->seed + i;
-    tokenpool::sim::World world(seed, options->verbose);
+    tokenpool::sim::World world(seed, options->verbose, options->fault);
     if (const auto failure = world.run(options->steps)) {
       const std::string replayed = std::to_string(seed);
-      std::printf("seed %s: %s\nreplay: tokenpool_sim --seed %s --histories 1 --steps %d -v\n",
-                  replayed.c_str(), failure->c_str(), replayed.c_str(), options->steps);
+      const std::string fault =
+          options->fault == Fault::none ? "" : std::string(" --break ") + name_of(options->fault);
+      std::printf("seed %s: %s\nreplay: tokenpool_sim --seed %s --histories 1 --steps %d -v%s\n",
+                  replayed.c_str(), failure->c_str(), replayed.c_str(), options->steps,
+                  fault.c_str());
       return 1;
     }
     granted += world.granted();

@@ -6,16 +6,17 @@
 //    implicit slots lent == issued + owed. So never do more jobs run than there are slots. A token
 //    counts while its holder lives, and after it for each of its jobs that live on. A token whose
 //    holder took it unseen and died counts no more: the pool cannot know which children ran on it.
+//  * Nothing is booked to the dead: what the pool takes for held, somebody living can bring back.
 //  * A read is answered once, and nobody is granted a byte that is not there.
 //  * No token lies about while somebody blocks, but for an offer that has a deadline.
 //  * A blocked reader that holds nothing is passed a bounded number of times.
 // At the end everybody dies, and the FIFO holds what was issued.
 //
 // In a loose world attribution is ambiguous on purpose (everybody has the FIFO open, strangers
-// write what they never took, the cause of an end is unknown): there the equation may be off,
-// upwards, by at most the number of tokens in such events, because a token that was booked to the
-// wrong process may be recovered twice. A strict world has the same actors without the ambiguity,
-// and no tolerance.
+// write what they never took, the cause of an end is unknown): there the equation may be off by at
+// most the number of tokens in such events, because a token that was booked to the wrong process
+// may be recovered twice, or only when that process ends. A strict world has the same actors
+// without the ambiguity, and no tolerance.
 #pragma once
 
 #include <cstdint>
@@ -30,10 +31,17 @@
 
 namespace tokenpool::sim {
 
+/// What the world does wrong on purpose, to show that the audit notices.
+enum class Fault : std::uint8_t {
+  none,
+  byte_lost,     ///< a byte that the arbiter puts into the FIFO does not get there
+  death_unseen,  ///< nobody tells the pool that a process that held tokens has ended
+};
+
 class World {
  public:
   /// `verbose`: prints every event on stdout.
-  World(std::uint64_t seed, bool verbose);
+  World(std::uint64_t seed, bool verbose, Fault fault);
 
   /// Lives through `steps` random events, then ends everybody. Answers what went wrong, or nothing.
   std::optional<std::string> run(int steps);
@@ -88,9 +96,11 @@ class World {
   void grant(const core::Effect& effect, bool from_fifo);
   void count_pass(core::ProcessId taker);
   void audit();
+  void audit_holders();
 
   std::mt19937_64 random_;
   bool verbose_;
+  Fault fault_;
   bool loose_;
   int issued_;
   core::Pool pool_;
