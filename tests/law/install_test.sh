@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs a build folder to a temporary prefix and checks what is there: the program, which must be
-# static and run in an empty chroot, its shims, the man pages and the completions.
+# static and run in an empty chroot, its shims, the man pages and the completions; and that a build in
+# a pool works from there, by the installed shims.
 # Usage: install_test.sh BUILD. The chroot needs root or an unprivileged user namespace.
 set -euo pipefail
 
@@ -50,7 +51,26 @@ expect "no bash completion" test -s "$share/bash-completion/completions/tokenpoo
 expect "no zsh completion" test -s "$share/zsh/vendor-completions/_tokenpool"
 expect "no fish completion" test -s "$share/fish/vendor_completions.d/tokenpool.fish"
 
-# In an empty chroot there is no loader, no library, no /proc and no /tmp.
+# A build by the installed program: it finds its own shims, and they keep make -j4 in two slots.
+mkdir "$prefix/work"
+cat >"$prefix/work/Makefile" <<'END'
+all: a b c
+a b c:
+	@echo "$@ by $$(command -v make)"
+.PHONY: all a b c
+END
+
+builds() {
+  env -u MAKEFLAGS -u MFLAGS -u GNUMAKEFLAGS "$program" run -j2 --report "$prefix/work/report" \
+    -- make -j4 -C "$prefix/work" >"$prefix/work/out" 2>&1 || { cat "$prefix/work/out"; return 1; }
+  cat "$prefix/work/out"
+  grep -qxF 'tokenpool: took -j4 off make: the pool decides (2 slots)' "$prefix/work/out" &&
+    [ "$(grep -cE "^[abc] by $prefix/usr/lib/tokenpool/shims/make\$" "$prefix/work/out")" -eq 3 ] &&
+    grep -q '"missing": 0' "$prefix/work/report"
+}
+expect "the installed program does not keep make -j4 in a pool of two" builds
+
+# In an empty chroot there is no loader, no library and no /proc.
 cage=$prefix/cage
 mkdir "$cage"
 cp "$program" "$cage/tokenpool"
@@ -60,6 +80,13 @@ else
   enter=(unshare -r chroot "$cage")
 fi
 expect "the program does not run in an empty chroot" "${enter[@]}" /tokenpool --version
+mkdir "$cage/tmp"  # the least that a run needs: a place for its FIFO
+
+runs_in_cage() {
+  "${enter[@]}" /tokenpool run -j2 --report /report -- /tokenpool --version &&
+    grep -q '"missing": 0' "$cage/report" && [ -z "$(ls -A "$cage/tmp")" ]
+}
+expect "the program cannot run a command in an empty chroot" runs_in_cage
 
 if [ "$failures" -gt 0 ]; then exit 1; fi
 echo "install_test: $(find "$prefix/usr" ! -type d | wc -l) files installed, all in place"
