@@ -33,10 +33,9 @@ int fail(const wire::Error& error) {
 }
 
 bool suits_makeflags(const std::string& path) {
-  return path.size() > 1 && path.front() == '/' &&
-         std::all_of(path.begin(), path.end(), [](unsigned char c) {
-           return std::isalnum(c) != 0 || std::strchr("_./-", c) != nullptr;
-         });
+  return std::all_of(path.begin(), path.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::strchr("_./-", c) != nullptr;
+  });
 }
 
 std::string in_tmp_instead(const std::string& why) {
@@ -57,7 +56,7 @@ std::string parent_folder() {
     return in_tmp_instead(named + " is relative, and the current folder is not known (" +
                           unknown.message() + ")");
   }
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  while (!path.empty() && path.back() == '/') path.pop_back();
   if (suits_makeflags(path)) return path;
   const bool relative = *value != '/';
   return in_tmp_instead(named + (relative ? ", here " + path + "," : "") +
@@ -196,7 +195,7 @@ wire::Result<void> start(Run* run) {
 // front has nothing else to do.
 void clean_up_after_dead_runs(const Run& run) {
   const std::string& folder = run.fifo.folder();
-  jobserver::remove_dead_runs(folder.substr(0, folder.rfind('/')), [](const std::string& name) {
+  jobserver::remove_dead_runs(folder.substr(0, folder.rfind('/') + 1), [](const std::string& name) {
     proc::BuildGroup group;
     group.choose_name(name);
     return group.remove_if_empty();

@@ -19,8 +19,8 @@ class Fifo {
   Fifo(const Fifo&) = delete;
   Fifo& operator=(const Fifo&) = delete;
 
-  /// Chooses folder() and path() in `parent`; touches nothing. So another process can know what to
-  /// remove before there is anything.
+  /// Chooses folder() and path() in `parent`, without a slash at its end; touches nothing. So
+  /// another process can know what to remove before there is anything.
   void choose_name(const std::string& parent);
   /// Makes the chosen folder and the FIFO in it. Error 125 when they cannot be made; nothing is
   /// left then.
