@@ -11,7 +11,8 @@ nothing that it starts can get lost, whatever it does.
 
 A build's job is `job NAME` (job.c; on PATH): it is inside from its connection to the desk until the
 test lets it out, so the test knows exactly who is in. When the test function returns, the audit
-follows: every run has ended, its books are right, no process and no FIFO, socket or folder is left.
+follows: every run has ended, its books are right, no arbiter died that the test has not killed, no
+sanitizer found anything, no process and no FIFO, socket or folder is left.
 
 Nothing here sleeps in place of an event or judges by the clock; the deadline of a wait is the
 watchdog's, and a wait that meets it fails the test.
@@ -33,6 +34,12 @@ import time
 PR_SET_CHILD_SUBREAPER = 36
 POLL = 0.01  # between two looks at something that sends no event
 NOBODY = 65534
+
+# What no program of ours may ever say: a sanitizer's finding, or a CHECK that failed.
+FINDINGS = ("Sanitizer", "runtime error:", "internal error: CHECK")
+
+# Why some tests cannot run against a program with a sanitizer in it.
+LINKED_DYNAMICALLY = "the program is linked dynamically"
 
 
 class Failure(Exception):
@@ -152,8 +159,13 @@ def ancestors(pid):
     return answer
 
 
+arbiters_killed = set()  # by this test: so many may die, and no other
+
+
 def kill(pid, number=signal.SIGKILL):
     """False when it is gone."""
+    if number in (signal.SIGKILL, signal.SIGABRT) and comm_of(pid).startswith("tokenpool-arb"):
+        arbiters_killed.add(pid)
     try:
         os.kill(pid, number)
         return True
@@ -216,6 +228,7 @@ class Desk:
         self.entered = 0
         self.peak = 0  # most that were inside at one time
         self.names = []  # of all that ever entered
+        self._driven = None  # (prefix, most with it at one time), while drive() looks
         self.on_enter = None  # called with each guest that enters
         self._guests = {}
         self._selector = selectors.DefaultSelector()
@@ -274,6 +287,9 @@ class Desk:
         self.entered += 1
         self.names.append(guest.name)
         self.peak = max(self.peak, len(self.inside))
+        if self._driven is not None:
+            prefix, most = self._driven
+            self._driven = (prefix, max(most, self.count(prefix)))
         if self.on_enter is not None:
             self.on_enter(guest)
 
@@ -343,13 +359,13 @@ class Desk:
         def entered():
             return len([n for n in self.names if n.startswith(prefix)]) - start
 
+        self._driven = (prefix, self.count(prefix))
         while True:
             self.wait(
                 lambda: self.count(prefix) >= width,
                 f"{width} jobs {prefix or 'of any kind'} in at once",
             )
-            if self.count(prefix) > width:
-                raise Failure(f"more than {width} jobs at once; {self._state()}")
+            self._expect_driven(width)
             if (total is not None and entered() >= total) or (until is not None and until()):
                 break
             before = entered()
@@ -357,8 +373,12 @@ class Desk:
             self.wait(lambda: entered() > before, "the next job, in the place of the one let out")
         for guest in self.held(prefix):
             self.release(guest)
-        if self.count(prefix) > width:
-            raise Failure(f"more than {width} jobs at once; {self._state()}")
+        self._expect_driven(width)
+        self._driven = None
+
+    def _expect_driven(self, width):
+        if self._driven[1] > width:
+            raise Failure(f"{self._driven[1]} jobs at once, not {width}; {self._state()}")
 
     def let_all_out(self, run, word=b"o"):
         """Lets out whoever comes, until `run` has ended."""
@@ -453,7 +473,17 @@ class Run:
         expect(tokens["held"], held, "tokens still held")
         if report["slots"]["peak_in_use"] > self.slots + lent:
             raise Failure(f"{report['slots']['peak_in_use']} slots in use of {self.slots}")
+        self._expect_deaths(report["arbiter_restarts"])
         return report
+
+    @staticmethod
+    def _expect_deaths(seen):
+        allowed = len(arbiters_killed)
+        expect_that(seen <= allowed, f"{seen} arbiters died, the test has killed {allowed}")
+
+    def check_stderr(self):
+        """What the front says of its arbiter; also where nobody looks at a report."""
+        self._expect_deaths(sum("the arbiter died" in line for line in self.notes()))
 
     def front(self):
         """The pid of the front, also where a wrapper runs it."""
@@ -540,9 +570,12 @@ class Ctx:
             "PYTHONPATH": self.session.lib,
             "PYTHONUNBUFFERED": "1",
         }
-        for name in ("CARGO_HOME", "RUSTUP_HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+        for name in ("CARGO_HOME", "RUSTUP_HOME"):
             if name in os.environ:
                 answer[name] = os.environ[name]
+        # A finding is kept also where stderr is a terminal, or an arbiter has left it.
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+            answer[name] = f"{os.environ.get(name, '')}:log_path={self.logs}/sanitizer".lstrip(":")
         answer.update(more)
         return {name: value for name, value in answer.items() if value is not None}
 
@@ -653,10 +686,24 @@ class Ctx:
                 raise Failure(f"the test is over, but this still runs: {' '.join(run.argv)}")
             if run.books and not run.checked and run.report_path:
                 run.check_books()
+            run.check_stderr()
         self.desk.close()
         if not self.leftovers_allowed:
             self._no_process_left()
         self.no_files_left()
+        self.no_findings()
+
+    def no_findings(self):
+        """No program of ours has said what it never may."""
+        for name, text in self._outputs():
+            for finding in FINDINGS:
+                expect_that(finding not in text, f"{name} has {finding!r}")
+
+    def _outputs(self):
+        """(name, text) of all that the test's programs have said."""
+        for name in sorted(os.listdir(self.logs)):
+            with open(f"{self.logs}/{name}", encoding="utf-8", errors="replace") as file:
+                yield name, file.read()
 
     def leftovers(self):
         self.reap()
@@ -715,6 +762,9 @@ class Ctx:
             if run.report_path and os.path.exists(run.report_path):
                 with open(run.report_path, encoding="utf-8") as file:
                     parts.append(f"--- report\n{file.read()[:5000].rstrip()}")
+        for name, text in self._outputs():
+            if name.startswith("sanitizer"):
+                parts.append(f"--- {name}\n{text[:6000].rstrip()}")
         parts.append("--- processes")
         for pid in descendants(os.getpid()):
             state = (stat_of(pid) or "?")[0]
@@ -807,7 +857,7 @@ class Session:
         if what in ("root", "user"):
             return None if os.geteuid() == 0 else "not root"
         if what == "static":
-            return None if self.is_static else "the program is linked dynamically"
+            return None if self.is_static else LINKED_DYNAMICALLY
         return None if self.tool(what) else f"{what} is not here"
 
     def remove(self):
