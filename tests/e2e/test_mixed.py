@@ -50,6 +50,8 @@ def test_ninja_make441(ctx):
     ctx.desk.drive(4, total=30)
     ctx.desk.let_all_out(run)
     run.finish()
+    expect(ctx.desk.peak, 4, "most jobs at once")
+    expect(ctx.desk.entered, 40, "jobs")
 
 
 @needs("make-4.3", "make-4.4.1")
@@ -121,29 +123,110 @@ def test_cargo165_workspace(ctx):
     expect(ctx.desk.entered, 48, "jobs")
 
 
-@needs("make-4.3", "gcc")
-def test_gcc_lto(ctx):
-    """make -> gcc -flto: the link's own make works inside of the pool."""
-    for i in range(6):
-        ctx.write(f"l/f{i}.c", f"int f{i}(int x) {{ return x * {i + 1}; }}\n")
-    calls = " + ".join(f"f{i}(c)" for i in range(6))
-    declared = "".join(f"int f{i}(int);\n" for i in range(6))
-    ctx.write("l/main.c", f"{declared}int main(int c, char** v)"
-              f"{{ (void)v; return ({calls}) == 0; }}\n")
-    ctx.write("l/Makefile",
-              "objects := main.o f0.o f1.o f2.o f3.o f4.o f5.o\n"
-              "all: auto jobserver b0 b1 b2 b3 b4 b5\n"
-              "%.o: %.c\n\tgcc -O2 -flto -c $< -o $@\n"
-              "auto: $(objects)\n\t+gcc -O2 -flto=auto -flto-partition=max $^ -o $@\n"
-              "jobserver: $(objects)\n\t+gcc -O2 -flto=jobserver -flto-partition=max $^ -o $@\n"
-              "b0 b1 b2 b3 b4 b5:\n\t@job $@\n.PHONY: all b0 b1 b2 b3 b4 b5\n")
-    run = ctx.run(["make", "-C", "l"], tools=["make-4.3"])
+def several_build_scripts(make):
+    def body(ctx):
+        """cargo -> several build scripts at once -> a make in each."""
+        members = [f"c{i}" for i in range(4)]
+        ctx.write("w/Cargo.toml", f'[workspace]\nresolver = "2"\nmembers = {members}\n'
+                  .replace("'", '"'))
+        for name in members:
+            ctx.makefile(f"m-{name}", 8, name)
+            ctx.write(f"w/{name}/Cargo.toml",
+                      f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n')
+            ctx.write(f"w/{name}/src/lib.rs", "")
+            ctx.write(f"w/{name}/build.rs",
+                      'fn main() {\n  let flags = std::env::var("CARGO_MAKEFLAGS").unwrap();\n'
+                      '  let ok = std::process::Command::new("make")\n'
+                      f'    .args(["-C", "{ctx.dir}/m-{name}"]).env("MAKEFLAGS", flags)\n'
+                      '    .status().unwrap();\n  assert!(ok.success());\n}\n')
+        run = ctx.run(["cargo", "build", "--offline", "-q"], tools=["cargo", make],
+                      cwd=f"{ctx.dir}/w")
+        ctx.desk.drive(4, total=24)
+        ctx.desk.let_all_out(run)
+        run.finish()
+        expect(ctx.desk.peak, 4, "most jobs at once")
+        expect(ctx.desk.entered, 32, "jobs")
+
+    body.__name__ = f"test_cargo_several_build_scripts_{make.replace('-', '').replace('.', '')}"
+    globals()[body.__name__] = timeout(180)(needs("cargo", make)(body))
+
+
+for _make in ("make-4.3", "make-4.4.1"):
+    several_build_scripts(_make)
+
+
+@timeout(180)
+@needs("ninja-1.13.2", "make-4.3", "cargo", "cmake-4.3.1")
+def test_deep(ctx):
+    """ninja -> make -> sh -> ninja -> cargo -> build script -> make -> ctest: every one of them is
+    the only job of the one above it, up to the last make."""
+    ctest_folder(ctx, 12, "e")
+    ctx.write("m2/Makefile",
+              "jobs := k0 k1 k2 k3 k4 k5\n.PHONY: all t $(jobs)\nall: $(jobs) t\n"
+              "t:\n\t+ctest --test-dir ../e\n$(jobs):\n\t@job $@\n")
+    ctx.write("c/Cargo.toml", '[package]\nname = "c"\nversion = "0.1.0"\nedition = "2021"\n')
+    ctx.write("c/src/lib.rs", "")
+    ctx.write("c/build.rs",
+              'fn main() { assert!(std::process::Command::new("make")'
+              f'.args(["-C", "{ctx.dir}/m2"]).status().unwrap().success()); }}\n')
+    ctx.write("n2/build.ninja",
+              "rule c\n  command = cd ../c && cargo build --offline -q\nbuild c: c\n")
+    ctx.write("m1/Makefile", "all:\n\t+sh -c 'ninja -C ../n2'\n")
+    ctx.write("n1/build.ninja", "rule m\n  command = make -C ../m1\nbuild m: m\n")
+    run = ctx.run(["ninja", "-C", "n1"],
+                  tools=["cargo", "make-4.3", "ninja-1.13.2", "cmake-4.3.1"])
+    ctx.desk.drive(4, total=12)
     ctx.desk.let_all_out(run)
-    report = run.finish()
-    expect_that("resetting jobserver" not in run.stderr(), "a make left the pool")
-    expect(report["tokens"]["refused"], 0, "tokens refused")
-    for name in ("auto", "jobserver"):
-        expect(os.access(f"{ctx.dir}/l/{name}", os.X_OK), True, f"program {name}")
+    run.finish()
+    expect(ctx.desk.peak, 4, "most jobs at once")
+    expect(ctx.desk.entered, 18, "jobs")
+
+
+# gcc's link-time compiler, which is a job of the desk where it compiles one part of the program.
+LTO1 = """case " $* " in *" -fltrans "*) job lt || exit 1 ;; esac
+exec {real} "$@"
+"""
+
+
+def lto_test(make, flag):
+    def body(ctx):
+        """make -> gcc -flto -> make -> lto1: the link's own make is as wide as the pool."""
+        found = ctx.spawn(["gcc", "-print-prog-name=lto1"])
+        expect(found.wait(), 0, "status of gcc")
+        os.mkdir(f"{ctx.dir}/compilers")
+        ctx.script("compilers/lto1", LTO1.format(real=found.stdout().strip()))
+        # A part of its own for each function, which is not inlined.
+        functions = [f"f{i}" for i in range(10)]
+        for i, name in enumerate(functions):
+            ctx.write(f"l/{name}.c",
+                      f"__attribute__((noipa)) int {name}(int x) {{ return x * {i + 1}; }}\n")
+        ctx.write("l/main.c",
+                  "".join(f"int {name}(int);\n" for name in functions)
+                  + "int main(int c, char** v) { (void)v; return ("
+                  + " + ".join(f"{name}(c)" for name in functions) + ") == 0; }\n")
+        objects = " ".join(f"{name}.o" for name in ["main", *functions])
+        ctx.write("l/Makefile",
+                  f"program: {objects}\n"
+                  f"\t+gcc -B{ctx.dir}/compilers/ -O2 {flag} -flto-partition=max $^ -o $@\n"
+                  "%.o: %.c\n\tgcc -O2 -flto -c $< -o $@\n")
+        run = ctx.run(["make", "-C", "l"], tools=[make])
+        ctx.desk.drive(4, total=8, prefix="lt")
+        ctx.desk.let_all_out(run)
+        report = run.finish()
+        expect(ctx.desk.peak, 4, "most parts at once")
+        expect_that(ctx.desk.entered > 10, f"{ctx.desk.entered} parts")
+        expect_that("resetting jobserver" not in run.stderr(), "a make left the pool")
+        expect(report["tokens"]["refused"], 0, "tokens refused")
+        expect(os.access(f"{ctx.dir}/l/program", os.X_OK), True, "program")
+
+    short = f"{flag.rpartition('=')[2]}_{make.replace('-', '').replace('.', '')}"
+    body.__name__ = f"test_gcc_lto_{short}"
+    globals()[body.__name__] = timeout(120)(needs(make, "gcc")(body))
+
+
+for _make in ("make-4.3", "make-4.4.1"):
+    for _flag in ("-flto=auto", "-flto=jobserver", "-flto=8"):
+        lto_test(_make, _flag)
 
 
 def cmake_test(generator, tools, inside):
@@ -257,6 +340,7 @@ def test_shims_off_new_tools(ctx):
                   options=["--shims", "off"])
     ctx.desk.drive(4, total=24)
     run.finish()
+    expect(ctx.desk.peak, 4, "most jobs at once")
 
 
 @timeout(240)
