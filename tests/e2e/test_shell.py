@@ -1,7 +1,9 @@
 """Shells fetch tokens by redirections, which no filter sees: the count of bytes tells."""
 
+import signal
+
 import harness
-from harness import expect_that, needs, timeout
+from harness import expect, expect_that, needs, timeout
 
 FETCH = {
     "read": "IFS= read -r -n1 t <&$R",
@@ -9,77 +11,161 @@ FETCH = {
     "head": "head -c1 <&$R >/dev/null",
 }
 PREAMBLE = "R=${TOKENPOOL_FDS%,*}; W=${TOKENPOOL_FDS#*,}\n"
+CLOSE = "eval \"exec ${TOKENPOOL_FDS%,*}<&- ${TOKENPOOL_FDS#*,}>&-\"\n"
+SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
+USERS = {"": None, "_as_user": harness.NOBODY}
 
 
-def define(name, body, *wants):
+def define(name, body, user=None):
     body.__name__ = f"test_{name}"
-    globals()[body.__name__] = timeout(90)(needs("make", *wants)(body))
+    wants = ["make"] if user is None else ["make", "user"]
+    globals()[body.__name__] = timeout(90)(needs(*wants)(body))
 
 
-def shell_builds(ctx, fetch, rest, user, alone):
-    """A script that fetches three tokens in an inner shell, then runs a make."""
+def shell_builds(ctx, fetch, rest, user, alone=False):
+    """A script that fetches three tokens in an inner shell, then runs a make. `alone`: the outer
+    shell has closed the descriptors meanwhile."""
     ctx.makefile("b", 12, "b")
     inner = ctx.script(
         "inner",
-        PREAMBLE + f"for i in 1 2 3; do {fetch}; job --say got $i; done\njob hold\n" + rest)
-    closing = "eval \"exec ${TOKENPOOL_FDS%,*}<&- ${TOKENPOOL_FDS#*,}>&-\"\n" if alone else ""
-    top = ctx.script("top", f"{inner} &\n{closing}wait\nmake -C b\n")
+        PREAMBLE + f"for i in 1 2 3; do {fetch}; job --say got $i; done\njob hold &\nwait\n"
+        + rest)
+    # What a shell starts in the background ignores SIGINT.
+    first = f"{inner} &\n{CLOSE}wait\n" if alone else f"{inner}\n"
+    top = ctx.script("top", first + "make -C b\n")
     run = ctx.run([top], user=user)
     ctx.desk.wait(lambda: ctx.desk.count("hold") == 1, "the shell with three tokens")
     return run
 
 
-def returning(how, fetch, user, one_by_one):
+def returning(how, tail, user, one_by_one):
     def body(ctx):
         give = "printf + >&$W\n" * 3 if one_by_one else "printf +++ >&$W\n"
-        run = shell_builds(ctx, fetch, give, user, False)
+        run = shell_builds(ctx, FETCH[how], give, user)
         ctx.desk.release(ctx.desk.held("hold")[0])
         ctx.desk.drive(4, total=12, prefix="b")
         report = run.finish()
         expect_that(report["tokens"]["refused"] == 0, "an honest return was refused")
 
-    tail = "" if user is None else "_as_user"
     bulk = "" if one_by_one else "_in_bulk"
-    define(f"{how}_returns{bulk}{tail}", body, *(["user"] if user else []))
+    define(f"{how}_returns{bulk}{tail}", body, user)
 
 
-def killed(how, fetch, user):
+def killed(how, tail, user, word, alone=False):
     def body(ctx):
-        # An ordinary user learns only who had the FIFO open, so there the outer shell closes it.
-        run = shell_builds(ctx, fetch, "", user, user is not None)
-        # The job that it waits for has the FIFO open as well, and goes with it.
-        pid = [p for p in harness.ancestors(ctx.desk.held("hold")[0].pid)
-               if "inner" in harness.command_of(p)][0]
-        ctx.kill(pid)
+        """Two of its tokens are free at once, the third goes on with the job that it left."""
+        run = shell_builds(ctx, FETCH[how], "", user, alone)
+        job = ctx.desk.held("hold")[0]
+        pid = next(p for p in harness.ancestors(job.pid) if "inner" in harness.command_of(p))
+        ctx.kill(pid, SIGNALS[word])
         ctx.wait_gone(pid)
-        ctx.desk.release(ctx.desk.held("hold")[0])
+        ctx.desk.wait(lambda: ctx.desk.count("b") == 3, "three jobs beside the one left")
+        ctx.desk.release(job)
         ctx.desk.drive(4, total=12, prefix="b")
         report = run.finish()
-        expect_that(report["tokens"]["recovered"] == 3, "three tokens were recovered")
+        expect(report["tokens"]["recovered"], 3, "tokens recovered")
+        expect_that(ctx.desk.peak <= 4, f"{ctx.desk.peak} jobs at once")
 
-    tail = "" if user is None else "_as_user"
-    define(f"{how}_killed{tail}", body, *(["user"] if user else ["root"]))
+    define(f"{how}_{word}{'_alone' if alone else ''}{tail}", body, user)
 
 
-def ended(how, fetch, user):
+def ended(how, tail, user):
     def body(ctx):
         """It forgets to return them and ends well: they are the outer shell's then, and at last the
         pool's."""
-        run = shell_builds(ctx, fetch, "exit 0\n", user, user is not None)
+        run = shell_builds(ctx, FETCH[how], "exit 0\n", user, user is not None)
         ctx.desk.release(ctx.desk.held("hold")[0])
         ctx.desk.let_all_out(run)
         run.finish()
 
-    tail = "" if user is None else "_as_user"
-    define(f"{how}_forgotten{tail}", body, *(["user"] if user else []))
+    define(f"{how}_forgotten{tail}", body, user)
 
 
-for _how, _fetch in FETCH.items():
-    for _user in (None, harness.NOBODY):
-        returning(_how, _fetch, _user, True)
-        returning(_how, _fetch, _user, False)
-        killed(_how, _fetch, _user)
-        ended(_how, _fetch, _user)
+TAKE_ALL = """
+tokens = [os.read(fds()[0], 1) for _ in range(3)]
+stay('hold')
+for token in tokens: os.write(fds()[1], token)
+"""
+
+
+def waiting(how, tail, user, word, victim):
+    def body(ctx):
+        """`victim` is killed while the read waits for a token: the reader, which gets none then, or
+        the shell that the reader fetches it for."""
+        ctx.makefile("b", 12, "b")
+        holder = ctx.program("holder", TAKE_ALL)
+        inner = ctx.script("inner", PREAMBLE + f"{FETCH[how]}\n")
+        top = ctx.script("top", f"{holder} &\njob gate\n{inner}\nwait\nmake -C b\n")
+        run = ctx.run([top], user=user)
+        ctx.desk.wait(lambda: ctx.desk.count() == 2, "the holder of all tokens, and the gate")
+        ctx.desk.release(ctx.desk.held("gate")[0])
+
+        def reader():
+            """Who waits in read(2) for descriptor 0."""
+            return next((p for p in harness.descendants(run.pid)
+                         if harness.read_proc(p, "syscall").split()[:2] == [b"0", b"0x0"]), None)
+
+        ctx.desk.wait(reader, "the read of an empty pool")
+        read = reader()
+        shell = next(p for p in [read, *harness.ancestors(read)]
+                     if "inner" in harness.command_of(p))
+        pid = shell if victim == "shell" else read
+        ctx.kill(pid, SIGNALS[word])
+        ctx.wait_gone(pid)
+        ctx.desk.release(ctx.desk.held("hold")[0])
+        # What the reader of a dead shell gets is the next living shell's, to that one's end.
+        ctx.desk.drive(3 if victim == "shell" else 4, total=12, prefix="b")
+        run.finish()
+
+    whom = "" if victim == how or how == "read" else "_for_shell"
+    define(f"{how}_waiting{whom}_{word}{tail}", body, user)
+
+
+for _how in FETCH:
+    for _tail, _user in USERS.items():
+        returning(_how, _tail, _user, True)
+        returning(_how, _tail, _user, False)
+        ended(_how, _tail, _user)
+        for _word in SIGNALS:
+            killed(_how, _tail, _user, _word)
+            if _how != "head":  # it reads as dd does
+                waiting(_how, _tail, _user, _word, _how)
+    killed(_how, "_as_user", harness.NOBODY, "kill", alone=True)
+for _tail, _user in USERS.items():
+    waiting("dd", _tail, _user, "kill", "shell")
+
+
+# dash has no redirection from a descriptor above 9.
+DASH_FETCH = {
+    "dd": 'dd bs=1 count=1 if="$TOKENPOOL_FIFO" of=/dev/null 2>/dev/null',
+    "dd_below": 'dd bs=1 count=1 <"$TOKENPOOL_FIFO" >/dev/null 2>&1',
+    "head": 'head -c1 <"$TOKENPOOL_FIFO" >/dev/null',
+}
+
+
+def dash(how, tail, user):
+    def body(ctx):
+        """Debian's sh goes by the FIFO's path."""
+        ctx.makefile("b", 12, "b")
+        fetch = f"{DASH_FETCH[how]} && job --say got a-token\n"
+        inner = ctx.write(
+            "inner", "#!/bin/dash\n" + fetch * 3 + "job hold\n"
+            + 'printf + >"$TOKENPOOL_FIFO"\n' * 3, 0o755)
+        top = ctx.script("top", f"{inner} || exit\nmake -C b\n")
+        run = ctx.run([top], user=user)
+        ctx.desk.wait(lambda: ctx.desk.count("hold") == 1, "the shell with three tokens")
+        expect(ctx.desk.texts("got"), ["a-token"] * 3, "what it got")
+        ctx.desk.release(ctx.desk.held("hold")[0])
+        ctx.desk.drive(4, total=12, prefix="b")
+        report = run.finish()
+        expect(report["tokens"]["refused"], 0, "honest returns that were refused")
+
+    define(f"dash_{how}{tail}", body, user)
+
+
+for _how in DASH_FETCH:
+    for _tail, _user in USERS.items():
+        dash(_how, _tail, _user)
 
 
 @needs("make")
