@@ -6,6 +6,9 @@ from harness import expect_that, needs, timeout
 # A's jobs that may end while B waits for its second slot. Every one of them is a chance for B.
 PATIENCE = 150
 
+# Places that come free while two equals are watched.
+TURNS = 60
+
 
 def end_one(ctx, prefix):
     guest = ctx.desk.held(prefix)[0]
@@ -13,9 +16,8 @@ def end_one(ctx, prefix):
     ctx.desk.wait(lambda: guest not in ctx.desk.inside, "the end of a job")
 
 
-def share(ctx, first, second, tools, count=2, user=None):
-    """A, which never runs out of jobs, has the whole pool; B comes and must get `count` jobs in at
-    once (one on its own slot, the others on tokens), although A takes whatever it can."""
+def one_after_the_other(ctx, first, second, tools, user=None):
+    """A, which never runs out of jobs, has the whole pool when B comes."""
     top = ctx.script("top", f"{first} &\njob gate\n{second}\nwait\n")
     run = ctx.run([top], tools=tools, user=user)
     ctx.desk.wait(lambda: ctx.desk.count("a") == 4 and ctx.desk.count("gate"), "A with all slots")
@@ -23,6 +25,20 @@ def share(ctx, first, second, tools, count=2, user=None):
     ctx.desk.wait(lambda: ctx.desk.count("gate") == 0, "the end of the gate")
     ctx.desk.peak = len(ctx.desk.inside)
     ctx.desk.wait(lambda: ctx.desk.count("b") >= 1, "B's first job")
+    return run
+
+
+def finish(ctx, run):
+    ctx.desk.let_all_out(run)
+    run.finish()
+    # The script runs both side by side, each on a slot of its own: one more than the pool has.
+    expect_that(ctx.desk.peak <= 5, f"{ctx.desk.peak} at once")
+
+
+def share(ctx, first, second, tools, count=2, user=None):
+    """B must get `count` jobs in at once (one on its own slot, the others on tokens), although A
+    takes whatever it can."""
+    run = one_after_the_other(ctx, first, second, tools, user)
     for number in range(PATIENCE):
         if ctx.desk.count("b") >= count:
             break
@@ -34,10 +50,24 @@ def share(ctx, first, second, tools, count=2, user=None):
             ctx.desk.wait(lambda: ctx.desk.held("b"), "the next job of B")
     expect_that(ctx.desk.count("b") >= count,
                 f"B had no {count} jobs at once while A ended {PATIENCE}")
-    ctx.desk.let_all_out(run)
-    run.finish()
-    # The script runs both side by side, each on a slot of its own: one more than the pool has.
-    expect_that(ctx.desk.peak <= 5, f"{ctx.desk.peak} at once")
+    finish(ctx, run)
+
+
+def equal_shares(ctx, first, second, tools):
+    """Two that ask in the same way have the same share: always the oldest job ends, so each gets as
+    many of the places that come free as it is wide. Of five jobs, two are on the clients' own slots
+    and three on tokens: who is left with its own slot has a fifth of them."""
+    run = one_after_the_other(ctx, first, second, tools)
+    ctx.desk.wait(lambda: ctx.desk.count() == 5, "all slots in use")
+    start = ctx.desk.entered
+    for _ in range(TURNS):
+        before = ctx.desk.entered
+        ctx.desk.release(ctx.desk.held()[0])
+        ctx.desk.wait(lambda n=before: ctx.desk.entered > n, "a job in the place of the oldest")
+    of_b = sum(name.startswith("b") for name in ctx.desk.names[start:])
+    print(f"B: {of_b} of {ctx.desk.entered - start}")
+    expect_that(TURNS / 3 <= of_b <= TURNS * 2 / 3, f"B had {of_b} of {TURNS} places")
+    finish(ctx, run)
 
 
 BLOCKING = """
@@ -97,20 +127,24 @@ def client(ctx, kind, prefix, jobs):
     return ctx.program(f"client{prefix}", text.format(prefix=prefix, jobs=jobs, own=OWN))
 
 
-def pair(a, b):
+def pair(a, b, judge):
     def body(ctx):
-        share(ctx, client(ctx, a, "a", 400), client(ctx, b, "b", 60), ["ninja-1.13.2"])
+        judge(ctx, client(ctx, a, "a", 400), client(ctx, b, "b", 60 if judge is share else 400),
+              ["ninja-1.13.2"])
 
     short = "{}_against_{}".format(*(k.replace(".", "").replace("-", "") for k in (b, a)))
-    body.__name__ = f"test_{short}"
+    body.__name__ = f"test_{short}" if judge is share else f"test_equal_shares_of_{short}"
     globals()[body.__name__] = timeout(120)(needs("make-4.3", "make-4.4.1", "ninja-1.13.2")(body))
 
 
 KINDS = ("make-4.3", "make-4.4.1", "ninja-1.13.2", "blocking", "polling")
 for _a in KINDS:
     for _b in KINDS:
-        if _a != "make-4.4.1" and (_a != _b or _a.startswith("make")):
-            pair(_a, _b)
+        pair(_a, _b, share)
+# Nobody waits for a place that two ninjas leave free: they ask when a job of their own ends.
+for _a, _b in (("make-4.3", "make-4.3"), ("make-4.3", "make-4.4.1"), ("make-4.4.1", "make-4.3"),
+               ("make-4.4.1", "make-4.4.1"), ("blocking", "blocking"), ("polling", "polling")):
+    pair(_a, _b, equal_shares)
 
 
 @timeout(120)
