@@ -24,8 +24,8 @@ def expect_restarts(run, count):
     return report
 
 
-def in_the_middle(ctx, command, tools, deaths, total=24):
-    run = ctx.run(command, tools=tools)
+def in_the_middle(ctx, command, tools, deaths, total=24, user=None):
+    run = ctx.run(command, tools=tools, user=user)
     for _ in range(deaths):
         ctx.desk.wait(lambda: ctx.desk.count() == 4, "four jobs in")
         kill_arbiter(ctx, run)
@@ -118,9 +118,13 @@ os.write(fds()[1], b"+")
 
 def test_blocked_readers_get_their_tokens(ctx):
     """Three hold the tokens, three wait: those wait on through deaths and get them, one for one."""
+    blocked_readers(ctx)
+
+
+def blocked_readers(ctx, user=None):
     reader = ctx.program("reader.py", READER)
     script = "".join(f"{reader} r{i} & " for i in range(6))
-    run = ctx.run(["sh", "-c", script + "wait"])
+    run = ctx.run(["sh", "-c", script + "wait"], user=user)
     ctx.desk.wait(lambda: ctx.desk.count() == 3, "three with a token")
 
     def readers():
@@ -141,10 +145,19 @@ def test_blocked_readers_get_their_tokens(ctx):
     expect(report["tokens"]["recovered"], 0, "recovered")
 
 
+def three_holders(ctx, user=None):
+    """Three processes with a token each; a fourth asks for one when they have ended."""
+    reader = ctx.program("reader.py", READER)
+    return ctx.run(["sh", "-c", f"{reader} a & {reader} b & {reader} c & wait; {reader} d"], user=user)
+
+
 def test_holder_that_dies_after_the_arbiter(ctx):
     """The next arbiter knows whose tokens come back."""
-    reader = ctx.program("reader.py", READER)
-    run = ctx.run(["sh", "-c", f"{reader} a & {reader} b & {reader} c & wait; {reader} d"])
+    dies_after_the_arbiter(ctx)
+
+
+def dies_after_the_arbiter(ctx, user=None):
+    run = three_holders(ctx, user)
     ctx.desk.wait(lambda: ctx.desk.count() == 3, "three with a token")
     kill_arbiter(ctx, run)
     for guest in ctx.desk.held():
@@ -157,8 +170,11 @@ def test_holder_that_dies_after_the_arbiter(ctx):
 
 
 def test_holder_that_dies_together_with_the_arbiter(ctx):
-    reader = ctx.program("reader.py", READER)
-    run = ctx.run(["sh", "-c", f"{reader} a & {reader} b & {reader} c & wait; {reader} d"])
+    dies_together_with_the_arbiter(ctx)
+
+
+def dies_together_with_the_arbiter(ctx, user=None):
+    run = three_holders(ctx, user)
     ctx.desk.wait(lambda: ctx.desk.count() == 3, "three with a token")
     arbiter = wait_arbiter(ctx, run)
     for guest in ctx.desk.held():
@@ -207,12 +223,12 @@ def kill_at_random(run, rng):
     return deaths
 
 
-def at_random_moments(ctx, tools, number):
+def at_random_moments(ctx, tools, number, user=None):
     short_jobs(ctx)
     total = 0
     rng = random.Random(f"{ctx.seed} {number}")
     for _ in range(6):
-        run = ctx.run(["make", "-k"], tools=tools)
+        run = ctx.run(["make", "-k"], tools=tools, user=user)
         deaths = kill_at_random(run, rng)
         total += deaths
         report = run.finish()

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 
-from harness import descendants, expect, expect_that, kill, needs, timeout
+from harness import descendants, expect, expect_that, kill, needs, read_proc, timeout
 from lifecycle_kit import (arbiter_child, expect_clean_folder, lines_of, state_of, wait_all_gone,
                            wait_arbiter, wait_lines)
 
@@ -19,13 +19,21 @@ def kill_front(ctx, run, pids):
     expect_clean_folder(ctx)
 
 
-def spread(ctx, line, options=()):
+def spread(ctx, line, options=(), user=None):
     """A build with a process that the shell line starts, found by its sleep; kills the front."""
     script = ctx.script("spread.sh", f"{line}\njob --say up x\nexec sleep 2000\n")
-    run = ctx.run([script], options=options)
+    run = ctx.run([script], options=options, user=user)
     ctx.desk.wait(lambda: ctx.desk.has_said("up"), "the script")
     ctx.wait(lambda: len(run.find("sleep")) == 2, "both sleepers")
+    if user is not None:
+        expect_no_group(run)
     kill_front(ctx, run, run.find("sleep"))
+
+
+def expect_no_group(run):
+    """The build has no control group of its own by which it could be found."""
+    for pid in descendants(run.pid):
+        expect_that(b"tokenpool-" not in read_proc(pid, "cgroup"), f"{pid} is in a group of the run")
 
 
 def test_plain_child(ctx):
@@ -81,7 +89,11 @@ def test_daemon_without_environment_with_inference(ctx):
 
 
 def test_stopped_build(ctx):
-    run = ctx.run(["sh", "-c", "sleep 1000 & sleep 1001 & wait"])
+    stopped_build(ctx)
+
+
+def stopped_build(ctx, user=None):
+    run = ctx.run(["sh", "-c", "sleep 1000 & sleep 1001 & wait"], user=user)
     ctx.wait(lambda: len(run.find("sleep")) == 2, "both sleepers")
     pids = [*run.find("sleep"), *run.find("sh")]
     for pid in pids:
@@ -96,6 +108,10 @@ def test_inference(ctx):
 
 def test_build_that_forks_all_the_time(ctx):
     """Processes that come into being while the build is being ended do not escape."""
+    forks_all_the_time(ctx)
+
+
+def forks_all_the_time(ctx, user=None):
     forker = ctx.program("forker.py", (
         "import select, signal\n"
         "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
@@ -111,7 +127,7 @@ def test_build_that_forks_all_the_time(ctx):
         "        os.write(out, b'up\\n')\n"
         "os.write(out, b'escaped\\n')\n"))
     log = f"{ctx.dir}/log"
-    run = ctx.run(["sh", "-c", f"{forker} {log} & {forker} {log} & sleep 1000"])
+    run = ctx.run(["sh", "-c", f"{forker} {log} & {forker} {log} & sleep 1000"], user=user)
     wait_lines(ctx, log, 4)
     kill_front(ctx, run, run.find("sleep"))
     ctx.wait(lambda: not ctx.leftovers(), "nobody of the build")
@@ -136,7 +152,11 @@ def test_front_and_command_killed(ctx):
 
 def test_front_killed_after_an_arbiter_was(ctx):
     """The arbiter that took over knows how to end a build, too."""
-    run = ctx.run(["sh", "-c", "setsid sleep 1000 & job one"])
+    after_an_arbiter_was(ctx)
+
+
+def after_an_arbiter_was(ctx, user=None):
+    run = ctx.run(["sh", "-c", "setsid sleep 1000 & job one"], user=user)
     ctx.desk.wait(lambda: ctx.desk.inside, "the job")
     first = wait_arbiter(ctx, run)
     kill(first)
