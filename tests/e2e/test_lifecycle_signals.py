@@ -3,8 +3,8 @@
 import os
 import signal
 
-from harness import descendants, expect, expect_that, kill, needs
-from lifecycle_kit import COUNTER, lines_of, state_of, wait_all_gone, wait_lines
+from harness import NOBODY, descendants, expect, expect_that, kill, needs
+from lifecycle_kit import COUNTER, arbiter_child, lines_of, state_of, wait_all_gone, wait_lines
 
 
 def start_counter(ctx, *wrap, command=()):
@@ -73,8 +73,16 @@ def test_second_sigint_kills(ctx):
     second_kills(ctx, signal.SIGINT, signal.SIGINT)
 
 
+def test_second_sighup_kills(ctx):
+    second_kills(ctx, signal.SIGHUP, signal.SIGHUP)
+
+
 def test_second_sigterm_kills(ctx):
     second_kills(ctx, signal.SIGTERM, signal.SIGTERM)
+
+
+def test_sighup_after_sigterm_kills(ctx):
+    second_kills(ctx, signal.SIGTERM, signal.SIGHUP)
 
 
 def test_sigterm_after_sigint_kills(ctx):
@@ -144,17 +152,39 @@ def test_timeout_with_kill_leaves_nothing(ctx):
     ctx.wait(lambda: not os.listdir(ctx.tmp), "an empty TMPDIR")
 
 
+def stop_and_continue(ctx, user=None):
+    ctx.makefile("m", 20, "m")
+    ctx.write("t/Makefile", "all:\n\t+@$(MAKE) -C ../m\n")
+    run = ctx.run(["make", "-C", "t"], user=user)
+    ctx.desk.wait(lambda: ctx.desk.count() == 4, "four jobs in")
+    arbiter = arbiter_child(run.pid)
+    build = [pid for pid in descendants(run.pid) if pid != arbiter]
+    expect_that(len(build) >= 6, f"two makes and four jobs among {build}")
+    for _ in range(2):
+        kill(run.pid, signal.SIGTSTP)
+        ctx.wait(lambda: all(state_of(pid) == "T" for pid in [run.pid, *build]),
+                 "front and build stopped")
+        leaving = ctx.desk.held()[0]
+        ctx.desk.release(leaving)
+        kill(run.pid, signal.SIGCONT)
+        ctx.wait(lambda: all(state_of(pid) != "T" for pid in [run.pid, *build]),
+                 "front and build going on")
+        ctx.desk.wait(lambda: leaving not in ctx.desk.inside, "the end of the job")
+        ctx.desk.wait(lambda: ctx.desk.count() == 4, "four jobs in")
+        build = [pid for pid in descendants(run.pid) if pid != arbiter]
+    ctx.desk.drive(4, total=8)
+    ctx.desk.let_all_out(run)
+    run.finish()
+
+
 def test_stop_and_continue(ctx):
     """SIGTSTP to the front stops front and build, SIGCONT continues both."""
-    run = ctx.run(["job", "one"])
-    ctx.desk.wait(lambda: ctx.desk.inside, "the job")
-    job = ctx.desk.inside[0].pid
-    kill(run.pid, signal.SIGTSTP)
-    ctx.wait(lambda: state_of(run.pid) == "T", "the front stopped")
-    kill(run.pid, signal.SIGCONT)
-    ctx.wait(lambda: state_of(run.pid) != "T" and state_of(job) != "T", "both going on")
-    ctx.desk.release(ctx.desk.inside[0])
-    run.finish()
+    stop_and_continue(ctx)
+
+
+@needs("user")
+def test_stop_and_continue_as_user(ctx):
+    stop_and_continue(ctx, NOBODY)
 
 
 def test_signals_while_it_starts(ctx):
