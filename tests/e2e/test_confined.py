@@ -1,8 +1,11 @@
 """As an ordinary user, in a pid namespace of its own, in a user namespace: tracking is exact, and
 killed holders lose nothing."""
 
+import os
+import shutil
+
 import harness
-from harness import expect, expect_that, needs
+from harness import Skipped, expect, needs
 
 BWRAP = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc"]
 UNSHARE = ["unshare", "-Ur"]
@@ -62,12 +65,48 @@ confined("unshare", UNSHARE, None, "unshare")
 confined("unshare_as_user", UNSHARE, harness.NOBODY, "unshare", "user")
 
 
+SOMEBODY_ELSE = 65533
+
+
+def setuid_program(ctx):
+    """A copy of id(1) that runs as somebody else, where setuid means anything."""
+    if os.statvfs(ctx.dir).f_flag & os.ST_NOSUID:
+        raise Skipped("the tests' folder is on a file system that is nosuid")
+    if b"NoNewPrivs:\t1" in harness.read_proc("self", "status"):
+        raise Skipped("no_new_privs is set for the tests themselves")
+    path = shutil.copy("/usr/bin/id", f"{ctx.dir}/identity")
+    os.chown(path, SOMEBODY_ELSE, SOMEBODY_ELSE)
+    os.chmod(path, 0o4755)
+    return path
+
+
+def setuid_in_a_build(ctx, expected, track, user=None):
+    """A recipe executes it beside others; it runs as `expected`, and the pool stays whole."""
+    program = setuid_program(ctx)
+    ctx.makefile("a", 12, "a")
+    ctx.write("t/Makefile", f"all: a id\n.PHONY: all a id\na:\n\t+@$(MAKE) -C ../a\n"
+              f"id:\n\t@job --say uid $$({program} -u)\n")
+    run = ctx.run(["make", "-C", "t"], tools=["make-4.3"], options=[f"--track={track}"], user=user)
+    ctx.desk.drive(4, total=12, prefix="a")
+    expect(run.finish()["tracking"], track, "tracking")
+    expect(ctx.desk.texts("uid"), [str(expected)], "uid of the setuid program")
+
+
 @needs("make-4.3", "root")
 def test_setuid_programs_work_for_root(ctx):
     """With CAP_SYS_ADMIN the filter needs no no_new_privs: what is setuid stays so."""
-    run = ctx.run([ctx.script("top", "grep NoNewPrivs /proc/self/status\n")])
-    run.finish()
-    expect_that(run.stdout().split() == ["NoNewPrivs:", "0"], f"saw {run.stdout()!r}")
+    setuid_in_a_build(ctx, SOMEBODY_ELSE, "exact")
+
+
+@needs("make-4.3", "user")
+def test_setuid_programs_gain_nothing_for_an_ordinary_user(ctx):
+    """Exact tracking without privilege sets no_new_privs."""
+    setuid_in_a_build(ctx, harness.NOBODY, "exact", harness.NOBODY)
+
+
+@needs("make-4.3", "user")
+def test_setuid_programs_work_for_an_ordinary_user_with_inference(ctx):
+    setuid_in_a_build(ctx, SOMEBODY_ELSE, "infer", harness.NOBODY)
 
 
 @needs("make-4.3", "ninja-1.13.2")
