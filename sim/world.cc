@@ -348,7 +348,7 @@ void World::notice(const std::vector<ProcessId>& openers) {
   const int drift = pool_.drift(fifo_);
   if (drift == 0) return;
   core::Effects effects;
-  pool_.unseen(drift, openers, now_, &effects);
+  pool_.unseen(drift, openers, true, now_, &effects);
   carry_out(effects);
 }
 

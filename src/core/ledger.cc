@@ -152,7 +152,7 @@ bool Ledger::settle_suspect(ProcessId who) {
   return true;
 }
 
-int Ledger::unseen_take(int count, std::span<const ProcessId> openers) {
+int Ledger::unseen_take(int count, std::span<const ProcessId> openers, bool certain) {
   TOKENPOOL_CHECK(count >= 0);
   if (count == 0) return 0;
   std::vector<ProcessId> suspects;
@@ -163,7 +163,7 @@ int Ledger::unseen_take(int count, std::span<const ProcessId> openers) {
   }
   if (suspects.empty()) suspects = std::move(clients);
   if (suspects.empty()) return count;
-  if (suspects.size() == 1) {
+  if (suspects.size() == 1 && certain) {
     account(suspects.front()).own += count;
     outstanding_ += count;
     return 0;
@@ -188,9 +188,9 @@ void Ledger::restore_unseen(UnseenTake take) {
   }
 }
 
-int Ledger::unseen_return(int count, std::span<const ProcessId> openers) {
+int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool certain) {
   TOKENPOOL_CHECK(count >= 0);
-  const bool is_certain = openers.size() == 1 && knows(openers.front());
+  const bool is_certain = certain && openers.size() == 1 && knows(openers.front());
   for (; count > 0; --count) {
     if (is_certain) {
       Account& giver = account(openers.front());
@@ -232,10 +232,13 @@ bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
   return true;
 }
 
-int Ledger::close_suspect(ProcessId who) {
+int Ledger::close_suspect(ProcessId who, std::optional<ProcessId> heir) {
   int freed = 0;
   for (UnseenTake& take : unseen_) {
-    std::erase(take.suspects, who);
+    if (std::erase(take.suspects, who) > 0 && heir && !contains(take.suspects, *heir)) {
+      take.suspects.insert(std::upper_bound(take.suspects.begin(), take.suspects.end(), *heir),
+                           *heir);
+    }
     if (take.suspects.empty()) freed += take.count;
   }
   std::erase_if(unseen_, [](const UnseenTake& take) { return take.suspects.empty(); });
@@ -250,19 +253,21 @@ EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId>
   const Account dead = std::move(entry->second);
   accounts_.erase(entry);
 
-  outcome.held = dead.held();
-  outcome.withdraw = dead.own < 0 ? 1 : 0;
-  outcome.unseen = close_suspect(who);
-  outcome.freed = outcome.held + outcome.unseen;
-
   const bool was_client = dead.has_returned || !survivors.empty();
   const bool succeeded =
       cause == EndCause::succeeded || (cause == EndCause::unknown && !was_client);
+  // Only what a helper fetched is meant for somebody. One that ever returned a token was a client
+  // that forgot the rest.
+  const Account* to = succeeded && heir && !dead.has_returned ? find(*heir) : nullptr;
+  if (to == nullptr || to->client) heir.reset();
+
+  outcome.held = dead.held();
+  outcome.withdraw = dead.own < 0 ? 1 : 0;
+  outcome.unseen = close_suspect(who, heir);
+  outcome.freed = outcome.held + outcome.unseen;
   if (succeeded) {
-    // What it inherited was the slot that it ran on; only what a helper fetched is meant for
-    // somebody. One that ever returned a token was a client that forgot the rest.
-    const Account* to = heir && !dead.has_returned ? find(*heir) : nullptr;
-    if (to != nullptr && !to->client && dead.own > 0) {
+    // What it inherited was the slot that it ran on.
+    if (heir && dead.own > 0) {
       account(*heir).own += dead.own;
       outcome.passed_to = heir;
       outcome.freed -= dead.own;

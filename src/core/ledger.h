@@ -7,7 +7,7 @@
 //  3. Ended with success while holding: the tokens of a helper (a `dd` or `head -c1` that fetched
 //     one for its shell) pass to the nearest living ancestor inside the build. Those of a client
 //     that returned others before, or below a client (make asks for its own), or without an
-//     ancestor are free.
+//     ancestor are free. In what it is suspected of, that ancestor takes its place.
 //  4. A return by a process that holds nothing settles the debt of its nearest holding ancestor,
 //     else of a holding descendant (of those that are no clients: a job of make that writes a token
 //     does not return the one that make holds for it, or make would return it again), else it lends
@@ -99,15 +99,17 @@ class Ledger {
 
   /// `count` tokens left unseen while `openers` had the FIFO open. Processes that are known to make
   /// calls that are seen (Account::client) are suspected only if there is nobody else. A
-  /// single suspect has them: they are booked to its account. With no opener at all nobody can ever
-  /// return them: the answer is `count`, which are free at once; else 0.
-  [[nodiscard]] int unseen_take(int count, std::span<const ProcessId> openers);
+  /// single suspect has them, if it is `certain` that it was one of the openers: they are booked to
+  /// its account. With no opener at all nobody can ever return them: the answer is `count`, which
+  /// are free at once; else 0.
+  [[nodiscard]] int unseen_take(int count, std::span<const ProcessId> openers, bool certain = true);
   /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes with a
   /// suspect among the openers; then the accounts of openers that hold and are no clients (whose
   /// own returns are seen); any unseen take; openers that hold; anybody that holds, clients last.
-  /// A single opener did it for certain: as in give(), but it lends nothing. Answers how many of
-  /// them were owed by nobody: over-returns.
-  [[nodiscard]] int unseen_return(int count, std::span<const ProcessId> openers);
+  /// A single opener that did it for `certain`: as in give(), but it lends nothing. Answers how
+  /// many of them were owed by nobody: over-returns.
+  [[nodiscard]] int unseen_return(int count, std::span<const ProcessId> openers,
+                                  bool certain = true);
 
   /// `who` ended; its account is closed. `survivors`: its children that live. `heir`: its nearest
   /// living ancestor inside the build. Both must have been introduced. What `who` inherited passes
@@ -144,7 +146,7 @@ class Ledger {
   [[nodiscard]] bool is_suspect(ProcessId who) const;
   bool settle_suspect(ProcessId who);
   bool settle_unseen_return(std::span<const ProcessId> openers);
-  int close_suspect(ProcessId who);
+  int close_suspect(ProcessId who, std::optional<ProcessId> heir);
 
   std::unordered_map<ProcessId, Account, ProcessIdHash> accounts_;
   std::vector<UnseenTake> unseen_;

@@ -152,10 +152,11 @@ void Pool::give(ProcessId who, int count, Instant now, Effects* effects) {
   finish(now, effects);
 }
 
-void Pool::unseen(int drift, std::span<const ProcessId> openers, Instant now, Effects* effects) {
+void Pool::unseen(int drift, std::span<const ProcessId> openers, bool certain, Instant now,
+                  Effects* effects) {
   begin(now);
   if (drift > 0) {
-    const int refused = ledger_.unseen_return(drift, openers);
+    const int refused = ledger_.unseen_return(drift, openers, certain);
     const int accepted = drift - refused;
     counters_.unseen_returned += unsigned_count(accepted);
     counters_.refused += unsigned_count(refused);
@@ -172,7 +173,7 @@ void Pool::unseen(int drift, std::span<const ProcessId> openers, Instant now, Ef
     TOKENPOOL_CHECK(taken <= free_);
     free_ -= taken;
     if (free_ == 0 && offer_until_) close_offer(true);
-    const int back = ledger_.unseen_take(taken, openers);
+    const int back = ledger_.unseen_take(taken, openers, certain);
     counters_.unseen_taken += unsigned_count(taken);
     counters_.recovered += unsigned_count(back);
     if (back > 0) {

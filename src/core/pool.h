@@ -72,7 +72,9 @@ class Pool {
   /// and whenever the FIFO was touched by somebody else; when it is not zero, it calls unseen()
   /// with the processes that have the FIFO open (all of them introduced).
   [[nodiscard]] int drift(int bytes_in_fifo) const { return bytes_in_fifo - free_; }
-  void unseen(int drift, std::span<const ProcessId> openers, Instant now, Effects* effects);
+  /// `certain`: it was one of them, and not somebody who has closed the FIFO since.
+  void unseen(int drift, std::span<const ProcessId> openers, bool certain, Instant now,
+              Effects* effects);
 
   /// `who` ended, see Ledger::end. Its waiting reads are dropped. No-op for a stranger.
   void ended(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,

@@ -404,16 +404,17 @@ void Arbiter::explain(int drift, const std::vector<pid_t>& touched) {
     if (const auto id = kin_.adopt(pid)) named.push_back(*id);
   }
   auto suspects = unseen_.suspects(drift, named);
-  if (suspects.empty())
-    suspects = kin_.likely_callers(fifo_.id(), {begin_.read_end, begin_.write_end});
+  const bool certain = !suspects.empty();
+  if (!certain) suspects = kin_.likely_callers(fifo_.id(), {begin_.read_end, begin_.write_end});
   for (const auto& who : suspects) {
     if (drift < 0) watched_.look_again(who);
   }
-  if (static_cast<int>(suspects.size()) == std::abs(drift)) {
+  if (certain && static_cast<int>(suspects.size()) == std::abs(drift)) {
     // One call each: nobody is suspected, all are known.
-    for (const auto& who : suspects) pool_.unseen(drift < 0 ? -1 : 1, {&who, 1}, now(), &effects_);
+    const int call = drift < 0 ? -1 : 1;
+    for (const auto& who : suspects) pool_.unseen(call, {&who, 1}, true, now(), &effects_);
   } else {
-    pool_.unseen(drift, suspects, now(), &effects_);
+    pool_.unseen(drift, suspects, certain, now(), &effects_);
   }
   apply();
 }
@@ -435,9 +436,10 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   }
   std::vector<ProcessId> survivors;
   std::optional<ProcessId> heir;
-  if (const auto* account = pool_.ledger().find(who); account != nullptr && account->own > 0) {
+  if (const auto* account = pool_.ledger().find(who); account != nullptr) {
+    const bool holds = account->own > 0;
     const auto ancestors = account->ancestors;  // bringing others into view moves the account
-    if (cause != core::EndCause::succeeded) survivors = kin_.orphans_of(process);
+    if (holds && cause != core::EndCause::succeeded) survivors = kin_.orphans_of(process);
     heir = kin_.living_of(ancestors);
   }
   log_.name_dead(who, process.command);
@@ -474,7 +476,7 @@ void Arbiter::on_command_ended(bool all_ended) {
   if (all_ended) {
     // Without a tracker this is where everything that is missing is found.
     if (const int drift = pool_.drift(fifo_.level()); drift != 0) {
-      pool_.unseen(drift, {}, event_time_, &effects_);
+      pool_.unseen(drift, {}, false, event_time_, &effects_);
       apply();
     }
     pool_.all_ended(event_time_, &effects_);
@@ -568,7 +570,7 @@ void Arbiter::resume_step(const Notification& call, Step step) {
       (void)fifo_.put(1);
     } else if (const auto who = kin_.identify(call.thread)) {
       const std::array<ProcessId, 1> taker{*who};
-      pool_.unseen(-1, taker, event_time_, &effects_);
+      pool_.unseen(-1, taker, true, event_time_, &effects_);
     }
   } else if (step == Step::putting && drift == 1 && unanswered) {
     (void)fifo_.take(1);

@@ -124,14 +124,16 @@ struct Step : rc::state::Command<Model, Ledger> {
       case Op::unseen_take: {
         if (free < some) return;
         const Processes openers = pick_some(model, a);
-        const int back = model.unseen_take(some, openers);
-        if (ledger != nullptr) RC_ASSERT(ledger->unseen_take(some, openers) == back);
+        const bool certain = b % 2 == 0;
+        const int back = model.unseen_take(some, openers, certain);
+        if (ledger != nullptr) RC_ASSERT(ledger->unseen_take(some, openers, certain) == back);
         return;
       }
       case Op::unseen_return: {
         const Processes openers = pick_some(model, a);
-        const int refused = model.unseen_return(some, openers);
-        if (ledger != nullptr) RC_ASSERT(ledger->unseen_return(some, openers) == refused);
+        const bool certain = b % 2 == 0;
+        const int refused = model.unseen_return(some, openers, certain);
+        if (ledger != nullptr) RC_ASSERT(ledger->unseen_return(some, openers, certain) == refused);
         return;
       }
       case Op::end: {

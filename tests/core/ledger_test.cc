@@ -209,6 +209,23 @@ TEST_F(LedgerTest, AKnownWriterSettlesAsIfItHadBeenSeen) {
   EXPECT_EQ(own(sh), 0);
 }
 
+TEST_F(LedgerTest, WhoIsOnlyLikelyToHaveTakenSettlesForNobodyElse) {
+  EXPECT_EQ(ledger.unseen_take(1, Processes{cc}, false), 0);
+  EXPECT_EQ(own(cc), 0) << "another may have closed the FIFO again";
+  EXPECT_EQ(ledger.unseen_return(1, Processes{ninja}, false), 0) << "this one, for example";
+  EXPECT_EQ(ledger.outstanding(), 0);
+  EXPECT_EQ(ledger.unseen_take(1, Processes{cc}, false), 0);
+  EXPECT_EQ(ledger.end(cc, EndCause::killed, {}, sh).freed, 1);
+}
+
+TEST_F(LedgerTest, WhoSentALikelyHelperTakesItsPlace) {
+  EXPECT_EQ(ledger.unseen_take(1, Processes{cc}, false), 0);
+  EXPECT_EQ(ledger.end(cc, EndCause::succeeded, {}, sh).freed, 0);
+  EXPECT_EQ(ledger.unseen()[0].suspects, Processes{sh});
+  EXPECT_EQ(ledger.give(sh, false), GiveOutcome::unseen);
+  EXPECT_EQ(ledger.outstanding(), 0);
+}
+
 TEST_F(LedgerTest, ABrotherIsNoRelative) {
   take(ninja, 1);
   EXPECT_EQ(ledger.give(sh, false), GiveOutcome::refused);

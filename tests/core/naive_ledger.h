@@ -122,14 +122,14 @@ class NaiveLedger {
     return GiveOutcome::lent;
   }
 
-  int unseen_take(int count, const Processes& openers) {
+  int unseen_take(int count, const Processes& openers, bool certain = true) {
     std::set<ProcessId> suspects;
     for (const ProcessId who : openers) {
       if (!living[who].client) suspects.insert(who);
     }
     if (suspects.empty()) suspects.insert(openers.begin(), openers.end());
     if (suspects.empty()) return count;
-    if (suspects.size() == 1) {
+    if (suspects.size() == 1 && certain) {
       for (int i = 0; i < count; ++i) book(*suspects.begin());
       return 0;
     }
@@ -148,9 +148,9 @@ class NaiveLedger {
     return 0;
   }
 
-  int unseen_return(int count, const Processes& openers) {
+  int unseen_return(int count, const Processes& openers, bool certain = true) {
     for (int i = 0; i < count; ++i) {
-      if (openers.size() == 1) {
+      if (openers.size() == 1 && certain) {
         living[openers.front()].has_returned = true;
         if (!settle(openers.front())) return count - i;
         continue;
@@ -168,25 +168,29 @@ class NaiveLedger {
     outcome.held = count(Where::own, who) + count(Where::inherited, who);
     outcome.withdraw = dead.lends ? 1 : 0;
     if (dead.lends) ++debt;
+    if (cause == EndCause::unknown) {
+      const bool client = dead.has_returned || !survivors.empty();
+      cause = client ? EndCause::killed : EndCause::succeeded;
+    }
+    const auto heir_of_dead = heir(who);
+    const bool passes = cause == EndCause::succeeded && heir_of_dead && !dead.has_returned &&
+                        !living.at(*heir_of_dead).client;
     for (NaiveToken& token : tokens) {
-      if (token.where == Where::unseen && token.suspects.erase(who) > 0 && token.suspects.empty()) {
+      if (token.where != Where::unseen || token.suspects.erase(who) == 0) continue;
+      if (passes) token.suspects.insert(*heir_of_dead);
+      if (token.suspects.empty()) {
         token = NaiveToken{};
         ++outcome.unseen;
       }
     }
     outcome.freed = outcome.unseen;
-    if (cause == EndCause::unknown) {
-      const bool client = dead.has_returned || !survivors.empty();
-      cause = client ? EndCause::killed : EndCause::succeeded;
-    }
     std::size_t next = 0;
-    const auto heir_of_dead = heir(who);
     // Own tokens go first where they are moved; it makes no difference, a count is a count.
     for (NaiveToken& token : tokens) {
       const bool own = token.where == Where::own && token.holder == who;
       if (!own && !(token.where == Where::inherited && token.holder == who)) continue;
       if (cause == EndCause::succeeded) {
-        if (own && heir_of_dead && !dead.has_returned && !living.at(*heir_of_dead).client) {
+        if (own && passes) {
           outcome.passed_to = heir_of_dead;
           token.holder = *heir_of_dead;
           continue;

@@ -52,11 +52,11 @@ class PoolDesk {
     fifo += drift;
     notice(openers);
   }
-  void notice(const Processes& openers) {
+  void notice(const Processes& openers, bool certain = true) {
     const int drift = pool.drift(fifo);
     if (drift == 0) return;
     Effects effects;
-    pool.unseen(drift, openers, now, &effects);
+    pool.unseen(drift, openers, certain, now, &effects);
     carry_out(effects);
   }
   void end(ProcessId who, EndCause cause, const Processes& survivors = {},

@@ -50,6 +50,10 @@ class Skipped(Exception):
     """The test cannot run here; the text says why."""
 
 
+class MachineLacks(Skipped):
+    """... because this machine is not made for it, whatever is installed."""
+
+
 def needs(*what):
     """What a test needs: "root", "user" (root, to become another user), "static" (a
     program that starts without a loader, which the sanitizers cannot give) or a tool by name."""

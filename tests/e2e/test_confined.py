@@ -5,7 +5,7 @@ import os
 import shutil
 
 import harness
-from harness import Skipped, expect, needs
+from harness import MachineLacks, expect, needs
 
 BWRAP = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc"]
 UNSHARE = ["unshare", "-Ur"]
@@ -71,9 +71,9 @@ SOMEBODY_ELSE = 65533
 def setuid_program(ctx):
     """A copy of id(1) that runs as somebody else, where setuid means anything."""
     if os.statvfs(ctx.dir).f_flag & os.ST_NOSUID:
-        raise Skipped("the tests' folder is on a file system that is nosuid")
+        raise MachineLacks("the tests' folder is on a file system that is nosuid")
     if b"NoNewPrivs:\t1" in harness.read_proc("self", "status"):
-        raise Skipped("no_new_privs is set for the tests themselves")
+        raise MachineLacks("no_new_privs is set for the tests themselves")
     path = shutil.copy("/usr/bin/id", f"{ctx.dir}/identity")
     os.chown(path, SOMEBODY_ELSE, SOMEBODY_ELSE)
     os.chmod(path, 0o4755)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from harness import Skipped, expect, needs
+from harness import MachineLacks, expect, needs
 
 
 def run_without_j(ctx, slots, **options):
@@ -19,7 +19,7 @@ def run_without_j(ctx, slots, **options):
 def cpus(count):
     found = sorted(os.sched_getaffinity(0))
     if len(found) < count:
-        raise Skipped(f"{len(found)} CPU here")
+        raise MachineLacks(f"{len(found)} CPU here")
     return ",".join(str(number) for number in found[:count])
 
 
@@ -65,27 +65,27 @@ def folder_with_cpu_max():
     """The nearest group whose sub-groups have the cpu controller of version 2."""
     top, own = mount_point("cgroup2", None), own_group(None)
     if top is None or own is None:
-        raise Skipped("no control groups of version 2")
+        raise MachineLacks("no control groups of version 2")
     while True:
         with open(f"{top}{own}/cgroup.subtree_control", encoding="ascii") as file:
             if "cpu" in file.read().split():
                 return f"{top}{own}"
         if own in ("/", ""):
-            raise Skipped("the cpu controller is in no control group of version 2")
+            raise MachineLacks("the cpu controller is in no control group of version 2")
         own = os.path.dirname(own)
 
 
 def folder_with_cfs_quota():
     top, own = mount_point("cgroup", "cpu"), own_group("cpu")
     if top is None or own is None:
-        raise Skipped("no control groups of version 1 with the cpu controller")
+        raise MachineLacks("no control groups of version 1 with the cpu controller")
     return f"{top}{own}".rstrip("/")
 
 
 def below_quota(ctx, folder, settings):
     """A run in a new group with these settings, which leave it one CPU at most."""
     if not os.access(folder, os.W_OK):
-        raise Skipped(f"{folder} may not be written")
+        raise MachineLacks(f"{folder} may not be written")
     group = f"{folder}/e2e-cpus-{os.getpid()}"
     os.mkdir(group)
     try:
