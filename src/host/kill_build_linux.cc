@@ -23,9 +23,21 @@ bool inherited_fifo(pid_t pid, const BuildMarks& marks) {
          proc::descriptor_is(pid, marks.write_end, marks.fifo);
 }
 
+bool carries_mark(pid_t pid, const BuildMarks& marks) {
+  return marks.mark != 0 && proc::has_build_mark(pid, marks.mark);
+}
+
+// Far quicker than a look at all that can tell: one that forks all the time is gone by the end of
+// that, and its child is not on the list.
+void kill_carriers(const BuildMarks& marks) {
+  if (marks.mark == 0) return;
+  for (const pid_t pid : proc::all_processes()) {
+    if (pid != ::getpid() && carries_mark(pid, marks)) ::kill(pid, SIGKILL);
+  }
+}
+
 bool is_marked(const proc::ProcessInfo& process, const BuildMarks& marks) {
-  return (marks.mark != 0 && proc::has_build_mark(process.id.pid, marks.mark)) ||
-         inherited_fifo(process.id.pid, marks) ||
+  return carries_mark(process.id.pid, marks) || inherited_fifo(process.id.pid, marks) ||
          proc::environment_has(process.id.pid, marks.assignment);
 }
 
@@ -35,9 +47,9 @@ std::vector<pid_t> find_build(const BuildMarks& marks, std::unordered_set<pid_t>
   std::vector<proc::ProcessInfo> others;
   std::unordered_set<pid_t> found;
   for (const pid_t pid : proc::all_processes()) {
+    if (pid == ::getpid()) continue;
     const auto info = proc::read_process(pid);
     if (!info || info->state == 'Z' || info->state == 'X') continue;
-    if (pid == ::getpid()) continue;
     if (is_marked(*info, marks)) {
       found.insert(pid);
     } else {
@@ -65,6 +77,7 @@ void kill_build(const proc::BuildGroup& group, const BuildMarks& marks,
   int clean = 0;
   for (int round = 0; round < kMaxRounds && clean < kCleanRounds && !nobody_left(); ++round) {
     (void)group.kill();
+    kill_carriers(marks);
     const auto victims = find_build(marks, &family);
     for (const pid_t pid : victims) ::kill(pid, SIGKILL);
     clean = victims.empty() && !group.is_populated() ? clean + 1 : 0;
