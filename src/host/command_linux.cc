@@ -42,6 +42,7 @@ bool receive_filter(int link, StartedCommand* command) {
 
 void restore_signals(const CommandSpec& spec) {
   if (spec.default_sigpipe) ::signal(SIGPIPE, SIG_DFL);
+  if (spec.default_sigxfsz) ::signal(SIGXFSZ, SIG_DFL);
   ::sigprocmask(SIG_SETMASK, &spec.mask, nullptr);
 }
 

@@ -8,7 +8,8 @@
 // Without a terminal the command gets a group of its own, and whatever the front receives goes to
 // that group, once. A second SIGINT, SIGTERM, SIGHUP or SIGQUIT ends the build with SIGKILL; from
 // the keyboard, where an interpreter may take Ctrl-C as a word among others, only if it comes
-// within kKeyboardPatience.
+// within kKeyboardPatience. A command that stops itself in a group of its own, as a shell does that
+// suspends, stops the front too, and goes on with it.
 #pragma once
 
 #include <optional>
@@ -66,6 +67,7 @@ class Front {
   void pass_on(int signal);
   void kill_all();
   void stop_self(int signal, bool from_terminal);
+  void stop_with_command();
   void continue_build();
   int others_left() const;
   void settle();
@@ -88,8 +90,9 @@ class Front {
   bool ready_ = false;            ///< an arbiter has served this build
   bool arbiter_gave_up_ = false;  ///< the last one that died could not get what it needs
   bool settled_ = false;
-  std::optional<char> verdict_;      ///< what the arbiter was told at the end
-  bool passed_stop_on_ = false;      ///< the last SIGTSTP reached the build through the front
+  std::optional<char> verdict_;  ///< what the arbiter was told at the end
+  bool passed_stop_on_ = false;  ///< the last SIGTSTP reached the build through the front
+  bool stopped_with_command_ = false;
   std::optional<int> early_signal_;  ///< came before there was a command to pass it on to
   std::int64_t last_signal_ns_ = 0;
 };

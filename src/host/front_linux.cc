@@ -95,6 +95,7 @@ wire::Result<void> Front::prepare(CommandSpec* spec) {
   ::sigprocmask(SIG_BLOCK, &handled_, &old_mask_);
   spec->mask = old_mask_;
   spec->default_sigpipe = ::signal(SIGPIPE, SIG_IGN) != SIG_IGN;
+  spec->default_sigxfsz = ::signal(SIGXFSZ, SIG_IGN) != SIG_IGN;
   signals_ = ::signalfd(-1, &handled_, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals_ < 0) return tl::unexpected(failed("watch for signals", kMoreFiles));
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -231,11 +232,26 @@ void Front::stop_self(int signal, bool from_terminal) {
   ::raise(SIGSTOP);
 }
 
+// A shell that suspends itself is in a group of its own and has given the terminal back: whoever
+// waits for the front has to learn that. In the front's group the terminal stops both.
+void Front::stop_with_command() {
+  if (own_group_ || ::getpgid(command_) == ::getpgrp()) return;
+  stopped_with_command_ = true;
+  ::raise(SIGSTOP);
+}
+
 // The shell that continues its job does so with the whole group. A second SIGCONT, which the front
 // gets round to late, could undo the user's next Ctrl-Z.
 void Front::continue_build() {
   if (own_group_ || passed_stop_on_) pass_on(SIGCONT);
+  if (stopped_with_command_) {
+    const pid_t group = ::getpgid(command_);
+    // In the background it waits for the terminal as any job does.
+    if (::tcgetpgrp(terminal_) == ::getpgrp()) ::tcsetpgrp(terminal_, group);
+    ::kill(-group, SIGCONT);
+  }
   passed_stop_on_ = false;
+  stopped_with_command_ = false;
 }
 
 void Front::kill_all() {
@@ -245,8 +261,10 @@ void Front::kill_all() {
 void Front::reap() {
   int status = 0;
   pid_t pid = 0;
-  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
-    if (pid == command_) {
+  while ((pid = ::waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+    if (WIFSTOPPED(status)) {
+      if (pid == command_) stop_with_command();
+    } else if (pid == command_) {
       wait_status_ = status;
     } else if (pid == arbiter_) {
       on_arbiter_death(status);
@@ -306,9 +324,11 @@ CommandEnd Front::wait_for(const StartedCommand& command) {
   settle();
   take_terminal_back();
   end.wait_status = *wait_status_;
-  end.left_running = static_cast<int>(proc::descendants_of(::getpid()).size()) -
-                     (arbiter_ != 0 && proc::read_process(arbiter_) ? 1 : 0);
-  end.left_running = left == 0 ? 0 : std::max(end.left_running, 1);
+  for (const auto& child : proc::children_of(::getpid())) {
+    if (left == 0 || child.id.pid == arbiter_) continue;
+    end.left_running += 1 + static_cast<int>(proc::descendants_of(child.id.pid).size());
+  }
+  if (left > 0) end.left_running = std::max(end.left_running, 1);
   return end;
 }
 

@@ -125,11 +125,17 @@ bool is_written_in_place(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
-// The file that a symbolic link leads to, so that the link stays one.
+// The file that a symbolic link leads to, there or not, so that the link stays one. Links that lead
+// in a circle are answered as they are: opening that fails.
 std::string target_of(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr int kMostLinks = 40;  // as the kernel follows
   std::error_code none;
-  const auto target = std::filesystem::canonical(path, none);
-  return none ? path : target.string();
+  fs::path at = path;
+  for (int i = 0; i < kMostLinks && fs::is_symlink(fs::symlink_status(at, none)); ++i) {
+    at = at.parent_path() / fs::read_symlink(at, none);
+  }
+  return at.string();
 }
 
 bool write_all(int fd, const std::string& text) {
@@ -167,8 +173,9 @@ wire::Result<void> check_report_path(const std::string& path) {
     if (::access(path.c_str(), W_OK) == 0) return {};
     return tl::unexpected(cannot_write(path));
   }
-  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-    errno = EISDIR;
+  const bool is_there = ::stat(path.c_str(), &status) == 0;
+  if (is_there && S_ISDIR(status.st_mode)) errno = EISDIR;
+  if ((is_there && S_ISDIR(status.st_mode)) || (!is_there && errno == ELOOP)) {
     return tl::unexpected(cannot_write(path));
   }
   const std::string temporary = temporary_name(target_of(path));

@@ -253,6 +253,18 @@ def test_interactive_shell_has_job_control(ctx):
     terminal.finish(7)
 
 
+def test_shell_that_suspends_itself_stops_the_front_with_it(ctx):
+    terminal = interactive_shell(ctx)
+    for number in range(2):
+        terminal.type("suspend\n")
+        terminal.event("stopped", number)
+        expect(state_of(terminal.front), "T", "state of the front")
+        os.write(terminal.steering, b"c")
+        terminal.type_until(f"echo st$(({number}+42))\n", rf"st{number + 42}\nprompt> $")
+    terminal.type("exit 8\n")
+    terminal.finish(8)
+
+
 def test_ctrl_c_at_the_prompt_does_not_end_the_shell(ctx):
     terminal = interactive_shell(ctx)
     for _ in range(5):
