@@ -1,4 +1,4 @@
-"""Bulk calls on the FIFO, which no filter sees, and descriptors that change their mode meanwhile."""
+"""Bulk calls on the FIFO, which no filter sees, and descriptors that change their mode."""
 
 import harness
 from harness import expect, needs
@@ -59,8 +59,8 @@ os.write(fds()[1], token)
 
 
 def re_moded(ctx, user):
-    """Three hold the tokens, three are blocked in read(2) when O_NONBLOCK is set for everybody: they
-    wait on and get them, one for one, also those that blocked after it was taken off again."""
+    """Three hold the tokens, three are blocked in read(2) when O_NONBLOCK is set for everybody:
+    they wait on and get them, one for one, also those that blocked after it was taken off again."""
     reader = ctx.program("reader.py", READER)
     flip = ctx.program("flip.py", (
         "for fd in fds(): os.set_blocking(fd, sys.argv[1] == 'on')\nsay('flipped', sys.argv[1])\n"))

@@ -70,7 +70,7 @@ def without_listener(name, *options):
         ctx.desk.drive(4, total=12)
         expect(run.finish()["tracking"], "infer", "tracking")
         notes = run.notes()
-        expect_that(len(notes) == 1 and "a sandbox forbids it" in notes[0], f"one line, not {notes}")
+        expect_that(len(notes) == 1 and "a sandbox forbids it" in notes[0], f"lines: {notes}")
 
     define(f"listener_{name}", body, "make-4.3")
 
@@ -208,7 +208,7 @@ def killed_without_memory(name, tool):
         ctx.wait_gone(pid)
         for guest in ctx.desk.held("a"):
             ctx.desk.release(guest)
-        ctx.desk.wait(lambda: ctx.desk.count("a") == 0 and ctx.desk.held("gate"), "the orphans' end")
+        ctx.desk.wait(lambda: ctx.desk.count("a") == 0 and ctx.desk.held("gate"), "the jobs' end")
         ctx.desk.release(ctx.desk.held("gate")[0])
         ctx.desk.drive(4, total=12, prefix="b")
         expect(run.finish()["tokens"]["recovered"], 3, "tokens recovered")

@@ -148,7 +148,8 @@ def blocked_readers(ctx, user=None):
 def three_holders(ctx, user=None):
     """Three processes with a token each; a fourth asks for one when they have ended."""
     reader = ctx.program("reader.py", READER)
-    return ctx.run(["sh", "-c", f"{reader} a & {reader} b & {reader} c & wait; {reader} d"], user=user)
+    script = f"{reader} a & {reader} b & {reader} c & wait; {reader} d"
+    return ctx.run(["sh", "-c", script], user=user)
 
 
 def test_holder_that_dies_after_the_arbiter(ctx):

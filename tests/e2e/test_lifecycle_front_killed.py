@@ -33,7 +33,7 @@ def spread(ctx, line, options=(), user=None):
 def expect_no_group(run):
     """The build has no control group of its own by which it could be found."""
     for pid in descendants(run.pid):
-        expect_that(b"tokenpool-" not in read_proc(pid, "cgroup"), f"{pid} is in a group of the run")
+        expect_that(b"tokenpool-" not in read_proc(pid, "cgroup"), f"{pid} is in the run's group")
 
 
 def test_plain_child(ctx):

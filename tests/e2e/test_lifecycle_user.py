@@ -1,4 +1,4 @@
-"""An ordinary user has no control group for the build: front and arbiter are killed all the same."""
+"""Front and arbiter are killed where the build has no control group, as an ordinary user."""
 
 import os
 import shutil
@@ -21,6 +21,8 @@ if "descriptors" in dropped:
 os.execve("/bin/sleep", ["sleep", "1000"], {} if "environment" in dropped else os.environ)
 """
 ALL = ("parent", "session", "environment", "descriptors")
+
+TOOLS = (("make_43", "make-4.3"), ("make_441", "make-4.4.1"), ("ninja", "ninja-1.13.2"))
 
 
 def define(name, body, *wants, seconds=60):
@@ -111,12 +113,13 @@ def in_the_middle(name, tool, deaths):
             ctx.ninjafile("a", 24, "a")
         else:
             ctx.makefile("a", 24, "a")
-        arbiter_killed.in_the_middle(ctx, [tool.split("-")[0], "-C", "a"], [tool], deaths, user=NOBODY)
+        command = [tool.split("-")[0], "-C", "a"]
+        arbiter_killed.in_the_middle(ctx, command, [tool], deaths, user=NOBODY)
 
     define(f"arbiter_killed_{'once' if deaths == 1 else f'{deaths}_times'}_in_{name}", body, tool)
 
 
-for _name, _tool in (("make_43", "make-4.3"), ("make_441", "make-4.4.1"), ("ninja", "ninja-1.13.2")):
+for _name, _tool in TOOLS:
     in_the_middle(_name, _tool, 1)
     in_the_middle(_name, _tool, 5)
 
@@ -152,6 +155,6 @@ def vanished(name, tool, user):
     define(f"arbiter_killed_after_the_folder_vanished_{name}", body, tool)
 
 
-for _name, _tool in (("make_43", "make-4.3"), ("make_441", "make-4.4.1"), ("ninja", "ninja-1.13.2")):
+for _name, _tool in TOOLS:
     vanished(_name, _tool, None)
     vanished(f"{_name}_as_user", _tool, NOBODY)
