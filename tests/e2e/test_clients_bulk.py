@@ -50,6 +50,46 @@ def wide_bulk(name, code):
 wide_bulk("bulk_of_19", BULK)
 wide_bulk("bulk_of_19_inherited", BULK_INHERITED)
 
+
+def killed_bulk(name, code):
+    def body(ctx, user):
+        """It is killed below a shell that has the descriptors open, as every shell of a build has:
+        what it held comes back at once, not with the end of the shell."""
+        ctx.makefile("b", 12, "b")
+        run = ctx.run([ctx.script("top", f"{ctx.program('client', code)}\nmake -C b\n")],
+                      tools=["make-4.3"], user=user)
+        ctx.desk.wait(lambda: ctx.desk.count("hold") == 1, "the bulk reader in")
+        expect(ctx.desk.texts("took"), ["3"], "tokens read in bulk")
+        ctx.kill(ctx.desk.held("hold")[0].pid)
+        ctx.desk.drive(4, total=12, prefix="b")
+        expect(run.finish()["tokens"]["recovered"], 3, "tokens recovered")
+
+    define(f"{name}_reader_killed_below_a_shell", body, "make-4.3")
+
+
+killed_bulk("bulk", BULK)
+killed_bulk("bulk_inherited", BULK_INHERITED)
+
+
+def at_once(count):
+    def body(ctx, user):
+        """More bytes than the FIFO may hold in one write: the writer gets through, none counts."""
+        client = ctx.program("over", OVER_RETURN)
+        ctx.makefile("b", 12, "b")
+        run = ctx.run([ctx.script("top", f"{client} {count}\nmake -C b\n")], tools=["make-4.3"],
+                      user=user)
+        ctx.desk.wait(lambda: ctx.desk.has_said("written"), "the end of the write")
+        ctx.desk.drive(4, total=12, prefix="b")
+        expect(run.finish()["tokens"]["refused"], count, "tokens refused")
+
+    define(f"write_of_{count}_at_once", body, "make-4.3")
+
+
+OVER_RETURN = "os.write(fds()[1], b'+' * int(sys.argv[1]))\nsay('written')\n"
+at_once(10000)
+at_once(70000)
+
+
 READER = """
 say("ready", sys.argv[1])
 token = os.read(fds()[0], 1)
@@ -112,9 +152,6 @@ def test_nothing_comes_to_a_reader_that_does_not_wait(ctx):
 
 
 # The closing line
-
-
-OVER_RETURN = "os.write(fds()[1], b'+' * int(sys.argv[1]))\nsay('written')\n"
 
 
 def refused_line(count, tokens):

@@ -46,6 +46,11 @@ for _one in ALL:
 leaves("grandchild_with_parent_only", ["session", "environment", "descriptors"], line="({}; :) &")
 leaves("daemon_with_environment_only", ["parent", "session", "descriptors"])
 leaves("daemon_with_descriptors_only", ["parent", "session", "environment"])
+# The command itself dies with the front, so its children have lost their parent as well.
+leaves("child_with_parent_only", ["session", "environment", "descriptors"])
+leaves("daemon_with_session_only", ["parent", "environment", "descriptors"])
+leaves("daemon_that_keeps_nothing", ALL)
+leaves("with_inference_daemon_that_keeps_nothing", ALL, "--track=infer")
 leaves("with_inference_plain_child", [], "--track=infer")
 leaves("with_inference_daemon_with_environment_only", ["parent", "session", "descriptors"],
        "--track=infer")
