@@ -51,6 +51,33 @@ wide_bulk("bulk_of_19", BULK)
 wide_bulk("bulk_of_19_inherited", BULK_INHERITED)
 
 
+def bulk_writer(ctx, **options):
+    """It takes one by one and returns in one write, as redo and samurai do, and lives on: what it
+    returned is the pool's at once."""
+    client = ctx.program("client", (
+        "held = [os.read(fds()[0], 1) for _ in range(3)]\nstay('hold')\n"
+        "os.write(fds()[1], b''.join(held))\nstay('after')\n"))
+    ctx.makefile("b", 24, "b")
+    top = ctx.script("top", f"{client} &\njob gate\nmake -C b\nwait\n")
+    run = ctx.run([top], **options)
+    ctx.desk.wait(lambda: ctx.desk.count("hold") and ctx.desk.count("gate"), "the three tokens")
+    ctx.desk.release(ctx.desk.held("gate")[0])
+    ctx.desk.drive(1, total=4, prefix="b")
+    ctx.desk.release(ctx.desk.held("hold")[0])
+    ctx.desk.wait(lambda: ctx.desk.count("after"), "the write")
+    ctx.desk.drive(4, total=12, prefix="b")
+    ctx.desk.let_all_out(run)
+    return run
+
+
+def returned_in_bulk(ctx, user):
+    tokens = bulk_writer(ctx, tools=["make-4.3"], user=user).finish()["tokens"]
+    expect((tokens["refused"], tokens["recovered"]), (0, 0), "tokens refused, recovered")
+
+
+define("seen_takes_returned_in_bulk", returned_in_bulk, "make-4.3")
+
+
 def killed_bulk(name, code):
     def body(ctx, user):
         """It is killed below a shell that has the descriptors open, as every shell of a build has:
