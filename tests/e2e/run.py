@@ -129,13 +129,29 @@ def start(session, name, function, factor, log):
     return Running(name, pid, log, time.monotonic() + seconds + 40)
 
 
-def end_strays(children):
-    """Ends what a test left that had to be killed itself."""
+def strays(children):
+    """What a test has left, by pid."""
     for pid in harness.all_pids():
         found = harness.stat_of(pid)
         if found and found[1] == os.getpid() and pid not in children:
-            for one in [*harness.all_descendants(pid), pid]:
-                harness.kill(one)
+            yield from [*harness.all_descendants(pid), pid]
+
+
+def end_strays(children):
+    """Ends what a test left that had to be killed itself. An arbiter ends by itself when nobody is
+    left, and removes the control group then."""
+    arbiters = []
+    for pid in strays(children):
+        if harness.comm_of(pid).startswith("tokenpool-arb"):
+            arbiters.append(pid)
+        else:
+            harness.kill(pid)
+    deadline = time.monotonic() + 5
+    while any(harness.is_alive(pid) for pid in arbiters) and time.monotonic() < deadline:
+        harness.reap_strays(children)
+        time.sleep(0.005)
+    for pid in strays(children):
+        harness.kill(pid)
     harness.reap_strays(children)
 
 
