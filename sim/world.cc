@@ -315,7 +315,7 @@ void World::restart() {
   const std::vector<core::UnseenTake> unseen = pool_.ledger().unseen();
   fifo_ = std::min(pool_.free() + pool_.reserved(), issued_);
   core::Pool next(issued_);
-  next.restore(accounts, unseen, pool_.owed(), pool_.counters());
+  next.restore(accounts, unseen, pool_.owed(), pool_.lent(), pool_.counters());
   pool_ = std::move(next);
   // The calls that waited for an answer are told to the new one, in any order.
   const auto waiting = open_;
@@ -374,6 +374,10 @@ void World::carry_out(const core::Effect& effect) {
       say("  drain " + std::to_string(effect.count));
       fifo_ -= effect.count;
       if (fifo_ < 0) fail("drained more than there is");
+      break;
+    case core::Effect::Kind::lend_from_fifo:
+    case core::Effect::Kind::lend_direct:
+      fail("lent what nobody borrowed");
       break;
     case core::Effect::Kind::recovered:
     case core::Effect::Kind::refused:

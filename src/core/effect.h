@@ -20,6 +20,11 @@ struct Request {
   RequestId id = 0;
   ProcessId who;
   bool blocking = false;  ///< false: wants EAGAIN rather than to wait
+  /// Asked by Pool::borrow(): the token is for a lease of `who`, which has `held` slots, and waits
+  /// since `since`.
+  bool lease = false;
+  int held = 0;
+  Instant since{};
   friend bool operator==(const Request&, const Request&) = default;
 };
 
@@ -31,6 +36,9 @@ struct Effect {
     refuse,           ///< answer `request` with EAGAIN; a blocking one (kMaxWaiting) with EINTR
     put,              ///< put `count` bytes into the FIFO
     drain,            ///< take `count` bytes out of the FIFO and drop them; fewer are no failure
+    lend_from_fifo,   ///< take `count` bytes out of the FIFO and supply the leases with what there
+                      ///< was; Pool::lend_failed() is told of the rest
+    lend_direct,      ///< supply the leases with `count` tokens; the FIFO is not touched
     recovered,        ///< for the report: `end` tells what became of the tokens of `who`; pid 0: of
                       ///< unseen takes that nobody is left for
     refused,  ///< for the report: `count` tokens that `who` (pid 0: nobody knows) over-returned

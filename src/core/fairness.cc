@@ -1,5 +1,6 @@
 // The part of the pool that decides who is next; the policy is stated in pool.h.
 #include <algorithm>
+#include <utility>
 
 #include "core/check.h"
 #include "core/limits.h"
@@ -12,17 +13,21 @@ int Pool::held(ProcessId who) const {
   return account == nullptr ? 0 : account->held();
 }
 
-bool Pool::before(const Waiter& a, const Waiter& b) const {
-  const int a_held = held(a.who);
-  const int b_held = held(b.who);
-  return a_held != b_held ? a_held < b_held : a.since < b.since;
+int Pool::held(const Request& request) const {
+  return request.lease ? request.held : held(request.who);
+}
+
+bool Pool::before(const Waiter& wanter, std::size_t reader) const {
+  const int wanter_held = held(wanter.who);
+  const int reader_held = held(waiting_[reader]);
+  return wanter_held != reader_held ? wanter_held < reader_held : wanter.since < since_[reader];
 }
 
 std::optional<std::size_t> Pool::next_reader() const {
   std::optional<std::size_t> best;
   int fewest = 0;
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
-    const int count = held(waiting_[i].who);
+    const int count = held(waiting_[i]);
     if (!best || count < fewest) {
       best = i;
       fewest = count;
@@ -36,7 +41,8 @@ std::optional<std::size_t> Pool::next_reader() const {
 std::optional<std::size_t> Pool::next_wanter() const {
   std::optional<std::size_t> best;
   for (std::size_t i = 0; i < wanting_.size(); ++i) {
-    if (!best || before(wanting_[i], wanting_[*best])) best = i;
+    const auto rank = [this](const Waiter& one) { return std::pair(held(one.who), one.since); };
+    if (!best || rank(wanting_[i]) < rank(wanting_[*best])) best = i;
   }
   return best;
 }
@@ -67,7 +73,7 @@ Pool::Asker& Pool::note_ask(const Request& request, Instant now) {
 void Pool::note_refusal(ProcessId who, Asker* asker, Instant now) {
   asker->passed = std::min(asker->passed + 1, kMaxPassed);
   const bool passed_over = asker->blind >= 2 || asker->passed >= kMaxPassed;
-  if (!passed_over || held(who) > 0 || ledger_.outstanding() <= 0) return;
+  if (!passed_over || held(who) > 0 || out() <= 0) return;
   const bool wants = std::any_of(wanting_.begin(), wanting_.end(),
                                  [who](const Waiter& waiter) { return waiter.who == who; });
   if (!wants) wanting_.push_back({who, now});

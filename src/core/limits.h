@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace tokenpool::core {
 
@@ -67,5 +68,47 @@ inline constexpr std::chrono::hours kMaxSetup{24};
 
 /// Arbiters that may die before the FIFO is left to itself: one more would meet the same fate.
 inline constexpr std::uint32_t kMaxArbiterDeaths = 8;
+
+// --- the protocol; tokenpool-protocol(7) names those that a client can meet ---
+
+/// Bytes of one line with its newline: a request has some 200, a status with all its rows 40,000.
+inline constexpr std::size_t kMaxLine = 65536;
+/// Of JSON in a line; nothing that the protocol knows is deeper than 5.
+inline constexpr int kMaxDepth = 16;
+/// The largest whole number that JavaScript reads exactly.
+inline constexpr std::uint64_t kMaxNumber = (std::uint64_t{1} << 53) - 1;
+inline constexpr std::size_t kMaxIdBytes = 64;
+inline constexpr std::size_t kMaxNameBytes = 64;
+inline constexpr std::size_t kMaxTypeBytes = 32;
+inline constexpr std::size_t kMaxTargetBytes = 256;
+inline constexpr int kMaxPriority = 100;
+inline constexpr std::int64_t kMaxTimeoutMs = 86'400'000;
+/// Leases that one `hello` declares; their line has to fit into kMaxLine.
+inline constexpr std::size_t kMaxResumed = 512;
+
+/// Connections; each costs two descriptors (its socket and a pidfd) and about 2 KiB.
+inline constexpr std::size_t kMaxSessions = 12288;
+/// ... of which so many may not have said hello yet, and for so long.
+inline constexpr std::size_t kMaxStrangers = 1024;
+inline constexpr std::chrono::nanoseconds kHelloPatience = std::chrono::seconds(5);
+/// A wrong cookie is answered the later the more there were, up to this; so a loop of guesses costs
+/// its author time and the arbiter none.
+inline constexpr std::chrono::nanoseconds kCookiePenalty = std::chrono::milliseconds(100);
+inline constexpr std::chrono::nanoseconds kMaxCookiePenalty = std::chrono::seconds(2);
+/// Lines of one session that are no message at all.
+inline constexpr int kMaxBadLines = 16;
+/// Bytes that wait for a session to read them.
+inline constexpr std::size_t kMaxUnread = 1U << 20;
+
+inline constexpr std::size_t kMaxLeases = 16384;
+inline constexpr std::size_t kMaxLeasesOfSession = 1024;
+inline constexpr std::size_t kMaxRequestsOfSession = 1024;
+/// Types with a limit. A configuration has a handful.
+inline constexpr std::size_t kMaxLimits = 64;
+
+/// A request that has been first in line for this long gets a reservation.
+inline constexpr std::chrono::nanoseconds kReservationAfter = std::chrono::seconds(2);
+/// How long a new arbiter grants nothing, so that what the dead one granted is declared first.
+inline constexpr std::chrono::nanoseconds kResumeGrace = std::chrono::milliseconds(300);
 
 }  // namespace tokenpool::core

@@ -77,7 +77,7 @@ void Pool::request(const Request& request, Instant now, Effects* effects) {
     emit_answer(effects, Kind::refuse, request);
     note_refusal(request.who, &asker, now);
   } else if (const auto reader = next_reader()) {
-    if (held(request.who) > held(waiting_[*reader].who)) {
+    if (held(request.who) > held(waiting_[*reader])) {
       emit_answer(effects, Kind::refuse, request);
       close_offer(false);
       serve_reader_from_fifo(effects);
@@ -234,6 +234,7 @@ void Pool::all_ended(Instant now, Effects* effects) {
   reservations_.clear();
   owed_ = 0;
   spare_ = 0;
+  lent_ = 0;
   emit(effects, Kind::put, issued_ - free_);
   free_ = issued_;
   finish(now, effects);
@@ -244,7 +245,7 @@ void Pool::advance(Instant now, Effects* effects) {
   if (offer_until_ && *offer_until_ <= now) {
     offer_gap_ = std::min(offer_gap_ * 2, kMaxOfferGap);
     close_offer(false);
-    serve_reader_from_fifo(effects);
+    if (!waiting_.empty()) serve_reader_from_fifo(effects);
   }
   const auto lapsed = std::erase_if(
       reservations_, [now](const Reservation& reservation) { return reservation.until <= now; });
@@ -261,10 +262,12 @@ std::optional<Instant> Pool::next_deadline() const {
   return next;
 }
 
-int Pool::missing() const { return issued_ + owed_ - free_ - reserved() - ledger_.outstanding(); }
+int Pool::missing() const {
+  return issued_ + owed_ - free_ - reserved() - lent_ - ledger_.outstanding();
+}
 
 void Pool::restore(std::span<const Account> accounts, std::span<const UnseenTake> unseen, int owed,
-                   const PoolCounters& counters) {
+                   int lent, const PoolCounters& counters) {
   TOKENPOOL_CHECK(ledger_.accounts().empty() && free_ == issued_);
   for (const Account& account : accounts) {
     ledger_.introduce(account.who, account.ancestors);
@@ -273,9 +276,10 @@ void Pool::restore(std::span<const Account> accounts, std::span<const UnseenTake
   }
   for (const UnseenTake& take : unseen) ledger_.restore_unseen(take);
   owed_ = std::max(owed, 0);
+  lent_ = std::clamp(lent, 0, kMaxSlots);
   counters_ = counters;
   // The records of a killed process may be torn: whatever they say, the equation has to hold.
-  free_ = issued_ + owed_ - ledger_.outstanding();
+  free_ = issued_ + owed_ - lent_ - ledger_.outstanding();
   if (free_ < 0) owed_ += -std::exchange(free_, 0);
   if (free_ > issued_) spare_ = std::exchange(free_, issued_) - issued_;
   check();
@@ -286,9 +290,10 @@ void Pool::grant(const Request& request, bool from_fifo, Effects* effects) {
     TOKENPOOL_CHECK(free_ > 0);
     --free_;
   }
+  if (request.lease) return lend_one(from_fifo, effects);
   ledger_.take(request.who);
   ++counters_.taken;
-  counters_.peak_outstanding = std::max(counters_.peak_outstanding, ledger_.outstanding());
+  counters_.peak_outstanding = std::max(counters_.peak_outstanding, out());
   stop_wanting(request.who);
   emit_answer(effects, from_fifo ? Kind::grant_from_fifo : Kind::grant_direct, request);
 }
@@ -305,8 +310,7 @@ void Pool::place(int count, Instant now, Effects* effects) {
     if (pay_debt()) continue;
     const auto reader = next_reader();
     const auto wanter = next_wanter();
-    const bool to_wanter =
-        wanter && (!reader || before(wanting_[*wanter], {waiting_[*reader].who, since_[*reader]}));
+    const bool to_wanter = wanter && (!reader || before(wanting_[*wanter], *reader));
     if (to_wanter) {
       reserve(*wanter, now);
     } else if (reader && !(offer_is_due() && free_ + put < issued_)) {
@@ -345,7 +349,9 @@ void Pool::begin(Instant now) {
 }
 
 void Pool::finish(Instant now, Effects* effects) {
-  if (waiting_.empty() || free_ == 0) close_offer(false);
+  // When leases were served, balance() says whether more of them wait, for whom the offer goes on.
+  const bool in_vain = waiting_.empty() && lent_ == 0;
+  if (in_vain || free_ == 0) close_offer(false);
   while (!waiting_.empty() && free_ > (offer_until_ ? 1 : 0)) serve_reader_from_fifo(effects);
   if (free_ > issued_) {
     const int excess = free_ - issued_;
@@ -357,16 +363,16 @@ void Pool::finish(Instant now, Effects* effects) {
     --spare_;
     place(1, now, effects);
   }
-  if (waiting_.empty()) close_offer(false);
+  if (waiting_.empty() && lent_ == 0) close_offer(false);
   if (free_ > 0) last_visible_ = now;
-  counters_.peak_outstanding = std::max(counters_.peak_outstanding, ledger_.outstanding());
+  counters_.peak_outstanding = std::max(counters_.peak_outstanding, out());
   check();
 }
 
 void Pool::check() const {
   TOKENPOOL_CHECK(missing() == 0);
   TOKENPOOL_CHECK(free_ >= 0 && free_ <= issued_);
-  TOKENPOOL_CHECK(owed_ >= 0 && spare_ >= 0);
+  TOKENPOOL_CHECK(owed_ >= 0 && spare_ >= 0 && lent_ >= 0);
   TOKENPOOL_CHECK(waiting_.size() == since_.size());
 }
 
@@ -380,7 +386,7 @@ Request Pool::take_waiting(std::size_t index) {
 
 void Pool::forget(ProcessId who) {
   for (std::size_t i = waiting_.size(); i-- > 0;) {
-    if (waiting_[i].who == who) take_waiting(i);
+    if (waiting_[i].who == who && !waiting_[i].lease) take_waiting(i);
   }
   forget_asker(who);
 }

@@ -3,8 +3,9 @@
 // A pure state machine over the ledger. The host tells it what happened (a read, a return, a death,
 // a FIFO level that does not fit) and carries out the effects that it answers, in their order.
 //
-// Where a token can be: in the FIFO (free), kept back for one client (reserved), or out (ledger).
-//     free + reserved + outstanding == issued + owed      and      0 <= free <= issued
+// Where a token can be: in the FIFO (free), kept back for one client (reserved), lent to the pool
+// of leases (core/lease_pool.h, which competes as a reader that blocks), or out (ledger).
+//     free + reserved + lent + outstanding == issued + owed      and      0 <= free <= issued
 // `owed` counts lent slots whose lender died while the pool was empty: the next token that comes
 // free is swallowed for each. A token that comes free while free == issued (possible only while
 // somebody lends its implicit slot) is kept back too, for nobody, until the FIFO has room;
@@ -82,6 +83,25 @@ class Pool {
   /// No process of the build is left: every token is recovered. Afterwards free() == issued().
   void all_ended(Instant now, Effects* effects);
 
+  /// Lends `count` <= lendable() tokens to the pool of leases, see Effect::Kind::lend_from_fifo.
+  void lend(int count, Instant now, Effects* effects);
+  /// So many bytes of a lend_from_fifo were not there. As with grant_failed(), drift() is to be
+  /// asked before the next event (balance() is one), and finds who was faster.
+  void lend_failed(int count);
+  /// `count` lent tokens come back.
+  void repay(int count, Instant now, Effects* effects);
+  /// Waits for one token on behalf of a lease of `who`, which has `held` slots, since `since`.
+  /// One such wait at a time: another replaces it, stop_borrowing() ends it.
+  void borrow(ProcessId who, int held, Instant since, Instant now, Effects* effects);
+  void stop_borrowing(Instant now, Effects* effects);
+  [[nodiscard]] const Request* borrowing() const;
+  /// Tokens that nobody who reads would miss, and that are not on offer to those who poll.
+  [[nodiscard]] int lendable() const { return waiting_.empty() && !offer_until_ ? free_ : 0; }
+  [[nodiscard]] int lent() const { return lent_; }
+
+  /// Changes how many tokens there are, 0 <= issued < kMaxSlots. Too many end as they come back.
+  void set_issued(int issued, Instant now, Effects* effects);
+
   /// Carries out what is due by `now`; call it at next_deadline() or later.
   void advance(Instant now, Effects* effects);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
@@ -90,18 +110,18 @@ class Pool {
   [[nodiscard]] int free() const { return free_; }
   [[nodiscard]] int reserved() const { return static_cast<int>(reservations_.size()) + spare_; }
   [[nodiscard]] int owed() const { return owed_; }
-  /// Tokens that nobody accounts for: issued + owed - free - reserved - outstanding. Always 0.
+  /// Tokens that nobody accounts for, by the equation above. Always 0.
   [[nodiscard]] int missing() const;
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   [[nodiscard]] const PoolCounters& counters() const { return counters_; }
   [[nodiscard]] const std::deque<Request>& waiting() const { return waiting_; }
 
-  /// A new arbiter goes on where a dead one stopped: `accounts` as they stood, `owed`, and
+  /// A new arbiter goes on where a dead one stopped: `accounts` as they stood, `owed`, `lent`, and
   /// counters; every token that they do not explain is taken to be in the FIFO (the first unseen()
   /// corrects that). Tokens that were reserved when it died were in its memory: the host puts
   /// reserved() bytes, as they stood, into the FIFO before. Only on a pool that has seen no event.
   void restore(std::span<const Account> accounts, std::span<const UnseenTake> unseen, int owed,
-               const PoolCounters& counters);
+               int lent, const PoolCounters& counters);
 
  private:
   /// Refusals in a row after which an asker that holds nothing gets a reservation, blind or not: it
@@ -129,6 +149,8 @@ class Pool {
 
   // pool.cc: where tokens go.
   void grant(const Request& request, bool from_fifo, Effects* effects);
+  void lend_one(bool from_fifo, Effects* effects);
+  [[nodiscard]] int out() const { return ledger_.outstanding() + lent_; }
   void place(int count, Instant now, Effects* effects);
   bool pay_debt();
   void withdraw(Effects* effects);
@@ -140,7 +162,8 @@ class Pool {
 
   // fairness.cc: who is next.
   [[nodiscard]] int held(ProcessId who) const;
-  [[nodiscard]] bool before(const Waiter& a, const Waiter& b) const;
+  [[nodiscard]] int held(const Request& request) const;
+  [[nodiscard]] bool before(const Waiter& wanter, std::size_t reader) const;
   [[nodiscard]] std::optional<std::size_t> next_reader() const;
   [[nodiscard]] std::optional<std::size_t> next_wanter() const;
   Asker& note_ask(const Request& request, Instant now);
@@ -157,10 +180,11 @@ class Pool {
   int issued_;
   int free_;
   int owed_ = 0;
+  int lent_ = 0;
   int spare_ = 0;  ///< came free while the FIFO was full, because somebody lent its implicit slot
   Ledger ledger_;
   PoolCounters counters_;
-  std::deque<Request> waiting_;  ///< blocking reads, oldest first
+  std::deque<Request> waiting_;  ///< blocking reads, oldest first, and a wait for a lease
   std::deque<Instant> since_;    ///< of waiting_, in step with it
   std::vector<Waiter> wanting_;  ///< blind askers that the next free token may be reserved for
   std::vector<Reservation> reservations_;

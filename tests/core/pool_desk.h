@@ -2,6 +2,7 @@
 // number, and keeps the answers. Every event ends with the checks that hold whatever the policy.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -68,6 +69,7 @@ class PoolDesk {
   void end_all() {
     Effects effects;
     pool.all_ended(now, &effects);
+    lent_out = 0;
     carry_out(effects);
   }
   void advance() {
@@ -75,6 +77,8 @@ class PoolDesk {
     pool.advance(now, &effects);
     carry_out(effects);
   }
+  /// Effects of pool events that others caused (balance()).
+  void apply(const Effects& effects) { carry_out(effects); }
   /// Time passes; what becomes due on the way happens when it is due.
   void pass(Instant duration) {
     const Instant end = now + duration;
@@ -83,6 +87,32 @@ class PoolDesk {
       advance();
     }
     now = end;
+  }
+  void lend(int count) {
+    Effects effects;
+    pool.lend(count, now, &effects);
+    carry_out(effects);
+  }
+  void repay(int count) {
+    Effects effects;
+    lent_out -= count;
+    pool.repay(count, now, &effects);
+    carry_out(effects);
+  }
+  void borrow(ProcessId who, int held, Instant since) {
+    Effects effects;
+    pool.borrow(who, held, since, now, &effects);
+    carry_out(effects);
+  }
+  void stop_borrowing() {
+    Effects effects;
+    pool.stop_borrowing(now, &effects);
+    carry_out(effects);
+  }
+  void set_issued(int issued) {
+    Effects effects;
+    pool.set_issued(issued, now, &effects);
+    carry_out(effects);
   }
   int held(ProcessId who) const {
     const Account* account = pool.ledger().find(who);
@@ -95,6 +125,11 @@ class PoolDesk {
   Effects last;  ///< of the last event
   /// What becomes of the next grant: nothing, unless a test says so.
   std::optional<GrantFailure> next_grant_fails;
+  /// So many bytes are gone when the next lend is carried out.
+  int next_lend_lacks = 0;
+  /// What was lent goes there; without, it is only counted.
+  std::function<void(int)> on_lent;
+  int lent_out = 0;  ///< less what was repaid: the test's to keep
   std::map<RequestId, Request> requests;
   std::map<RequestId, Answer> answers;
   std::vector<std::pair<ProcessId, bool>> grants;  ///< to whom, and whether it arrived
@@ -109,6 +144,7 @@ class PoolDesk {
     last = effects;
     for (const Effect& effect : effects) carry_out(effect);
     if (std::exchange(inside_failure, false)) return;
+    require(pool.lent() == lent_out, "the pool is wrong about what it lent");
     require(pool.missing() == 0, "a token is missing");
     require(pool.drift(fifo) == 0, "the pool is wrong about the FIFO");
     require(pool.free() <= pool.issued(), "the pool holds more than it issued");
@@ -134,10 +170,29 @@ class PoolDesk {
         fifo -= effect.count;
         require(fifo >= 0, "drained more than there is");
         break;
+      case Effect::Kind::lend_from_fifo:
+        lend_from_fifo(effect.count);
+        break;
+      case Effect::Kind::lend_direct:
+        lent_out += effect.count;
+        if (on_lent) on_lent(effect.count);
+        break;
       case Effect::Kind::recovered:
       case Effect::Kind::refused:
         break;
     }
+  }
+  void lend_from_fifo(int count) {
+    const int stolen = std::min(std::exchange(next_lend_lacks, 0), fifo);
+    fifo -= stolen;  // somebody unseen was faster
+    const int there = std::min(count, fifo);
+    fifo -= there;
+    lent_out += there;
+    if (on_lent && there > 0) on_lent(there);
+    require(there == count || stolen > 0, "lent a byte that is not there");
+    if (there == count && stolen == 0) return;
+    pool.lend_failed(count - there);
+    inside_failure = true;
   }
   void answer_once(const Effect& effect, Answer answer) {
     require(requests.contains(effect.request), "answered what nobody asked");

@@ -1,0 +1,166 @@
+// The part of the pool of leases that decides who is next; the policy is stated in lease_pool.h.
+#include <algorithm>
+
+#include "core/check.h"
+#include "core/lease_pool.h"
+#include "core/limits.h"
+
+namespace tokenpool::core {
+
+struct LeasePool::Outlook {
+  int free = 0;
+  int kept = 0;                     ///< of `free`, for the request with the reservation
+  std::map<std::string, int> jobs;  ///< more leases than there are now, by type
+  std::map<Payer, int> unused;      ///< what payers still cover, as far as it was asked
+};
+
+bool LeasePool::grants_now(Instant now) const {
+  return !paused_ && !(grace_until_ && now < *grace_until_);
+}
+
+int LeasePool::unused(const Payer& payer) const {
+  int covered = 0;
+  switch (payer.kind) {
+    case Payer::Kind::nobody:
+      return 0;
+    case Payer::Kind::lease: {
+      const Lease* lease = find(payer.lease);
+      covered = lease == nullptr ? 0 : lease->slots;
+      break;
+    }
+    case Payer::Kind::root:
+    case Payer::Kind::process:
+      covered = cover_(payer);
+      break;
+  }
+  const auto used = used_.find(payer);
+  return std::max(0, covered - (used == used_.end() ? 0 : used->second));
+}
+
+bool LeasePool::is_blocked(const std::string& type, const Outlook& outlook) const {
+  const auto limit = limits_.find(type);
+  if (limit == limits_.end()) return false;
+  const auto more = outlook.jobs.find(type);
+  return jobs_of_type(type) + (more == outlook.jobs.end() ? 0 : more->second) >= limit->second;
+}
+
+std::optional<LeasePool::Grant> LeasePool::fit(const Place& place, const Waiting& waiting,
+                                               const Outlook& outlook, int others) const {
+  const LeaseRequest& request = waiting.request;
+  if (is_blocked(request.job.type, outlook)) return std::nullopt;
+  const auto covered = outlook.unused.find(request.payer);
+  const int paid =
+      std::min(request.max, covered == outlook.unused.end() ? 0 : std::max(0, covered->second));
+  const int least = std::max(0, request.min - paid);
+  const int available = std::max(0, outlook.free - outlook.kept);
+  if (least > available) return std::nullopt;
+  const int share = (available + others) / (others + 1);
+  const int bought = std::min({std::max(least, share), request.max - paid, available});
+  if (paid + bought == 0) return std::nullopt;
+  return Grant{place, paid + bought, paid};
+}
+
+std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
+  std::vector<Grant> grants;
+  if (!grants_now(now) || (free <= 0 && waiting_for_payers_ == 0)) return grants;
+  Outlook outlook;
+  outlook.free = free;
+  auto others = static_cast<int>(waiting_.size());
+  const auto consider = [&](const Place& place, const Waiting& waiting) {
+    --others;
+    const Payer& payer = waiting.request.payer;
+    if (payer.kind != Payer::Kind::nobody) outlook.unused.try_emplace(payer, unused(payer));
+    const auto grant = fit(place, waiting, outlook, others);
+    if (!grant) return false;
+    outlook.free -= grant->slots - grant->paid;
+    if (grant->paid > 0) outlook.unused[payer] -= grant->paid;
+    if (!waiting.request.job.type.empty()) ++outlook.jobs[waiting.request.job.type];
+    grants.push_back(*grant);
+    return true;
+  };
+  if (reserved_) {
+    const Waiting& first = waiting_.at(*reserved_);
+    if (!consider(*reserved_, first)) {
+      // What it will get, others cannot have: slots, what its payer covers, a job of its type.
+      outlook.kept = first.request.min;
+      if (const auto covered = outlook.unused.find(first.request.payer);
+          covered != outlook.unused.end()) {
+        const int paid = std::min(first.request.min, covered->second);
+        outlook.kept -= paid;
+        covered->second -= paid;
+      }
+      if (!first.request.job.type.empty()) ++outlook.jobs[first.request.job.type];
+    }
+  }
+  for (const auto& [place, waiting] : waiting_) {
+    if (outlook.free - outlook.kept <= 0 && waiting_for_payers_ == 0) break;
+    if (place != reserved_) consider(place, waiting);
+  }
+  return grants;
+}
+
+std::optional<LeasePool::Place> LeasePool::first_in_line() const {
+  if (reserved_) return reserved_;
+  const Outlook now;
+  for (const auto& [place, waiting] : waiting_) {
+    const auto& deadline = waiting.request.deadline;
+    const bool waits = !deadline || *deadline > waiting.since;
+    if (waits && !is_blocked(waiting.request.job.type, now)) return place;
+  }
+  return std::nullopt;
+}
+
+// Every change ends here: whoever fits is granted, and who is first from now on is noted.
+void LeasePool::settle(Instant now, LeaseEffects* effects) {
+  in_hand_ = std::min(in_hand_, std::max(0, free_));
+  if (!shared_) in_hand_ = std::max(0, free_);
+  if (first_ && !reserved_ && now >= first_->second + kReservationAfter) reserved_ = first_->first;
+  for (const Grant& granted : plan(grantable(), now)) grant(granted, now, effects);
+  watch_first(now);
+  check();
+}
+
+void LeasePool::watch_first(Instant now) {
+  const auto first = first_in_line();
+  if (!first) {
+    first_.reset();
+  } else if (!first_ || first_->first != *first) {
+    first_ = {*first, now};
+  }
+}
+
+int LeasePool::useful(int available, Instant now) const {
+  int used = 0;
+  for (const Grant& grant : plan(grantable() + available, now)) used += grant.slots - grant.paid;
+  // What is owed after a resumption is put to use as well.
+  const int debt = std::max(0, -free_);
+  return std::clamp(used - grantable(), std::min(debt, available), std::max(0, available));
+}
+
+std::optional<LeasePool::Demand> LeasePool::demand(Instant now) const {
+  if (free_ < 0) return Demand{};
+  if (!grants_now(now)) return std::nullopt;
+  const Outlook outlook;
+  for (const auto& [place, waiting] : waiting_) {
+    if (reserved_ && place != *reserved_) continue;
+    const LeaseRequest& request = waiting.request;
+    if (is_blocked(request.job.type, outlook)) continue;
+    const int gathered = reserved_ ? grantable() : 0;
+    const int lacks = request.min - std::min(request.max, unused(request.payer)) - gathered;
+    if (lacks != 1 && !(lacks > 1 && reserved_)) continue;
+    const auto held = held_.find(request.client);
+    return Demand{request.client, held == held_.end() ? 0 : held->second, waiting.since};
+  }
+  return std::nullopt;
+}
+
+int LeasePool::surplus(Instant now) const {
+  // What a new arbiter was left with is declared during the grace.
+  if (free_ <= 0 || (grace_until_ && now < *grace_until_)) return 0;
+  if (reserved_ && !paused_) return free_ - in_hand_;
+  int used = 0;
+  for (const Grant& grant : plan(grantable(), now)) used += grant.slots - grant.paid;
+  return free_ - used;
+}
+
+}  // namespace tokenpool::core

@@ -1,0 +1,198 @@
+// What the pool of leases should be, as lists that are counted anew for every question. It decides
+// nothing: it follows what the pool did and says whether that was right.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/lease.h"
+#include "core/limits.h"
+
+namespace tokenpool::core {
+
+struct NaiveWait {
+  LeaseRequest request;
+  bool waits = true;  ///< rather than to be refused at once
+};
+
+struct NaiveLeases {
+  int supply = 0;
+  int ceiling = 0;
+  bool paused = false;
+  Instant grace{};
+  std::map<std::string, int> limits;
+  std::map<Payer, int> covers;
+  std::vector<Lease> leases;
+  std::vector<NaiveWait> line;  ///< unsorted
+  Ticket head = 0;
+  Instant head_since{};
+  Ticket reserved = 0;
+
+  [[nodiscard]] int free() const {
+    int left = supply;
+    for (const Lease& lease : leases) left -= lease.slots - lease.paid;
+    return left;
+  }
+  [[nodiscard]] int jobs(const std::string& type) const {
+    int count = 0;
+    for (const Lease& lease : leases) count += !type.empty() && lease.job.type == type ? 1 : 0;
+    return count;
+  }
+  [[nodiscard]] int used(const Payer& payer) const {
+    int count = 0;
+    for (const Lease& lease : leases) count += lease.payer == payer ? lease.paid : 0;
+    return count;
+  }
+  [[nodiscard]] int covered(const Payer& payer) const {
+    if (payer.kind == Payer::Kind::nobody) return 0;
+    if (payer.kind == Payer::Kind::lease) {
+      const Lease* lease = find(payer.lease);
+      return lease == nullptr ? 0 : lease->slots;
+    }
+    const auto entry = covers.find(payer);
+    return entry == covers.end() ? 0 : entry->second;
+  }
+  [[nodiscard]] int unused(const Payer& payer) const {
+    return payer.kind == Payer::Kind::nobody ? 0 : std::max(0, covered(payer) - used(payer));
+  }
+  [[nodiscard]] bool grants(Instant now) const { return !paused && now >= grace; }
+  [[nodiscard]] bool impossible(const LeaseRequest& request) const {
+    const auto limit = limits.find(request.job.type);
+    return request.min > ceiling || (limit != limits.end() && limit->second == 0);
+  }
+  [[nodiscard]] bool blocked(const LeaseRequest& request) const {
+    const auto limit = limits.find(request.job.type);
+    return limit != limits.end() && jobs(request.job.type) >= limit->second;
+  }
+  /// How many slots have to be free for it.
+  [[nodiscard]] int needs(const LeaseRequest& request) const {
+    return std::max(0, request.min - unused(request.payer));
+  }
+  [[nodiscard]] bool fits(const LeaseRequest& request) const {
+    return !blocked(request) && needs(request) <= std::max(0, free());
+  }
+  static bool before(const LeaseRequest& a, const LeaseRequest& b) {
+    if (a.job.priority != b.job.priority) return a.job.priority > b.job.priority;
+    return a.ticket < b.ticket;
+  }
+  [[nodiscard]] const Lease* find(LeaseId id) const {
+    for (const Lease& lease : leases) {
+      if (lease.id == id) return &lease;
+    }
+    return nullptr;
+  }
+  Lease* find(LeaseId id) {
+    return const_cast<Lease*>(static_cast<const NaiveLeases*>(this)->find(id));
+  }
+  [[nodiscard]] const NaiveWait* waiter(Ticket ticket) const {
+    for (const NaiveWait& wait : line) {
+      if (wait.request.ticket == ticket) return &wait;
+    }
+    return nullptr;
+  }
+
+  /// An event begins: who has been first for long enough has a reservation.
+  void look_at_head(Instant now) {
+    if (head != 0 && reserved == 0 && now - head_since >= kReservationAfter) reserved = head;
+  }
+  /// An event has ended: who is first from now on?
+  void note_head(Instant now) {
+    if (waiter(reserved) == nullptr) reserved = 0;
+    const LeaseRequest* first = nullptr;
+    for (const NaiveWait& wait : line) {
+      if (!wait.waits || blocked(wait.request)) continue;
+      if (first == nullptr || before(wait.request, *first)) first = &wait.request;
+    }
+    const Ticket now_first = reserved != 0 ? reserved : first == nullptr ? 0 : first->ticket;
+    if (now_first == head) return;
+    head = now_first;
+    head_since = now;
+  }
+
+  void forget(Ticket ticket) {
+    std::erase_if(line, [ticket](const NaiveWait& wait) { return wait.request.ticket == ticket; });
+  }
+  /// The slots of a lease become fewer (0: it ends): what it no longer covers costs.
+  void shrink(LeaseId id, int slots) {
+    if (Lease* lease = find(id)) {
+      lease->slots = slots;
+      lease->paid = std::min(lease->paid, slots);
+    }
+    if (slots == 0) std::erase_if(leases, [id](const Lease& lease) { return lease.id == id; });
+    const Payer payer{Payer::Kind::lease, {}, id};
+    while (used(payer) > slots) {
+      Lease* newest = nullptr;
+      for (Lease& lease : leases) {
+        const bool is_paid = lease.payer == payer && lease.paid > 0;
+        if (is_paid && (newest == nullptr || lease.id > newest->id)) newest = &lease;
+      }
+      --newest->paid;
+    }
+  }
+
+  /// A grant, in the order in which they were made. `paid_before`: grants that cost were made in
+  /// this event. Throws what is wrong with it.
+  void follow_grant(Ticket ticket, const Lease& lease, Instant now) {
+    const NaiveWait* wait = waiter(ticket);
+    require(wait != nullptr, "granted what nobody asked");
+    const LeaseRequest request = wait->request;
+    require(grants(now), "granted while nothing is granted");
+    require(request.min <= lease.slots && lease.slots <= request.max, "not what was asked for");
+    require(!blocked(request), "more jobs than the limit of their type");
+    require(lease.paid == std::min(request.max, unused(request.payer)), "paid for otherwise");
+    require(lease.cost() <= std::max(0, free()), "more granted than there is");
+    if (reserved != 0 && ticket != reserved) {
+      const NaiveWait* first = waiter(reserved);
+      require(
+          first == nullptr || lease.cost() == 0 || free() - lease.cost() >= needs(first->request),
+          "somebody passed a reservation");
+      require(first == nullptr || lease.paid == 0 || request.payer != first->request.payer ||
+                  unused(request.payer) - lease.paid >= first->request.min,
+              "somebody took what was to pay for the reservation");
+    }
+    for (const NaiveWait& other : line) {
+      const LeaseRequest& asked = other.request;
+      const bool alike = asked.min == request.min && asked.max == request.max &&
+                         asked.payer == request.payer && asked.job.type == request.job.type;
+      require(!alike || ticket == reserved || !before(asked, request), "served before its turn");
+    }
+    require(lease.session == request.session && lease.owner == request.owner &&
+                lease.client == request.client && lease.job == request.job,
+            "somebody else's lease");
+    require(find(lease.id) == nullptr, "a number twice");
+    forget(ticket);
+    leases.push_back(lease);
+  }
+
+  /// When everything that can be granted has been.
+  void check_line(Instant now) const {
+    const NaiveWait* first = waiter(reserved);
+    for (const NaiveWait& wait : line) {
+      const LeaseRequest& request = wait.request;
+      require(!impossible(request), "the impossible waits");
+      if (!grants(now) || !fits(request)) continue;
+      require(first != nullptr && wait.request.ticket != reserved, "what fits waits");
+      const bool in_the_way =
+          needs(request) > std::max(0, free() - needs(first->request)) ||
+          (request.payer.kind != Payer::Kind::nobody && request.payer == first->request.payer) ||
+          (!request.job.type.empty() && request.job.type == first->request.job.type);
+      require(in_the_way, "what would not delay the reservation waits");
+    }
+  }
+  void check_payers() const {
+    for (const Lease& lease : leases) {
+      if (lease.payer.kind != Payer::Kind::lease || lease.paid == 0) continue;
+      require(used(lease.payer) <= covered(lease.payer), "a lease pays for more than it has");
+    }
+  }
+
+  static void require(bool condition, const std::string& what) {
+    if (!condition) throw std::logic_error(what);
+  }
+};
+
+}  // namespace tokenpool::core
