@@ -14,4 +14,8 @@ void check_makeflags(std::string_view value);
 /// order, and doing it twice is doing it once.
 void check_strip_jobs(std::string_view lines);
 
+/// A line of the protocol: a request that is read is written and read again as the same, a refusal
+/// can be answered, and so can an answer and a status be passed on.
+void check_protocol(std::string_view line);
+
 }  // namespace tokenpool::fuzz

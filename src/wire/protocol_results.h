@@ -1,0 +1,93 @@
+// What an arbiter answers to the calls of wire/protocol.h; the contract is tokenpool-protocol(7).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tokenpool::wire {
+
+struct HelloResult {
+  std::uint64_t session = 0;
+  std::string server;
+  int slots = 0;
+  std::string epoch;
+  std::optional<std::vector<std::uint64_t>> resumed;
+  friend bool operator==(const HelloResult&, const HelloResult&) = default;
+};
+struct AcquireResult {
+  std::uint64_t lease = 0;
+  int slots = 0;
+  int paid = 0;
+  std::optional<bool> watched;
+  friend bool operator==(const AcquireResult&, const AcquireResult&) = default;
+};
+struct LimitUse {
+  std::string type;
+  int limit = 0;
+  int used = 0;
+  friend bool operator==(const LimitUse&, const LimitUse&) = default;
+};
+struct StatusRow {
+  std::uint64_t lease = 0;  ///< 0: it waits
+  std::uint64_t session = 0;
+  std::string name;
+  std::int32_t pid = 0;
+  int slots = 0;  ///< of a lease
+  int paid = 0;
+  int min = 0;  ///< of one that waits
+  int max = 0;
+  std::string type;
+  std::string target;
+  int priority = 0;
+  std::int64_t age_ms = 0;
+  friend bool operator==(const StatusRow&, const StatusRow&) = default;
+};
+struct RecoveryRow {
+  std::uint64_t lease = 0;
+  int slots = 0;
+  std::string name;
+  std::int32_t pid = 0;
+  std::string target;
+  std::string cause;  ///< "session" or "process"
+  std::int64_t ago_ms = 0;
+  friend bool operator==(const RecoveryRow&, const RecoveryRow&) = default;
+};
+struct StatusCounters {
+  std::uint64_t granted = 0;
+  std::uint64_t released = 0;
+  std::uint64_t recovered = 0;
+  std::uint64_t timed_out = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t refused = 0;       ///< requests answered with an error, those above left out
+  std::uint64_t unauthorized = 0;  ///< connections with a wrong cookie or another user's
+  std::uint64_t resumed = 0;
+  friend bool operator==(const StatusCounters&, const StatusCounters&) = default;
+};
+struct StatusResult {
+  std::string server;
+  std::string epoch;
+  std::int32_t pid = 0;
+  std::int64_t uptime_ms = 0;
+  bool paused = false;
+  bool draining = false;
+  int slots = 0;
+  int free = 0;
+  int leased = 0;
+  int tokens = 0;
+  std::vector<LimitUse> limits;
+  std::vector<StatusRow> leases;  ///< at most kMaxStatusRows
+  std::vector<StatusRow> waiting;
+  std::size_t leases_total = 0;
+  std::size_t waiting_total = 0;
+  std::size_t sessions = 0;
+  StatusCounters counters;
+  std::vector<RecoveryRow> recoveries;  ///< at most kMaxRecoveryRows
+  friend bool operator==(const StatusResult&, const StatusResult&) = default;
+};
+inline constexpr std::size_t kMaxStatusRows = 64;
+inline constexpr std::size_t kMaxRecoveryRows = 16;
+
+}  // namespace tokenpool::wire
