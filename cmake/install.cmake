@@ -3,6 +3,7 @@
 include(GNUInstallDirs)
 
 install(TARGETS tokenpool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+include(cmake/install_client.cmake)
 
 set(tokenpool_shims make gmake ninja ninja-build ctest cmake)
 # Fixed, not CMAKE_INSTALL_LIBDIR: the program looks for ../lib/tokenpool/shims beside its own folder.

@@ -55,17 +55,80 @@ _tokenpool_run() {
   esac
 }
 
+_tokenpool_exec() {
+  local cur=${COMP_WORDS[COMP_CWORD]} i option=''
+  for ((i = 2; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      --slots | --type | --target | --memory | --priority | --timeout)
+        option=${COMP_WORDS[i]}
+        ((++i))
+        [[ ${COMP_WORDS[i]} == '=' ]] && ((++i))
+        ((i < COMP_CWORD)) && option=''
+        ;;
+      --)
+        _tokenpool_command $((i + 1))
+        return
+        ;;
+      -*) ;;
+      *)
+        _tokenpool_command "$i"
+        return
+        ;;
+    esac
+  done
+  [[ $cur == '=' ]] && cur=''
+  case $option in
+    --slots) mapfile -t COMPREPLY < <(compgen -W "1 1-$(nproc 2>/dev/null)" -- "$cur") ;;
+    --type) mapfile -t COMPREPLY < <(compgen -W 'compile link test' -- "$cur") ;;
+    --*) ;;
+    *)
+      if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '--slots --type --target --memory --priority --timeout
+          --opam -h --help --' -- "$cur")
+      else
+        _tokenpool_command "$COMP_CWORD"
+      fi
+      ;;
+  esac
+}
+
+# Commands that are for a server. $1: options of their own, $2: other words.
+_tokenpool_server() {
+  local cur=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]}
+  [[ $cur == '=' ]] && cur=''
+  [[ $option == '=' ]] && option=${COMP_WORDS[COMP_CWORD - 2]}
+  if [[ $option == --server || $option == --cookie-file ]]; then
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    compopt -o filenames 2>/dev/null
+  elif [[ $cur == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$1 --server --cookie-file -h --help" -- "$cur")
+  else
+    mapfile -t COMPREPLY < <(compgen -W "${2-}" -- "$cur")
+    if [[ ${COMPREPLY[0]-} == *= ]]; then compopt -o nospace 2>/dev/null; fi
+  fi
+}
+
 _tokenpool() {
   local cur=${COMP_WORDS[COMP_CWORD]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'run doctor env help --help --version' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'run serve exec status set pause resume doctor env help
+      --help --version' -- "$cur")
     return
   fi
   case ${COMP_WORDS[1]} in
     run) _tokenpool_run ;;
-    doctor | env) mapfile -t COMPREPLY < <(compgen -W '--json -h --help' -- "$cur") ;;
-    help) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -W 'run doctor env' -- "$cur") ;;
+    exec) _tokenpool_exec ;;
+    status) _tokenpool_server '--json --watch' ;;
+    set) _tokenpool_server '' 'jobs= limit.link= limit.compile= limit.test=' ;;
+    pause | resume) _tokenpool_server '' ;;
+    env) _tokenpool_server '--json' ;;
+    doctor) mapfile -t COMPREPLY < <(compgen -W '--json -h --help' -- "$cur") ;;
+    help)
+      if ((COMP_CWORD == 2)); then
+        mapfile -t COMPREPLY < <(compgen -W 'run serve exec status set pause resume doctor env' -- "$cur")
+      fi
+      ;;
   esac
   return 0
 }

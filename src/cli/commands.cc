@@ -6,8 +6,12 @@
 
 #include "cli/doctor.h"
 #include "cli/env.h"
+#include "cli/exec.h"
 #include "cli/help.h"
 #include "cli/run.h"
+#include "cli/serve.h"
+#include "cli/set.h"
+#include "cli/status.h"
 #include "cli/suggest.h"
 #include "cli/terminal.h"
 
@@ -21,8 +25,16 @@ struct Command {
   int (*run)(const std::vector<std::string>& words);
 };
 
-constexpr std::array<Command, 4> kCommands{
-    {{"run", run}, {"doctor", doctor}, {"env", env}, {"help", help}}};
+constexpr std::array<Command, 10> kCommands{{{"run", run},
+                                             {"serve", serve},
+                                             {"exec", exec},
+                                             {"status", status},
+                                             {"set", set},
+                                             {"pause", pause},
+                                             {"resume", resume},
+                                             {"doctor", doctor},
+                                             {"env", env},
+                                             {"help", help}}};
 
 int unknown(const std::string& word, const std::string& otherwise) {
   const bool option = word.starts_with('-');

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cli/server_address.h"
 #include "wire/makeflags.h"
 
 namespace tokenpool::cli {
@@ -154,10 +155,19 @@ constexpr std::array<VariableRule, 2> kVariableRules{{
     {"CTEST_PARALLEL_LEVEL", "sets the width of ctest beside the pool", "run replaces it"},
 }};
 
+void find_in_address(const Facts& facts, Findings* findings) {
+  const std::string address = value_of(facts.environment, "TOKENPOOL_ADDR").value_or("");
+  if (address.empty() || facts.client.reason == client::Reason::ok) return;
+  const Barred barred = explain(facts.client.reason, address, facts.client.seen);
+  findings->push_back({true, "TOKENPOOL_ADDR", "cannot be used: " + barred.why,
+                       barred.remedy + ", or unset TOKENPOOL_ADDR"});
+}
+
 void find_in_environment(const Facts& facts, Findings* findings) {
   for (const char* name : {"MAKEFLAGS", "GNUMAKEFLAGS", "MFLAGS", "CARGO_MAKEFLAGS"}) {
     find_in_flags(facts, name, findings);
   }
+  find_in_address(facts, findings);
   if (facts.surroundings) return;  // there they are what run has set
   for (const VariableRule& rule : kVariableRules) {
     if (value_of(facts.environment, rule.name).value_or("").empty()) continue;

@@ -9,6 +9,7 @@
 #include "cli/surroundings.h"
 #include "proc/capacity.h"
 #include "proc/probe.h"
+#include "tokenpool/client.hpp"
 #include "wire/makeflags.h"
 #include "wire/tool.h"
 
@@ -22,6 +23,15 @@ struct ToolFacts {
   friend bool operator==(const ToolFacts&, const ToolFacts&) = default;
 };
 
+/// What a client of the protocol started here would do.
+struct ClientFacts {
+  client::Mode mode = client::Mode::single;
+  client::Reason reason = client::Reason::no_address;
+  client::JobserverReason jobserver = client::JobserverReason::no_makeflags;
+  std::string seen;  ///< why_nobody_answers() at TOKENPOOL_ADDR where that is unreachable
+  friend bool operator==(const ClientFacts&, const ClientFacts&) = default;
+};
+
 struct Facts {
   proc::Probe probe;
   proc::Capacity capacity;
@@ -30,6 +40,7 @@ struct Facts {
   std::string shims_folder;                  ///< empty: there is none
   std::optional<Surroundings> surroundings;  ///< of the pool that we run in, if any
   std::vector<wire::JobserverWord> alive;    ///< those named in MAKEFLAGS that somebody serves
+  ClientFacts client;
 };
 
 struct Finding {

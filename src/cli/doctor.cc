@@ -10,6 +10,7 @@
 #include "cli/json.h"
 #include "cli/neighbourhood.h"
 #include "cli/options.h"
+#include "cli/server_files.h"
 #include "cli/terminal.h"
 #include "jobserver/environment.h"
 #include "proc/environ.h"
@@ -47,10 +48,24 @@ void look_at_jobservers(Facts* facts) {
   }
 }
 
+/// Connects and leaves: it asks for nothing.
+ClientFacts try_client(const Environment& environment) {
+  client::Options options;
+  options.name = "tokenpool doctor";
+  options.lease = 0;
+  const auto pool = client::Pool::connect(options);
+  ClientFacts found{pool->mode(), pool->reason(), pool->jobserver_reason(), {}};
+  if (found.reason == client::Reason::unreachable) {
+    found.seen = why_nobody_answers(value_of(environment, "TOKENPOOL_ADDR").value_or(""));
+  }
+  return found;
+}
+
 Facts look_around() {
   Facts facts;
   facts.environment = proc::own_environment();
   look_at_jobservers(&facts);
+  facts.client = try_client(facts.environment);
   facts.surroundings = own_surroundings();
   facts.shims_folder = jobserver::find_shims_folder();
   facts.capacity = proc::capacity();

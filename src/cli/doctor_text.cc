@@ -84,6 +84,18 @@ std::string tools(const std::vector<ToolFacts>& tools) {
   return text;
 }
 
+std::string client_of(const ClientFacts& client) {
+  switch (client.mode) {
+    case client::Mode::protocol:
+      return "the arbiter that TOKENPOOL_ADDR names";
+    case client::Mode::jobserver:
+      return "the jobserver that MAKEFLAGS names";
+    case client::Mode::single:
+      return "one slot";
+  }
+  return {};
+}
+
 std::string findings(const Diagnosis& diagnosis, bool colour) {
   std::string text;
   for (const Finding& finding : diagnosis.findings) {
@@ -116,6 +128,9 @@ std::string to_text(const Facts& facts, const Diagnosis& diagnosis, bool colour)
           diagnosis.slots_reason + "\n";
   text += heading("Pool around this process: ") +
           (facts.surroundings ? facts.surroundings->fifo : std::string("none")) + "\n";
+  text += heading("Client here: ") + client_of(facts.client) +
+          "\n  protocol: " + to_string(facts.client.reason) +
+          ", jobserver: " + to_string(facts.client.jobserver) + "\n";
   text += heading("Shims: ") + (facts.shims_folder.empty() ? "none" : facts.shims_folder) + "\n\n";
   text += heading("Machine") + "\n" + machine(facts.probe) + "\n";
   text += heading("Tools") + "\n" + tools(facts.tools) + "\n";

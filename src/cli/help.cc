@@ -4,6 +4,7 @@
 
 #include "cli/terminal.h"
 #include "core/limits.h"
+#include "wire/version.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -14,13 +15,19 @@ struct Page {
   std::string_view text;
 };
 
-constexpr std::array<Page, 4> kPages{{
+constexpr std::array<Page, 10> kPages{{
     {"", R"page(tokenpool hands out build slots and never loses one.
 
 Usage:
   tokenpool run [OPTION]... [--] CMD [ARG]...   run a build under one pool of slots
+  tokenpool serve [OPTION]...                   an arbiter that stands alone
+  tokenpool exec [OPTION]... [--] CMD [ARG]...  run one command on slots of the surrounding pool
+  tokenpool status [--json] [--watch]           who holds slots, and who waits for them
+  tokenpool set KEY=VALUE...                    change the number of slots, or the limits of types
+  tokenpool pause                               grant nothing new until tokenpool resume
+  tokenpool resume                              grant again
   tokenpool doctor [--json]                     what this machine and its tools can do
-  tokenpool env [--json]                        the variables of the surrounding pool, for a shell
+  tokenpool env [--json] [--server ADDR]        the variables of a pool, for a shell
   tokenpool help [COMMAND]                      this text, or that of a command
   tokenpool --version
 
@@ -62,6 +69,171 @@ Exit status:
 Standard input, output and error are CMD's; tokenpool itself writes to standard error only.
 See also tokenpool-run(1).
 )page"},
+    {"serve",
+     R"page(tokenpool serve is an arbiter that stands alone: builds, shells and containers that have
+its address and its cookie share its slots.
+
+Usage:
+  tokenpool serve [OPTION]...
+
+Options (given twice, the last one counts, but for --listen and --limit):
+  -j N|auto           slots, 1-512; auto is as many as this process may use CPUs (default: auto)
+  --listen ADDR       unix:/path or tcp:HOST:PORT, as often as needed (default: unix: and
+                      $XDG_RUNTIME_DIR/tokenpool/socket, /run/tokenpool/socket for root)
+  --limit TYPE=N      at most N jobs of that type at one time, as often as needed (default: none)
+  --cookie-file FILE  where the cookie is kept (default: beside the first Unix socket, PATH.cookie)
+  --allow-remote      let --listen name an address that is not loopback (default: refuse it)
+  --config FILE       read the rest from a TOML file: jobs, listen, limits, cookie_file,
+                      allow_remote
+  -q                  no line about what is served (default: one)
+  -h, --help          this text
+
+Examples:
+  tokenpool serve -j 8 --limit link=2
+  eval "$(tokenpool env --server unix:/run/tokenpool/socket)"    in the shell of a build
+  tokenpool serve --listen unix:/run/ci/socket --listen tcp:127.0.0.1:7777
+
+Signals: HUP reads --config again; TERM and INT let leases end and grant nothing new, a second one
+ends at once.
+
+Exit status:
+  0 ended by a signal; 2 bad usage; 125 it cannot serve
+)page"},
+    {"exec",
+     R"page(tokenpool exec asks the surrounding pool for slots, runs CMD when it has them and gives
+them back when CMD ends. Put in front of a command it makes xargs, bazel or an old ninja obey
+the pool.
+
+Usage:
+  tokenpool exec [OPTION]... [--] CMD [ARG]...
+
+Options (they end where CMD begins; given twice, the last one counts):
+  --slots N|MIN-MAX   slots that CMD uses, 1-512; of a range, as many as are its share (default: 1)
+  --type TYPE         of the job, for example link; types may have limits (default: none)
+  --target NAME       what the job makes, for people (default: none)
+  --memory SIZE       bytes that CMD is expected to need, also 512M or 2G (default: not known)
+  --priority P        -100 to 100, higher comes first (default: 0)
+  --timeout SECONDS   how long to wait for slots; 0: only take what is free (default: no limit)
+  --opam              give CMD opam's extended jobserver, OPAMJOBSERVER=R,W (default: no)
+  -h, --help          this text
+
+In each ARG {slots} becomes the number of slots; {{slots}} becomes {slots}. CMD finds the number in
+TOKENPOOL_SLOTS, too. Without an arbiter, CMD runs with one slot.
+
+Examples:
+  xargs -P 100 -n 1 tokenpool exec -- cc -c < files
+  tokenpool exec --slots 1-8 -- xz -T{slots} big.tar
+  cmake -DCMAKE_CXX_COMPILER_LAUNCHER='tokenpool;exec;--' ...
+
+Exit status:
+  the status of CMD, 128 + the signal when a signal ended it;
+  2 bad usage, 125 CMD was not started (refused, --timeout is over, a failure of tokenpool),
+  126 CMD cannot be executed, 127 CMD was not found
+
+Standard input, output and error are CMD's; tokenpool itself writes to standard error only.
+See also tokenpool-exec(1).
+)page"},
+    {"status",
+     R"page(tokenpool status shows who holds the slots of an arbiter and who waits for them.
+
+Usage:
+  tokenpool status [--json] [--watch] [--server ADDR] [--cookie-file FILE]
+
+Options:
+  --json              one JSON object; its keys are those of status in tokenpool-protocol(7)
+                      (default: text)
+  --watch             on a terminal show it anew whenever something happens; elsewhere, and with
+                      --json, print a line for each event; until the arbiter ends (default: once)
+  --server ADDR       the arbiter: unix:/path, tcp:HOST:PORT or the path of a socket (default: that
+                      of TOKENPOOL_ADDR, else the pool around this process, else the server at
+                      $XDG_RUNTIME_DIR/tokenpool/socket)
+  --cookie-file FILE  where its cookie is (default: TOKENPOOL_COOKIE where TOKENPOOL_ADDR is
+                      ADDR, else PATH.cookie beside a Unix socket, else TOKENPOOL_COOKIE_FILE)
+  -h, --help          this text
+
+Examples:
+  tokenpool status --watch
+  tokenpool status --json | jq .free
+  tokenpool status --server unix:/run/ci/socket
+
+Exit status:
+  0 done, also when the arbiter that --watch looks at has ended; 130 --watch and Ctrl-C
+  1 no arbiter can be reached, or it refuses; 2 bad usage
+
+See also tokenpool-status(1).
+)page"},
+    {"set",
+     R"page(tokenpool set changes what an arbiter hands out, from now on. Leases stay as they are.
+
+Usage:
+  tokenpool set KEY=VALUE... [--server ADDR] [--cookie-file FILE]
+
+Keys:
+  jobs=N              slots of the pool, 1-512
+  limit.TYPE=N|none   leases of that type at one time, 0-512, or no limit
+
+Options:
+  --server ADDR       the arbiter: unix:/path, tcp:HOST:PORT or the path of a socket (default: that
+                      of TOKENPOOL_ADDR, else the pool around this process, else the server at
+                      $XDG_RUNTIME_DIR/tokenpool/socket)
+  --cookie-file FILE  where its cookie is (default: TOKENPOOL_COOKIE where TOKENPOOL_ADDR is
+                      ADDR, else PATH.cookie beside a Unix socket, else TOKENPOOL_COOKIE_FILE)
+  -h, --help          this text
+
+Examples:
+  tokenpool set jobs=4
+  tokenpool set limit.link=2 limit.test=none
+
+Exit status:
+  0 done; 1 no arbiter can be reached, or it refuses; 2 bad usage
+
+Prints what is set now. See also tokenpool-status(1).
+)page"},
+    {"pause",
+     R"page(tokenpool pause lets an arbiter grant nothing new until tokenpool resume. What runs
+goes on.
+
+Usage:
+  tokenpool pause [--server ADDR] [--cookie-file FILE]
+
+Options:
+  --server ADDR       the arbiter: unix:/path, tcp:HOST:PORT or the path of a socket (default: that
+                      of TOKENPOOL_ADDR, else the pool around this process, else the server at
+                      $XDG_RUNTIME_DIR/tokenpool/socket)
+  --cookie-file FILE  where its cookie is (default: TOKENPOOL_COOKIE where TOKENPOOL_ADDR is
+                      ADDR, else PATH.cookie beside a Unix socket, else TOKENPOOL_COOKIE_FILE)
+  -h, --help          this text
+
+Examples:
+  tokenpool pause
+
+Exit status:
+  0 done; 1 no arbiter can be reached, or it refuses; 2 bad usage
+
+Prints what is set now. See also tokenpool-status(1).
+)page"},
+    {"resume",
+     R"page(tokenpool resume ends what tokenpool pause began: the arbiter grants slots again.
+
+Usage:
+  tokenpool resume [--server ADDR] [--cookie-file FILE]
+
+Options:
+  --server ADDR       the arbiter: unix:/path, tcp:HOST:PORT or the path of a socket (default: that
+                      of TOKENPOOL_ADDR, else the pool around this process, else the server at
+                      $XDG_RUNTIME_DIR/tokenpool/socket)
+  --cookie-file FILE  where its cookie is (default: TOKENPOOL_COOKIE where TOKENPOOL_ADDR is
+                      ADDR, else PATH.cookie beside a Unix socket, else TOKENPOOL_COOKIE_FILE)
+  -h, --help          this text
+
+Examples:
+  tokenpool resume
+
+Exit status:
+  0 done; 1 no arbiter can be reached, or it refuses; 2 bad usage
+
+Prints what is set now. See also tokenpool-status(1).
+)page"},
     {"doctor",
      R"page(tokenpool doctor shows what this machine offers, how tokenpool run will track tokens
 here and why, and what would make a build tool on PATH leave the pool.
@@ -84,22 +256,26 @@ Exit status:
 )page"},
     {"env",
      R"page(tokenpool env prints, as shell commands, the variables of the pool that surrounds it,
-for a shell below tokenpool run that lost them.
+for a shell below tokenpool run that lost them; or those that lead to a server.
 
 Usage:
-  tokenpool env [--json]
+  tokenpool env [--json] [--server ADDR] [--cookie-file FILE]
 
 Options:
-  --json      one JSON object instead of shell commands (default: shell commands)
-  -h, --help  this text
+  --json              one JSON object instead of shell commands (default: shell commands)
+  --server ADDR       print TOKENPOOL_ADDR and TOKENPOOL_COOKIE of the server at unix:/path or
+                      tcp:HOST:PORT (default: the pool around this process)
+  --cookie-file FILE  where its cookie is (default: as tokenpool status --help tells)
+  -h, --help          this text
 
 Examples:
   eval "$(tokenpool env)"
+  eval "$(tokenpool env --server "$XDG_RUNTIME_DIR/tokenpool/socket")"
   tokenpool env --json | jq -r .set.MAKEFLAGS
   tokenpool env > pool.sh               then, in another shell of the same build: . ./pool.sh
 
 Exit status:
-  0 printed; 1 no pool surrounds this process; 2 bad usage
+  0 printed; 1 no pool surrounds this process, or the server's cookie is not to be had; 2 bad usage
 )page"},
 }};
 
@@ -109,10 +285,11 @@ bool is_heading(std::string_view line) {
 
 }  // namespace
 
-std::string_view version() { return TOKENPOOL_VERSION; }
+std::string_view version() { return wire::version(); }
 
 const std::vector<std::string>& command_names() {
-  static const std::vector<std::string> names{"run", "doctor", "env", "help"};
+  static const std::vector<std::string> names{"run",   "serve",  "exec",   "status", "set",
+                                              "pause", "resume", "doctor", "env",    "help"};
   return names;
 }
 

@@ -81,7 +81,29 @@ struct RunWords {
   std::string track = "auto";
   std::string shims = "on";
   std::optional<std::string> report;
+  std::vector<std::string> listen;
+  bool allow_remote = false;
 };
+
+// The Unix socket of a run has its place in the run's folder.
+wire::Result<std::vector<wire::Address>> check_tcp(const std::vector<std::string>& words,
+                                                   bool allow_remote) {
+  std::vector<wire::Address> addresses;
+  for (const std::string& word : words) {
+    auto address = wire::parse_address(word);
+    if (!address) return usage("--listen: " + address.error().sentence);
+    if (address->kind != wire::Address::Kind::tcp) {
+      return usage("--listen " + word + ": run has a Unix socket of its own, give tcp:HOST:PORT");
+    }
+    if (!wire::is_loopback(*address) && !allow_remote) {
+      return usage("--listen " + word +
+                   ": others than this machine could connect, and nothing is encrypted; give a "
+                   "loopback address, or --allow-remote too");
+    }
+    addresses.push_back(std::move(*address));
+  }
+  return addresses;
+}
 
 wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   host::RunConfig config;
@@ -97,6 +119,9 @@ wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   if (words.report == "-") {
     return usage("--report -: stdout is the command's, give a file or /dev/stderr");
   }
+  auto listen = check_tcp(words.listen, words.allow_remote);
+  if (!listen) return tl::make_unexpected(listen.error());
+  config.listen = std::move(*listen);
   config.slots = *slots;
   config.track = *track;
   config.shims = *shims;
@@ -106,7 +131,8 @@ wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
 
 // CLI11 takes the next word as the value of `--report=`, which is what --report=$UNSET becomes.
 std::optional<std::string> option_without_value(const std::vector<std::string>& words) {
-  constexpr std::array<std::string_view, 4> kValued{"-j", "--track", "--shims", "--report"};
+  constexpr std::array<std::string_view, 5> kValued{"-j", "--track", "--shims", "--report",
+                                                    "--listen"};
   for (std::size_t i = 0; i < words.size() && words[i].starts_with('-') && words[i] != "--"; ++i) {
     for (const std::string_view option : kValued) {
       if (words[i] == std::string(option) + "=") return words[i];
@@ -130,6 +156,10 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   app.add_option("--track", values.track);
   app.add_option("--shims", values.shims);
   app.add_option("--report", values.report);
+  app.add_option("--listen", values.listen)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--allow-remote", values.allow_remote);
   app.add_flag("-q", quiet);
   app.add_flag("-h,--help", options.help);
 

@@ -1,14 +1,11 @@
 #include "host/arbiter.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <optional>
-#include <span>
+#include <utility>
 
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
@@ -20,13 +17,14 @@
 #include "core/check.h"
 #include "core/pool.h"
 #include "host/board_log.h"
+#include "host/conservation.h"
 #include "host/kill_build.h"
 #include "host/kinship.h"
 #include "host/memory_proxy.h"
+#include "host/restore_books.h"
+#include "host/run_leases.h"
 #include "host/stopped_calls.h"
-#include "host/unseen_calls.h"
 #include "host/watchlist.h"
-#include "jobserver/fifo_watch.h"
 #include "jobserver/seccomp.h"
 #include "proc/null_device.h"
 
@@ -54,7 +52,7 @@ core::Instant now() {
 
 class Arbiter {
  public:
-  Arbiter(const ArbiterConfig& config, const Begin& begin, int listener);
+  Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached& attached);
   /// Whether there are processes left to serve, without a front.
   bool run();
 
@@ -63,6 +61,7 @@ class Arbiter {
   Received on_calls();
   void on_call(const Notification& call);
   void on_end(const WatchedProcess& process, int pidfd);
+  void end_holder(const WatchedProcess& process, core::EndCause cause);
   void on_front();
   void on_command_ended(bool all_ended);
   void on_timer();
@@ -71,24 +70,22 @@ class Arbiter {
   void apply();
   void apply(const Effect& effect);
   void grant(const Effect& effect, bool from_fifo);
+  void lend(int count);
   Delivery deliver(const Notification& call);
   void refuse(const Effect& effect);
-
-  // Conservation.
-  void settle_drift();
-  void clear_watch();
-  void explain(int drift, const std::vector<pid_t>& touched);
 
   void answer_call(const Notification& call, ProcessId who);
   void leave_to_kernel(const Notification& call, ProcessId who);
   void forget_waiting_of(pid_t thread);
   void resume_from_board();
-  void resume_step(const Notification& call, Step step);
   void publish();
   void arm_listener();
   void arm_watch();
   void arm_front();
+  void arm_leases();
+  void arm_fifo();
   void arm_timer();
+  void after_event();
   bool say(char word);
   [[nodiscard]] bool has_front() const;
   void end_build();
@@ -99,8 +96,6 @@ class Arbiter {
   const jobserver::Fifo& fifo_;
   BoardLog log_;
   std::optional<jobserver::Listener> listener_;
-  jobserver::FifoWatch watch_;
-  UnseenCalls unseen_;
   asio::io_context io_{1};
   stream_descriptor listener_ready_{io_};
   stream_descriptor watch_ready_{io_};
@@ -108,53 +103,81 @@ class Arbiter {
   asio::steady_timer timer_{io_};
   std::optional<core::Instant> timer_due_;
   Watchlist watched_;
+  LeftBehind left_behind_;  ///< by the arbiter before this one
   core::Pool pool_;
   Kinship kin_;
   core::Effects effects_;
   std::size_t next_effect_ = 0;
+  Conservation books_;
+  RunLeases leases_;
+  stream_descriptor leases_ready_{io_};
+  stream_descriptor fifo_ready_{io_};
   StoppedCalls waiting_;
   std::vector<StoppedCall>
       unwritable_;  ///< reads that go on as soon as all effects are carried out
   core::Instant event_time_{};
   core::Instant next_look_ = now() + kLookInterval;
   bool fifo_touched_ = false;  ///< by us, since the watch was read
+  bool fifo_armed_ = false;
   bool command_ended_;
   bool left_ = false;
   bool front_gone_ = false;
 };
 
-Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, int listener)
+Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached& attached)
     : config_(config),
       begin_(begin),
       fifo_(*config.fifo),
       log_(config.board),
-      watch_(listener >= 0 ? config.fifo->path() : std::string()),
-      unseen_(fifo_.id(), begin.read_end),
       watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
-      pool_(begin.issued),
+      left_behind_(begin.resume ? log_.left_behind() : LeftBehind{}),
+      pool_(tokens_of(settings_of(begin, left_behind_.settings))),
       kin_(config.front, watched_, pool_),
+      books_(fifo_, {begin.read_end, begin.write_end}, attached.listener >= 0,
+             {&pool_, &effects_, [this] { apply(); }, &kin_, &watched_}),
+      leases_(protocol_of(begin),
+              {.pool = &pool_,
+               .kin = &kin_,
+               .watched = &watched_,
+               .effects = &effects_,
+               .apply = [this] { apply(); },
+               .level = [this] { return fifo_.level(); },
+               .front = config.front,
+               .tracked = begin.tracked && !begin.bypass,
+               .lent = left_behind_.lent,
+               .resume = begin.resume,
+               .settings = settings_of(begin, left_behind_.settings)},
+              now()),
       command_ended_(begin.left) {
-  if (listener >= 0) listener_.emplace(listener);
+  if (attached.listener >= 0) listener_.emplace(attached.listener);
+  for (const int socket : attached.unix_sockets) leases_.connections().listen_on(socket, true);
+  for (const int socket : attached.tcp_sockets) leases_.connections().listen_on(socket, false);
 }
 
 bool Arbiter::run() {
   front_ready_.assign(config_.control);
   arm_front();
+  leases_ready_.assign(leases_.connections().fd());
+  if (!listener_ || begin_.bypass) {
+    fifo_ready_.assign(fifo_.fd());
+    if (begin_.resume) pool_.restore({}, {}, 0, left_behind_.lent, left_behind_.counters);
+  }
   if (listener_) {
     listener_ready_.assign(listener_->fd());
     if (begin_.resume && !begin_.bypass) resume_from_board();
     arm_listener();
-    if (watch_.fd() >= 0 && !begin_.bypass) {
-      watch_ready_.assign(watch_.fd());
+    if (books_.watch_fd() >= 0 && !begin_.bypass) {
+      watch_ready_.assign(books_.watch_fd());
       arm_watch();
     }
   }
-  publish();
+  arm_leases();
+  after_event();
   (void)say(kReady);
-  arm_timer();
   io_.run();
   // They belong to others, who close them.
-  for (auto* borrowed : {&watch_ready_, &listener_ready_, &front_ready_}) {
+  for (auto* borrowed :
+       {&watch_ready_, &listener_ready_, &front_ready_, &leases_ready_, &fifo_ready_}) {
     if (borrowed->is_open()) borrowed->release();
   }
   return left_;
@@ -175,11 +198,42 @@ void Arbiter::arm_watch() {
   watch_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
     if (error) return;
     event_time_ = now();
-    clear_watch();
-    publish();
-    arm_timer();
+    books_.clear_watch();
+    after_event();
     arm_watch();
   });
+}
+
+void Arbiter::arm_leases() {
+  leases_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
+    if (error) return;
+    event_time_ = now();
+    if (listener_) books_.settle();
+    leases_.serve(event_time_, [this] { publish(); });
+    after_event();
+    arm_leases();
+  });
+}
+
+// Where nobody's calls are seen, leases wait for tokens as any client does.
+void Arbiter::arm_fifo() {
+  if (!leases_.wants_fifo() || std::exchange(fifo_armed_, true)) return;
+  fifo_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
+    fifo_armed_ = false;
+    if (error) return;
+    event_time_ = now();
+    after_event();
+  });
+}
+
+void Arbiter::after_event() {
+  // The watch reports our own accesses as well: read off here, they cost no wake-up of their own.
+  if (std::exchange(fifo_touched_, false) && listener_) books_.clear_watch();
+  leases_.settle(event_time_);
+  publish();
+  leases_.flush();
+  arm_fifo();
+  arm_timer();
 }
 
 void Arbiter::arm_front() {
@@ -190,6 +244,7 @@ void Arbiter::arm_front() {
 
 void Arbiter::arm_timer() {
   auto due = pool_.next_deadline();
+  if (const auto next = leases_.next_deadline()) due = due ? std::min(*due, *next) : next;
   const bool looks = listener_ && !begin_.bypass && !command_ended_;
   if (looks || watched_.needs_sweeping()) {
     due = due ? std::min(*due, next_look_) : next_look_;
@@ -213,11 +268,11 @@ void Arbiter::on_timer() {
     next_look_ = event_time_ + kLookInterval;
     if (watched_.needs_sweeping()) watched_.sweep();
   }
-  settle_drift();
+  books_.settle();
   pool_.advance(now(), &effects_);
   apply();
-  publish();
-  arm_timer();
+  leases_.advance(event_time_);
+  after_event();
 }
 
 Received Arbiter::on_calls() {
@@ -228,10 +283,7 @@ Received Arbiter::on_calls() {
     if (received != Received::call) break;
     on_call(call);
   }
-  // The watch reports our own accesses as well: read off here, they cost no wake-up of their own.
-  if (fifo_touched_) clear_watch();
-  fifo_touched_ = false;
-  arm_timer();
+  after_event();
   return received;
 }
 
@@ -254,8 +306,8 @@ void Arbiter::on_call(const Notification& call) {
   log_.begin(Step::received, call);
   event_time_ = now();
   forget_waiting_of(call.thread);
-  settle_drift();
-  unseen_.forget_read(call.thread);
+  books_.settle();
+  books_.unseen().forget_read(call.thread);
   answer_call(call, *who);
   publish();
   log_.end_step();
@@ -265,13 +317,13 @@ void Arbiter::on_call(const Notification& call) {
 // took before is settled first, so that the books are even when this one goes on.
 void Arbiter::leave_to_kernel(const Notification& call, ProcessId who) {
   event_time_ = now();
-  settle_drift();
-  unseen_.forget_read(call.thread);
+  books_.settle();
+  books_.unseen().forget_read(call.thread);
   if (call.call == jobserver::Call::read) {
-    unseen_.expect_read(who, call.thread);
+    books_.unseen().expect_read(who, call.thread);
   } else {
     const bool takes = call.call == jobserver::Call::duplicate && call.fd == begin_.read_end;
-    unseen_.expect(who, takes, now());
+    books_.unseen().expect(who, takes, now());
   }
   (void)listener_->let_continue(call);
 }
@@ -312,7 +364,7 @@ void Arbiter::apply() {
   effects_.clear();
   next_effect_ = 0;
   for (const auto& [call, request] : unwritable_) {
-    unseen_.expect_read(request.who, call.thread);
+    books_.unseen().expect_read(request.who, call.thread);
     (void)listener_->let_continue(call);
   }
   unwritable_.clear();
@@ -335,6 +387,13 @@ void Arbiter::apply(const Effect& effect) {
     case Effect::Kind::drain:
       (void)fifo_.take(effect.count);
       break;
+    case Effect::Kind::lend_from_fifo:
+      lend(effect.count);
+      break;
+    case Effect::Kind::lend_direct:
+      log_.announce_lending(pool_);
+      leases_.supply(effect.count, event_time_);
+      break;
     case Effect::Kind::recovered: {
       const auto micros =
           std::chrono::duration_cast<std::chrono::microseconds>(now() - event_time_).count();
@@ -353,7 +412,7 @@ void Arbiter::grant(const Effect& effect, bool from_fifo) {
   const StoppedCall waiting = waiting_.at(effect.request);
   if (from_fifo && fifo_.take(1) == 0) {
     pool_.grant_failed(waiting.request, true, core::GrantFailure::byte_missing, now(), &effects_);
-    settle_drift();
+    books_.settle();
     return;
   }
   const Delivery delivery = deliver(waiting.call);
@@ -363,6 +422,16 @@ void Arbiter::grant(const Effect& effect, bool from_fifo) {
   // that was announced and not seen.
   if (delivery == Delivery::unwritable) unwritable_.push_back(waiting);
   pool_.grant_failed(waiting.request, from_fifo, core::GrantFailure::caller_gone, now(), &effects_);
+}
+
+void Arbiter::lend(int count) {
+  log_.announce_lending(pool_);
+  fifo_touched_ = true;
+  const int there = fifo_.take(count);
+  leases_.supply(there, event_time_);
+  if (there == count) return;
+  pool_.lend_failed(count - there);
+  books_.settle();
 }
 
 Delivery Arbiter::deliver(const Notification& call) {
@@ -382,58 +451,30 @@ void Arbiter::refuse(const Effect& effect) {
   (void)listener_->answer_error(refused->call, refused->request.blocking ? EINTR : EAGAIN);
 }
 
-void Arbiter::settle_drift() {
-  const int drift = pool_.drift(fifo_.level());
-  explain(drift, drift != 0 ? watch_.collect() : std::vector<pid_t>());
-}
-
-// Reads what the watch has reported, too, so that it wakes nobody again.
-void Arbiter::clear_watch() {
-  const auto touched = watch_.collect();
-  if (!touched.empty() || !watch_.names_processes()) explain(pool_.drift(fifo_.level()), touched);
-}
-
-void Arbiter::explain(int drift, const std::vector<pid_t>& touched) {
-  if (!listener_) return;
-  if (drift == 0) {
-    unseen_.forget_idle(now());
-    return;
-  }
-  std::vector<ProcessId> named;
-  for (const pid_t pid : touched) {
-    if (const auto id = kin_.adopt(pid)) named.push_back(*id);
-  }
-  auto suspects = unseen_.suspects(drift, named);
-  const bool certain = !suspects.empty();
-  if (!certain) suspects = kin_.likely_callers(fifo_.id(), {begin_.read_end, begin_.write_end});
-  for (const auto& who : suspects) {
-    if (drift < 0) watched_.look_again(who);
-  }
-  if (certain && static_cast<int>(suspects.size()) == std::abs(drift)) {
-    // One call each: nobody is suspected, all are known.
-    const int call = drift < 0 ? -1 : 1;
-    for (const auto& who : suspects) pool_.unseen(call, {&who, 1}, true, now(), &effects_);
-  } else {
-    pool_.unseen(drift, suspects, certain, now(), &effects_);
-  }
-  apply();
-}
-
 void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   event_time_ = now();
   // Before Linux 6.15 only the zombie tells, and its parent is about to reap it.
   const auto cause =
       pidfd >= 0 ? proc::end_cause(pidfd, process.info.id.pid) : core::EndCause::unknown;
   const auto who = process.info.id;
-  if (cause == core::EndCause::succeeded) unseen_.succeeded(who);
-  settle_drift();
-  unseen_.forget(who);
+  if (cause == core::EndCause::succeeded) books_.unseen().succeeded(who);
+  books_.settle();
+  books_.unseen().forget(who);
   waiting_.forget(who);
-  if (!pool_.ledger().concerns(who)) {
+  const auto* account = pool_.ledger().find(who);
+  const bool client = account != nullptr && (account->client || account->held() > 0);
+  if (pool_.ledger().concerns(who)) {
+    end_holder(process, cause);
+  } else {
     pool_.ended(who, cause, {}, std::nullopt, event_time_, &effects_);
     apply();
-    return;
   }
+  leases_.process_ended(who, client, event_time_);
+  after_event();
+}
+
+void Arbiter::end_holder(const WatchedProcess& process, core::EndCause cause) {
+  const auto who = process.info.id;
   std::vector<ProcessId> survivors;
   std::optional<ProcessId> heir;
   if (const auto* account = pool_.ledger().find(who); account != nullptr) {
@@ -445,8 +486,6 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   log_.name_dead(who, process.command);
   pool_.ended(who, cause, survivors, heir, event_time_, &effects_);
   apply();
-  publish();
-  arm_timer();
 }
 
 void Arbiter::on_front() {
@@ -471,9 +510,10 @@ void Arbiter::on_command_ended(bool all_ended) {
   if (listener_) {
     (void)on_calls();
     watched_.sweep();
-    settle_drift();
+    books_.settle();
   }
   if (all_ended) {
+    leases_.close(event_time_);
     // Without a tracker this is where everything that is missing is found.
     if (const int drift = pool_.drift(fifo_.level()); drift != 0) {
       pool_.unseen(drift, {}, false, event_time_, &effects_);
@@ -500,12 +540,8 @@ void Arbiter::finish() {
 }
 
 void Arbiter::end_build() {
-  BuildMarks marks;
-  marks.mark = begin_.mark;
-  marks.assignment = "TOKENPOOL_FIFO=" + fifo_.path();
-  marks.fifo = fifo_.id();
-  marks.read_end = begin_.read_end;
-  marks.write_end = begin_.write_end;
+  const BuildMarks marks{begin_.mark, "TOKENPOOL_FIFO=" + fifo_.path(), fifo_.id(), begin_.read_end,
+                         begin_.write_end};
   kill_build(
       config_.group, marks,
       [this] { return listener_ && listener_->hung_up() && !config_.group.is_populated(); },
@@ -517,7 +553,7 @@ void Arbiter::end_build() {
 }
 
 void Arbiter::publish() {
-  log_.publish(pool_);
+  log_.publish(pool_, leases_.settings());
   log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
 }
 
@@ -532,25 +568,11 @@ bool Arbiter::say(char word) {
 
 void Arbiter::resume_from_board() {
   event_time_ = now();
-  auto left = log_.left_behind();
-  // What the dead one kept back for somebody was in neither FIFO nor ledger.
-  (void)fifo_.put(left.reserved);
-  std::vector<ProcessId> dead;
-  for (auto& account : left.accounts) {
-    const auto info = proc::read_process(account.who.pid);
-    if (info && info->id == account.who && watched_.add(*info)) {
-      account.ancestors = proc::ancestors_below(*info, config_.front);
-    } else {
-      dead.push_back(account.who);
-    }
-  }
-  pool_.restore(left.accounts, {}, left.owed, left.counters);
-  for (const auto& who : dead) {
-    pool_.ended(who, core::EndCause::unknown, {}, std::nullopt, event_time_, &effects_);
-  }
-  if (left.step != Step::none) resume_step(left.under_way, left.step);
+  auto& left = left_behind_;
+  restore_books({fifo_, *listener_, kin_, watched_, pool_, config_.front}, &left, event_time_,
+                &effects_);
   apply();
-  settle_drift();
+  books_.settle();
   // The board keeps the old list until all of them are taken over: should this arbiter die here,
   // the next one still finds every reader that waits.
   if (left.step != Step::none) left.waiting.push_back(left.under_way);
@@ -561,28 +583,13 @@ void Arbiter::resume_from_board() {
   log_.end_step();
 }
 
-// The dead arbiter may have moved the byte of the call that it was answering without booking it.
-void Arbiter::resume_step(const Notification& call, Step step) {
-  const int drift = pool_.drift(fifo_.level());
-  const bool unanswered = listener_->is_waiting(call.id);
-  if (step == Step::taking && drift == -1) {
-    if (unanswered) {
-      (void)fifo_.put(1);
-    } else if (const auto who = kin_.identify(call.thread)) {
-      const std::array<ProcessId, 1> taker{*who};
-      pool_.unseen(-1, taker, true, event_time_, &effects_);
-    }
-  } else if (step == Step::putting && drift == 1 && unanswered) {
-    (void)fifo_.take(1);
-  }
-}
-
 }  // namespace
 
 // Asio throws where it cannot have a descriptor or memory.
-int serve_build(const ArbiterConfig& config, const Begin& begin, int listener, bool* left) {
+int serve_build(const ArbiterConfig& config, const Begin& begin, const Attached& attached,
+                bool* left) {
   try {
-    Arbiter arbiter(config, begin, listener);
+    Arbiter arbiter(config, begin, attached);
     *left = arbiter.run();
   } catch (const std::exception&) {
     return 3;

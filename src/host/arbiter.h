@@ -8,7 +8,9 @@
 // ends the whole build and removes what is on the disk.
 #pragma once
 
+#include <array>
 #include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -16,6 +18,7 @@
 #include "jobserver/fifo.h"
 #include "proc/build_group.h"
 #include "proc/build_mark.h"
+#include "wire/protocol.h"
 
 namespace tokenpool::host {
 
@@ -28,8 +31,9 @@ struct ArbiterConfig {
   pid_t front = 0;
 };
 
-/// The first message of the front: there is a build to serve. The FIFO is attached and, for exact
-/// tracking, the listener of the seccomp filter behind it; without one the FIFO is left to itself.
+/// The first message of the front: there is a build to serve. The FIFO is attached; behind it, for
+/// exact tracking, the listener of the seccomp filter (without one the FIFO is left to itself), and
+/// the sockets of the protocol, Unix ones first.
 struct Begin {
   char word = 'B';
   bool resume = false;  ///< an arbiter died before this one: go on from the board
@@ -39,6 +43,17 @@ struct Begin {
   int write_end = -1;
   int issued = 0;            ///< tokens that the FIFO was filled with
   proc::BuildMark mark = 0;  ///< that the build carries
+  bool tracked = false;      ///< a seccomp listener is attached
+  int unix_sockets = 0;      ///< so many listening sockets of either kind are attached
+  int tcp_sockets = 0;
+  std::array<char, wire::kCookieDigits> cookie{};  ///< of the protocol
+};
+
+/// What is attached to Begin besides the FIFO. All belong to whoever received them.
+struct Attached {
+  int listener = -1;              ///< of the seccomp filter
+  std::vector<int> unix_sockets;  ///< listening
+  std::vector<int> tcp_sockets;
 };
 
 /// Words on the control socket. Front to arbiter: kAllEnded or kSomeLeft, once, when CMD has ended
@@ -51,10 +66,11 @@ inline constexpr char kReady = 'R';
 inline constexpr char kSettled = 'S';
 inline constexpr char kWrite = 'W';
 
-/// Serves one build, whose listener may be -1, in the calling process. Answers 0, or 3 when it
+/// Serves one build in the calling process. Answers 0, or 3 when it
 /// cannot get what it needs. `left`: the front is about to return, and processes that the command
 /// left on purpose are to be served on, with Begin::left.
-int serve_build(const ArbiterConfig& config, const Begin& begin, int listener, bool* left);
+int serve_build(const ArbiterConfig& config, const Begin& begin, const Attached& attached,
+                bool* left);
 
 /// Runs the arbiter in the calling process and answers its exit status: 0, or 3 when it cannot get
 /// what it needs (descriptors, memory). Does not touch the terminal. When the front dies before it

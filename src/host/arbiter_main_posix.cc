@@ -2,6 +2,7 @@
 // the build leaves.
 #include <cerrno>
 #include <span>
+#include <vector>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@ namespace tokenpool::host {
 namespace {
 
 // The front has returned. What it was to the build, this process is from now on.
-void guard(const ArbiterConfig& config, Begin begin, int listener) {
+void guard(const ArbiterConfig& config, Begin begin, const Attached& attached) {
   begin.resume = true;
   begin.left = true;
   for (std::uint32_t deaths = 0; deaths <= core::kMaxArbiterDeaths; ++deaths) {
@@ -22,19 +23,33 @@ void guard(const ArbiterConfig& config, Begin begin, int listener) {
     const pid_t arbiter = ::fork();
     bool left = false;
     if (arbiter == 0) {
-      const int status = serve_build(config, begin, listener, &left);
+      const int status = serve_build(config, begin, attached, &left);
       // In case that the guardian was killed.
       if (status == 0) config.group.remove_when_empty();
       ::_exit(status);
     }
     // Better one that nobody guards than none.
-    if (arbiter < 0) (void)serve_build(config, begin, listener, &left);
+    if (arbiter < 0) (void)serve_build(config, begin, attached, &left);
     int status = 0;
     while (arbiter > 0 && ::waitpid(arbiter, &status, 0) < 0 && errno == EINTR) {
     }
     if (status == 0) return;
   }
   config.fifo->remove();
+}
+
+// False: there are not as many as Begin says.
+bool unpack(const Begin& begin, const std::vector<int>& descriptors, Attached* attached) {
+  const auto fifo_and_listener = static_cast<std::size_t>(begin.tracked ? 2 : 1);
+  const auto unix_sockets = static_cast<std::size_t>(begin.unix_sockets);
+  const auto tcp_sockets = static_cast<std::size_t>(begin.tcp_sockets);
+  if (descriptors.size() != fifo_and_listener + unix_sockets + tcp_sockets) return false;
+  if (begin.tracked) attached->listener = descriptors[1];
+  const auto sockets = descriptors.begin() + static_cast<std::ptrdiff_t>(fifo_and_listener);
+  const auto middle = sockets + begin.unix_sockets;
+  attached->unix_sockets.assign(sockets, middle);
+  attached->tcp_sockets.assign(middle, descriptors.end());
+  return true;
 }
 
 }  // namespace
@@ -50,12 +65,12 @@ int arbiter_main(const ArbiterConfig& config) {
     config.group.remove_when_empty();
   }
   if (message.size != static_cast<ssize_t>(sizeof begin)) return 0;
-  if (message.truncated || message.descriptors.empty()) return 3;
+  Attached attached;
+  if (message.truncated || !unpack(begin, message.descriptors, &attached)) return 3;
   config.fifo->adopt(message.descriptors[0]);
-  const int listener = message.descriptors.size() > 1 ? message.descriptors[1] : -1;
   bool left = false;
-  if (const int status = serve_build(config, begin, listener, &left); status != 0) return status;
-  if (left) guard(config, begin, listener);
+  if (const int status = serve_build(config, begin, attached, &left); status != 0) return status;
+  if (left) guard(config, begin, attached);
   config.group.remove_when_empty();
   return 0;
 }

@@ -29,10 +29,19 @@ struct AccountRow {
   bool has_returned = false;
 };
 
+/// What somebody has set over the protocol, and what the next arbiter goes on with.
+struct Settings {
+  std::int32_t slots = 0;
+  bool paused = false;
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
+
 struct AccountPage {
   std::uint32_t count = 0;
   std::int32_t owed = 0;
   std::int32_t reserved = 0;
+  std::int32_t lent = 0;  ///< to leases
+  Settings settings;      ///< slots 0: never published
   core::PoolCounters counters;
   std::array<AccountRow, kBoardRows> rows;
 };
@@ -66,6 +75,10 @@ struct Board {
   std::array<jobserver::Notification, core::kMaxWaiting> waiting;
 
   WriteRequest write;  ///< by the arbiter and the front
+
+  /// Tokens that are on their way out of the FIFO (or, negative, into it) for leases and not yet
+  /// published as lent (or as free).
+  std::atomic<std::int32_t> lending{0};
 
   std::uint32_t recovery_count = 0;  ///< all of them, also those beyond the array
   std::array<RecoveryRow, core::kMaxRecoveries> recoveries;

@@ -21,12 +21,14 @@ void BoardLog::begin(Step step, const jobserver::Notification& call) {
 
 void BoardLog::end_step() { board_->step.store(Step::none, std::memory_order_release); }
 
-void BoardLog::publish(const core::Pool& pool) {
+void BoardLog::publish(const core::Pool& pool, const Settings& settings) {
   const std::uint32_t next = 1 - board_->current.load(std::memory_order_relaxed);
   AccountPage& page = board_->pages[next];
   page.count = 0;
   page.owed = pool.owed();
   page.reserved = pool.reserved();
+  page.lent = pool.lent();
+  page.settings = settings;
   page.counters = pool.counters();
   for (const auto& [who, account] : pool.ledger().accounts()) {
     if (account.own == 0 && account.inherited == 0 && !account.client) continue;
@@ -35,6 +37,12 @@ void BoardLog::publish(const core::Pool& pool) {
                                account.has_returned};
   }
   board_->current.store(next, std::memory_order_release);
+  board_->lending.store(0, std::memory_order_release);
+}
+
+void BoardLog::announce_lending(const core::Pool& pool) {
+  const AccountPage& page = board_->pages[board_->current.load(std::memory_order_relaxed)];
+  board_->lending.store(pool.lent() - page.lent, std::memory_order_release);
 }
 
 void BoardLog::keep_waiting(
@@ -43,6 +51,7 @@ void BoardLog::keep_waiting(
   std::uint32_t count = 0;
   for (const auto& request : requests) {
     if (count == board_->waiting.size()) break;
+    if (request.lease) continue;
     board_->waiting[count++] = call_of(request.id);
   }
   board_->waiting_count.store(count, std::memory_order_release);
@@ -92,8 +101,8 @@ void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool t
   if (all_ended) {
     board_->still_held = 0;
   } else {
-    board_->still_held =
-        tracked ? pool.ledger().outstanding() + pool.reserved() : pool.issued() - in_fifo;
+    board_->still_held = tracked ? pool.ledger().outstanding() + pool.lent() + pool.reserved()
+                                 : pool.issued() - in_fifo;
   }
   board_->missing = board_->issued + pool.owed() - board_->in_fifo - board_->still_held;
 }
@@ -113,6 +122,9 @@ LeftBehind BoardLog::left_behind() const {
   }
   left.owed = page.owed;
   left.reserved = page.reserved;
+  left.lent = page.lent;
+  left.lending = board_->lending.load(std::memory_order_acquire);
+  left.settings = page.settings;
   left.counters = page.counters;
   left.step = board_->step.load(std::memory_order_acquire);
   left.under_way = board_->under_way;

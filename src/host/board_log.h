@@ -17,6 +17,9 @@ struct LeftBehind {
   std::vector<core::Account> accounts;  ///< without ancestors, which are read anew
   int owed = 0;
   int reserved = 0;  ///< tokens that were in neither FIFO nor ledger
+  int lent = 0;      ///< to leases
+  int lending = 0;   ///< see Board::lending
+  Settings settings;
   core::PoolCounters counters;
   Step step = Step::none;
   jobserver::Notification under_way;
@@ -31,8 +34,11 @@ class BoardLog {
   void begin(Step step, const jobserver::Notification& call);
   void end_step();
 
-  /// All accounts that matter, the debt and the counters, as they stand.
-  void publish(const core::Pool& pool);
+  /// All accounts that matter, the debt, what is lent, and the counters, as they stand.
+  void publish(const core::Pool& pool, const Settings& settings);
+  /// So many more tokens than were published as lent are about to be taken out of the FIFO (fewer:
+  /// to be put into it). The next publish() tells that it is done.
+  void announce_lending(const core::Pool& pool);
   /// The stopped reads that wait for a token, oldest first.
   void keep_waiting(const std::deque<core::Request>& requests,
                     const std::function<jobserver::Notification(core::RequestId)>& call_of);

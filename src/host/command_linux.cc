@@ -6,9 +6,9 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/cannot_execute.h"
 #include "host/command.h"
 #include "jobserver/seccomp.h"
 #include "proc/descriptor_passing.h"
@@ -78,26 +78,6 @@ void restore_signals(const CommandSpec& spec) {
   const int error = errno;
   (void)::send(link, &error, sizeof error, MSG_NOSIGNAL);
   ::_exit(error == ENOENT ? 127 : 126);
-}
-
-wire::Error cannot_execute(const std::string& name, int error) {
-  const bool with_path = name.find('/') != std::string::npos;
-  struct stat status{};
-  std::string why = std::strerror(error);
-  std::string advice = "check the name";
-  if (error == ENOENT) {
-    if (!with_path) {
-      why = "it is not on PATH";
-    } else if (::stat(name.c_str(), &status) == 0) {
-      why = "its interpreter does not exist";
-      advice = "check its first line (#!)";
-    }
-  } else if (::stat(name.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-    why = "it is a directory";
-  } else if (error == EACCES) {
-    advice = "make it executable (chmod +x)";
-  }
-  return {error == ENOENT ? 127 : 126, "cannot run " + name + ": " + why + "; " + advice};
 }
 
 }  // namespace

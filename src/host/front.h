@@ -45,9 +45,11 @@ class Front {
   /// disk when this process dies. Error 125 when no process or descriptor is left.
   wire::Result<void> start_arbiter(jobserver::Fifo* fifo, Board* board);
 
-  /// Hands the FIFO, which exists by now, and the command's listener to the arbiter and waits until
-  /// it serves. Error 125 when it cannot.
-  wire::Result<void> begin(const StartedCommand& command, const Begin& begin);
+  /// Hands the FIFO, which exists by now, the command's listener and the sockets of the protocol
+  /// (which stay the caller's, and open) to the arbiter and waits until it serves. Fills in what
+  /// `begin` says of them. Error 125 when it cannot.
+  wire::Result<void> begin(const StartedCommand& command, const Begin& begin,
+                           const Attached& sockets);
 
   /// Serves signals and deaths until the command has ended and the arbiter has settled.
   CommandEnd wait_for(const StartedCommand& command);
@@ -75,7 +77,7 @@ class Front {
 
   ArbiterConfig config_;
   Begin begin_;
-  int listener_ = -1;
+  Attached attached_;
   std::optional<termios> terminal_modes_;
   sigset_t handled_{};
   sigset_t old_mask_{};

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <span>
+#include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -117,9 +118,14 @@ wire::Result<void> Front::start_arbiter(jobserver::Fifo* fifo, Board* board) {
   return fork_arbiter();
 }
 
-wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begin) {
+wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begin,
+                                const Attached& sockets) {
   begin_ = begin;
-  listener_ = command.listener;
+  attached_ = sockets;
+  attached_.listener = command.listener;
+  begin_.tracked = attached_.listener >= 0;
+  begin_.unix_sockets = static_cast<int>(attached_.unix_sockets.size());
+  begin_.tcp_sockets = static_cast<int>(attached_.tcp_sockets.size());
   (void)config_.group.create_with(command.pid);
   bool forked = true;
   while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= core::kMaxArbiterDeaths) {
@@ -133,9 +139,12 @@ wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begi
 }
 
 bool Front::send_begin() {
-  const std::array descriptors{config_.fifo->fd(), listener_};
-  return proc::send_message(control_, std::as_bytes(std::span(&begin_, 1)),
-                            std::span(descriptors).first(listener_ >= 0 ? 2 : 1));
+  std::vector<int> descriptors{config_.fifo->fd()};
+  if (begin_.tracked) descriptors.push_back(attached_.listener);
+  for (const auto* sockets : {&attached_.unix_sockets, &attached_.tcp_sockets}) {
+    descriptors.insert(descriptors.end(), sockets->begin(), sockets->end());
+  }
+  return proc::send_message(control_, std::as_bytes(std::span(&begin_, 1)), descriptors);
 }
 
 wire::Result<void> Front::fork_arbiter() {
@@ -185,8 +194,8 @@ void Front::on_control() {
   }
   if (message[0] == kReady) ready_ = true;
   if (message[0] == kSettled) settled_ = true;
-  if (message[0] == kWrite && listener_ >= 0) {
-    write_for_arbiter(&config_.board->write, jobserver::Listener(listener_));
+  if (message[0] == kWrite && attached_.listener >= 0) {
+    write_for_arbiter(&config_.board->write, jobserver::Listener(attached_.listener));
   }
 }
 

@@ -39,6 +39,20 @@ std::optional<core::ProcessId> Kinship::adopt(pid_t pid) {
   return info->id;
 }
 
+bool Kinship::is_client(core::ProcessId who) const {
+  if (const auto* account = pool_.ledger().find(who); account != nullptr) {
+    return account->client || account->held() > 0;
+  }
+  const auto info = proc::read_process(who.pid);
+  return info && info->id == who && takes_its_own(info->name);
+}
+
+void Kinship::look_for_clients() {
+  for (const auto& process : proc::descendants_of(front_)) {
+    if (takes_its_own(process.name)) (void)adopt(process.id.pid);
+  }
+}
+
 std::vector<core::ProcessId> Kinship::orphans_of(const WatchedProcess& process) {
   std::vector<core::ProcessId> orphans;
   std::unordered_set<pid_t> seen;

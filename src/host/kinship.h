@@ -28,6 +28,12 @@ class Kinship {
   /// Brings process `pid` into view. Nothing as for identify().
   std::optional<core::ProcessId> adopt(pid_t pid);
 
+  /// Whether `who`, a living process of the build, takes tokens for its children: it holds some,
+  /// has made calls that were seen, or is known for it by its name.
+  bool is_client(core::ProcessId who) const;
+  /// Brings all processes of the build into view that are known for clients by their names.
+  void look_for_clients();
+
   /// The children that `process`, which has just ended, leaves behind as its jobs. The front is the
   /// subreaper, so they are the front's now; a daemon, which left its session, was nobody's job.
   std::vector<core::ProcessId> orphans_of(const WatchedProcess& process);

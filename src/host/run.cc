@@ -19,6 +19,8 @@
 #include "jobserver/environment.h"
 #include "jobserver/run_folder.h"
 #include "proc/build_group.h"
+#include "proc/listening_socket.h"
+#include "proc/random.h"
 #include "proc/tool.h"
 #include "wire/tool.h"
 
@@ -97,7 +99,14 @@ struct Run {
   Run& operator=(const Run&) = delete;
   ~Run() {
     close_ends();
+    close_sockets();
     unmap_board(board);
+  }
+  void close_sockets() {
+    for (const auto* list : {&sockets.unix_sockets, &sockets.tcp_sockets}) {
+      for (const int fd : *list) ::close(fd);
+    }
+    sockets = {};
   }
   void close_ends() {
     for (int* end : {&spec.read_end, &spec.write_end}) {
@@ -113,6 +122,9 @@ struct Run {
   CommandSpec spec;
   Front front;
   std::optional<StartedCommand> command;
+  Attached sockets;     ///< of the protocol
+  std::string address;  ///< ... as clients are told
+  const std::string cookie = proc::random_digits(wire::kCookieDigits);
 };
 
 // A descriptor of ours that took the place of a closed stdin, stdout or stderr would be written to
@@ -121,6 +133,32 @@ void occupy_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", O_RDWR | O_CLOEXEC);
   }
+}
+
+// A build whose socket cannot be made goes on without the protocol: its clients are told, and make,
+// ninja and cargo need none.
+void listen_in_folder(Run* run) {
+  const wire::Address address{
+      .path = run->fifo.folder() + "/" + std::string(jobserver::kSocketName), .host = {}};
+  const auto socket =
+      address.path.size() < wire::kMaxSocketPath
+          ? proc::listen_on(address)
+          : tl::make_unexpected(wire::Error{125, "the path of the socket " + address.path +
+                                                     " is too long; set TMPDIR to a shorter one"});
+  if (!socket) return say(socket.error().sentence + " (TOKENPOOL_ADDR is not set by it)");
+  run->sockets.unix_sockets.push_back(socket->fd);
+  run->address = wire::to_string(address);
+}
+
+wire::Result<void> listen_for_clients(Run* run) {
+  listen_in_folder(run);
+  for (const auto& address : run->config.listen) {
+    const auto socket = proc::listen_on(address);
+    if (!socket) return tl::unexpected(socket.error());
+    run->sockets.tcp_sockets.push_back(socket->fd);
+    run->address += (run->address.empty() ? "" : ";") + wire::to_string(socket->address);
+  }
+  return {};
 }
 
 wire::Result<void> prepare(Run* run) {
@@ -143,6 +181,7 @@ wire::Result<void> prepare(Run* run) {
         "cannot put " + std::to_string(issued) +
             " tokens into the FIFO; raise the pipe limit (/proc/sys/fs/pipe-user-pages-soft)"});
   }
+  if (auto listening = listen_for_clients(run); !listening) return listening;
   return run->fifo.open_ends(&run->spec.read_end, &run->spec.write_end);
 }
 
@@ -162,6 +201,8 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   jobserver::EnvironmentOptions options;
   options.shims_folder = shims;
   options.make_dialect = make_dialect;
+  options.address = run->address;
+  options.cookie = run->cookie;
   auto environment = jobserver::build_environment(jobserver, options, ::environ);
   for (const auto& note : environment.notes) say(note);
   run->spec.environment = std::move(environment.variables);
@@ -181,8 +222,9 @@ wire::Result<void> start(Run* run) {
   begin.write_end = run->spec.write_end;
   begin.issued = run->config.slots - 1;
   begin.mark = run->spec.mark;
+  std::copy(run->cookie.begin(), run->cookie.end(), begin.cookie.begin());
   run->close_ends();
-  if (auto begun = run->front.begin(*command, begin); !begun) return begun;
+  if (auto begun = run->front.begin(*command, begin, run->sockets); !begun) return begun;
   if (command->filter_error != 0) {
     say(std::string("exact tracking is not to be had here (no seccomp listener: ") +
         why_no_listener(command->filter_error) +

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "wire/address.h"
+
 namespace tokenpool::host {
 
 enum class Track : std::uint8_t { automatic, exact, infer };
@@ -19,6 +21,8 @@ struct RunConfig {
   bool shims = true;
   std::optional<std::string> report_path;  ///< where the JSON report goes
   bool quiet = false;                      ///< no closing line
+  /// TCP addresses that the arbiter listens on besides its Unix socket.
+  std::vector<wire::Address> listen;
 };
 
 /// Runs the build to its end. Answers the status to exit with: the command's own, 128+signal,

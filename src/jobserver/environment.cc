@@ -36,6 +36,7 @@ class Builder {
     set("TOKENPOOL_FIFO", pool_.fifo);
     set("TOKENPOOL_FDS", std::to_string(pool_.read_fd) + "," + std::to_string(pool_.write_fd));
     set("TOKENPOOL_JOBS", std::to_string(pool_.slots));
+    protocol();
     if (options_.shims_folder.empty()) {
       drop("TOKENPOOL_SHIMS");
     } else {
@@ -45,6 +46,17 @@ class Builder {
   }
 
  private:
+  // Those of an outer pool name another arbiter.
+  void protocol() {
+    drop("TOKENPOOL_LEASE");
+    drop("TOKENPOOL_SLOTS");
+    drop("TOKENPOOL_ADDR");
+    drop("TOKENPOOL_COOKIE");
+    if (options_.address.empty()) return;
+    set("TOKENPOOL_ADDR", options_.address);
+    set("TOKENPOOL_COOKIE", options_.cookie);
+  }
+
   void makeflags() {
     const bool old_make = options_.make_dialect && options_.make_dialect != Dialect::fifo;
     const Dialect dialect = old_make ? Dialect::both : Dialect::fifo;

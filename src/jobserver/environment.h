@@ -17,6 +17,8 @@
 //                     TOKENPOOL_CMAKE_LEVEL, for tools that are no clients.
 //   GNUMAKEFLAGS, MFLAGS        kept without jobserver and -j; taken away.
 //   PATH              the shims first.
+//   TOKENPOOL_ADDR, _COOKIE   how clients of the protocol find the arbiter; TOKENPOOL_LEASE, of an
+//                     outer one, is taken away.
 //   TOKENPOOL_FIFO, _FDS (R,W), _JOBS, _SHIMS   the pool for the shims and for `tokenpool env`.
 #pragma once
 
@@ -32,6 +34,8 @@ namespace tokenpool::jobserver {
 struct EnvironmentOptions {
   std::string shims_folder;                   ///< empty: PATH is left alone
   std::optional<wire::Dialect> make_dialect;  ///< of the make on PATH; empty: there is none
+  std::string address{};  ///< of the arbiter's sockets, ';' between them; empty: it has none
+  std::string cookie{};
 };
 
 struct Environment {

@@ -140,6 +140,7 @@ bool Fifo::is_on_disk() const {
 void Fifo::remove() {
   if (folder_.empty()) return;
   ::unlink((folder_ + "/" + std::string(kEnvironmentName)).c_str());
+  ::unlink((folder_ + "/" + std::string(kSocketName)).c_str());
   ::unlink(path_.c_str());
   if (::rmdir(folder_.c_str()) == 0 || errno == ENOENT) return;
   // The shims keep what they learnt about the tools in the same folder.

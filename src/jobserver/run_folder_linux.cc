@@ -121,6 +121,7 @@ std::optional<std::vector<std::string>> names_if_all(int folder, IsOurs is_ours)
 
 bool is_ours(int folder, const std::string& name) {
   if (name == kFifoName || name == kNewFifoName) return is_of_kind(folder, name, S_IFIFO);
+  if (name == kSocketName) return is_of_kind(folder, name, S_IFSOCK);
   if (name == kEnvironmentName) return is_of_kind(folder, name, S_IFREG);
   if (name != kToolsName) return false;
   const Descriptor tools(open_folder(folder, name));
@@ -193,7 +194,8 @@ void remove_dead_runs(const std::string& parent,
     if (!names || !is_dead(folder.fd, *names) || !may_go(name)) continue;
     remove_tools(folder.fd);
     // The FIFO last: as long as it is there, the next run can tell that this one is dead.
-    remove_files(folder.fd, {std::string(kEnvironmentName), std::string(kNewFifoName)});
+    remove_files(folder.fd, {std::string(kSocketName), std::string(kEnvironmentName),
+                             std::string(kNewFifoName)});
     remove_files(folder.fd, {std::string(kFifoName)});
     ::unlinkat(top.fd, name.c_str(), AT_REMOVEDIR);
   }

@@ -10,7 +10,7 @@
 namespace tokenpool::proc {
 
 /// Descriptors that one message can carry.
-inline constexpr std::size_t kMaxPassed = 4;
+inline constexpr std::size_t kMaxPassed = 16;
 
 /// Sends one message of a SOCK_SEQPACKET socket; never raises SIGPIPE. False with errno when the
 /// peer is gone or its buffer is full. The caller keeps its descriptors.

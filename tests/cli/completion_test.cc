@@ -47,7 +47,8 @@ class BashCompletion : public ::testing::Test {
 
 TEST_F(BashCompletion, Commands) {
   EXPECT_THAT(offered("tokenpool \"\""),
-              UnorderedElementsAre("run", "doctor", "env", "help", "--help", "--version"));
+              UnorderedElementsAre("run", "serve", "exec", "status", "set", "pause", "resume",
+                                   "doctor", "env", "help", "--help", "--version"));
   EXPECT_THAT(offered("tokenpool d"), UnorderedElementsAre("doctor"));
 }
 
@@ -59,6 +60,15 @@ TEST_F(BashCompletion, OptionsAndTheirValues) {
   EXPECT_THAT(offered("tokenpool run -j a"), UnorderedElementsAre("auto"));
   EXPECT_THAT(offered("tokenpool run -q --shims o"), UnorderedElementsAre("on", "off"));
   EXPECT_THAT(offered("tokenpool doctor --j"), UnorderedElementsAre("--json"));
+}
+
+TEST_F(BashCompletion, CommandsForAServer) {
+  EXPECT_THAT(offered("tokenpool status --"),
+              UnorderedElementsAre("--json", "--watch", "--server", "--cookie-file", "--help"));
+  EXPECT_THAT(offered("tokenpool pause --s"), UnorderedElementsAre("--server"));
+  EXPECT_THAT(offered("tokenpool set j"), UnorderedElementsAre("jobs="));
+  EXPECT_THAT(offered("tokenpool env --server /et"), UnorderedElementsAre("/etc"));
+  EXPECT_THAT(offered("tokenpool set --cookie-file = /et"), UnorderedElementsAre("/etc"));
 }
 
 TEST_F(BashCompletion, ThenTheCommandItself) {

@@ -149,6 +149,47 @@ TEST(Diagnosis, VariablesThatLeaveThePool) {
   EXPECT_THAT(diagnose(facts).findings, IsEmpty());
 }
 
+TEST(Diagnosis, AnAddressThatCannotBeUsed) {
+  Facts facts = healthy();
+  facts.environment = {"TOKENPOOL_ADDR=unix:/gone"};
+  facts.client = {client::Mode::single, client::Reason::unreachable,
+                  client::JobserverReason::no_makeflags, " (there is no such socket)"};
+  EXPECT_TRUE(about(facts, "TOKENPOOL_ADDR").attention);
+  EXPECT_EQ(about(facts, "TOKENPOOL_ADDR").text,
+            "cannot be used: nobody answers at unix:/gone (there is no such socket)");
+  EXPECT_THAT(about(facts, "TOKENPOOL_ADDR").remedy, HasSubstr("or unset TOKENPOOL_ADDR"));
+  facts.surroundings = Surroundings{"/f", {}, {}};
+  EXPECT_TRUE(about(facts, "TOKENPOOL_ADDR").attention) << "inside of a run, too";
+  facts.client.reason = client::Reason::ok;
+  EXPECT_THAT(diagnose(facts).findings, IsEmpty());
+  facts.client.reason = client::Reason::no_address;
+  for (const char* none : {"X=", "TOKENPOOL_ADDR="}) {
+    facts.environment = {none};
+    EXPECT_THAT(diagnose(facts).findings, IsEmpty());
+  }
+}
+
+TEST(Diagnosis, TellsWhatAClientWouldUse) {
+  Facts facts = healthy();
+  facts.client = {client::Mode::protocol, client::Reason::ok, client::JobserverReason::ok, ""};
+  EXPECT_THAT(to_text(facts, diagnose(facts), false),
+              HasSubstr("Client here: the arbiter that TOKENPOOL_ADDR names\n"
+                        "  protocol: ok, jobserver: ok\n"));
+  EXPECT_THAT(to_json(facts, diagnose(facts)),
+              HasSubstr("\"client\": {\n    \"mode\": \"protocol\",\n    \"reason\": \"ok\",\n"
+                        "    \"jobserver_reason\": \"ok\"\n  }"));
+  facts.client = {client::Mode::jobserver, client::Reason::no_address, client::JobserverReason::ok,
+                  ""};
+  EXPECT_THAT(to_text(facts, diagnose(facts), false),
+              HasSubstr("Client here: the jobserver that MAKEFLAGS names\n"
+                        "  protocol: no-address, jobserver: ok\n"));
+  facts.client = {client::Mode::single, client::Reason::bad_cookie,
+                  client::JobserverReason::cannot_open, ""};
+  EXPECT_THAT(to_text(facts, diagnose(facts), false),
+              HasSubstr("Client here: one slot\n  protocol: bad-cookie, "
+                        "jobserver: cannot-open\n"));
+}
+
 TEST(Diagnosis, TextCountsWhatNeedsAttention) {
   Facts facts = healthy();
   facts.shims_folder.clear();

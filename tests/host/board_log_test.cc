@@ -54,11 +54,11 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   take(kMake, 1);
   take(kMake, 2);
   take(kNinja, 3);
-  log.publish(pool);
+  log.publish(pool, {});
   const auto left = log.left_behind();
   ASSERT_EQ(left.accounts.size(), 2U);
   core::Pool next(3);
-  next.restore(left.accounts, {}, left.owed, left.counters);
+  next.restore(left.accounts, {}, left.owed, 0, left.counters);
   EXPECT_EQ(next.free(), 0);
   EXPECT_EQ(next.missing(), 0);
   EXPECT_EQ(next.ledger().find(kMake)->own, 2);
@@ -68,7 +68,7 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
 
 TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
   take(kMake, 1);
-  log.publish(pool);
+  log.publish(pool, {});
   // The writer dies in the middle of the other page.
   AccountPage& torn = board->pages[1 - board->current.load()];
   torn.count = 77;

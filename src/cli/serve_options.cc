@@ -1,0 +1,221 @@
+#include "cli/serve_options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <toml++/toml.h>
+#include <unistd.h>
+
+#include "cli/server_address.h"
+#include "cli/slots.h"
+#include "cli/suggest.h"
+#include "core/limits.h"
+#include "proc/environ.h"
+#include "proc/file.h"
+#include "wire/address.h"
+
+namespace tokenpool::cli {
+namespace {
+
+constexpr std::size_t kMaxConfig = 1U << 20;
+
+tl::unexpected<wire::Error> usage(std::string sentence) {
+  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
+}
+
+/// All of it as text, as it stands on the command line or in the file.
+struct Words {
+  std::optional<std::string> slots;
+  std::vector<std::string> listen;
+  std::vector<std::string> limits;  ///< TYPE=N
+  std::optional<std::string> cookie_file;
+  bool allow_remote = false;
+};
+
+bool is_type(std::string_view text) {
+  return !text.empty() && text.size() <= core::kMaxTypeBytes &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_' || c == '.' || c == '-';
+         });
+}
+
+wire::Result<std::pair<std::string, int>> parse_limit(const std::string& word) {
+  const auto equals = word.find('=');
+  int number = -1;
+  const char* const end = word.data() + word.size();
+  const char* const begin = equals == std::string::npos ? end : word.data() + equals + 1;
+  const auto [stop, error] = std::from_chars(begin, end, number);
+  const bool whole = error == std::errc() && stop == end;
+  if (!is_type(std::string_view(word).substr(0, equals)) || !whole || number < 0 ||
+      number > core::kMaxSlots) {
+    return usage("the limit '" + word + "' is wrong: give TYPE=N, N from 0 to " +
+                 std::to_string(core::kMaxSlots) + ", for example link=2");
+  }
+  return std::pair(word.substr(0, equals), number);
+}
+
+wire::Result<host::ServeConfig> check(const Words& words, int usable_cpus, bool sockets_passed) {
+  host::ServeConfig config;
+  const auto slots = parse_slots(words.slots.value_or("auto"), usable_cpus);
+  if (!slots) return tl::make_unexpected(slots.error());
+  config.slots = *slots;
+  for (const std::string& word : words.listen) {
+    auto address = wire::parse_address(word);
+    if (!address) return usage("--listen: " + address.error().sentence);
+    if (!wire::is_loopback(*address) && !words.allow_remote) {
+      return usage("--listen " + word +
+                   ": others than this machine could connect, and nothing is encrypted; give a "
+                   "loopback address, or --allow-remote too");
+    }
+    config.listen.push_back(std::move(*address));
+  }
+  if (config.listen.empty() && !sockets_passed) {
+    auto address =
+        wire::parse_address("unix:" + default_socket(proc::own_environment(), ::geteuid()));
+    if (!address) return tl::make_unexpected(address.error());
+    config.listen.push_back(std::move(*address));
+  }
+  for (const std::string& word : words.limits) {
+    auto limit = parse_limit(word);
+    if (!limit) return tl::make_unexpected(limit.error());
+    config.limits.push_back(std::move(*limit));
+  }
+  config.cookie_file = words.cookie_file;
+  return config;
+}
+
+tl::unexpected<wire::Error> wrong_key(const std::string& file, std::string_view key,
+                                      const std::string& what) {
+  return usage("the configuration " + file + ": " + std::string(key) + ": " + what);
+}
+
+std::optional<wire::Error> read_key(const std::string& file, std::string_view key,
+                                    const toml::node& value, Words* words) {
+  const auto wrong = [&](const std::string& what) { return wrong_key(file, key, what).value(); };
+  if (key == "jobs") {
+    if (const auto number = value.value_exact<std::int64_t>()) {
+      words->slots = std::to_string(*number);
+    } else if (const auto text = value.value_exact<std::string>()) {
+      words->slots = *text;
+    } else {
+      return wrong("give a number of slots or \"auto\"");
+    }
+  } else if (key == "listen") {
+    const auto* list = value.as_array();
+    if (list == nullptr) return wrong("give a list of addresses");
+    for (const toml::node& one : *list) {
+      const auto text = one.value_exact<std::string>();
+      if (!text) return wrong("give a list of addresses");
+      words->listen.push_back(*text);
+    }
+  } else if (key == "limits") {
+    const auto* table = value.as_table();
+    if (table == nullptr) return wrong("give a table, a number for each type");
+    for (const auto& [type, limit] : *table) {
+      const auto number = limit.value_exact<std::int64_t>();
+      if (!number) return wrong("give a number for " + std::string(type.str()));
+      words->limits.push_back(std::string(type.str()) + "=" + std::to_string(*number));
+    }
+  } else if (key == "cookie_file") {
+    words->cookie_file = value.value_exact<std::string>();
+    if (!words->cookie_file) return wrong("give a file name");
+  } else if (key == "allow_remote") {
+    const auto flag = value.value_exact<bool>();
+    if (!flag) return wrong("give true or false");
+    words->allow_remote = *flag;
+  } else {
+    static const std::vector<std::string> kKeys{"jobs", "listen", "limits", "cookie_file",
+                                                "allow_remote"};
+    const std::string near = nearest(std::string(key), kKeys);
+    return wrong("no such key" + (near.empty() ? "" : " (the nearest is " + near + ")"));
+  }
+  return std::nullopt;
+}
+
+wire::Result<Words> read_config(const std::string& file) {
+  const auto text = proc::read_start(file, kMaxConfig);
+  if (!text) {
+    return usage("the configuration " + file + " cannot be read; give a file that is there");
+  }
+  Words words;
+  try {
+    const toml::table table = toml::parse(*text);
+    for (const auto& [key, value] : table) {
+      if (const auto error = read_key(file, key.str(), value, &words)) {
+        return tl::make_unexpected(*error);
+      }
+    }
+  } catch (const toml::parse_error& error) {
+    return usage("the configuration " + file + ", line " +
+                 std::to_string(error.source().begin.line) + ": " +
+                 std::string(error.description()));
+  }
+  return words;
+}
+
+// What the command line says comes before what the file says.
+Words merged(Words line, Words file) {
+  if (!line.slots) line.slots = file.slots;
+  if (line.listen.empty()) line.listen = std::move(file.listen);
+  if (line.limits.empty()) line.limits = std::move(file.limits);
+  if (!line.cookie_file) line.cookie_file = file.cookie_file;
+  line.allow_remote = line.allow_remote || file.allow_remote;
+  return line;
+}
+
+}  // namespace
+
+wire::Result<ServeOptions> parse_serve(const std::vector<std::string>& words, int usable_cpus,
+                                       bool sockets_passed) {
+  CLI::App app;
+  app.set_help_flag();
+  app.prefix_command();
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  ServeOptions options;
+  Words line;
+  std::optional<std::string> config_file;
+  bool quiet = false;
+  const auto add_list = [&app](const char* name, std::vector<std::string>* list) {
+    app.add_option(name, *list)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  };
+  app.add_option("-j", line.slots);
+  add_list("--listen", &line.listen);
+  add_list("--limit", &line.limits);
+  app.add_option("--cookie-file", line.cookie_file);
+  app.add_option("--config", config_file);
+  app.add_flag("--allow-remote", line.allow_remote);
+  app.add_flag("-q", quiet);
+  app.add_flag("-h,--help", options.help);
+  std::vector<std::string> reversed(words.rbegin(), words.rend());  // as CLI11 wants them
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return usage(std::string(error.what()) + "; see tokenpool serve --help");
+  }
+  if (options.help) return options;
+  if (const auto rest = app.remaining(); !rest.empty()) {
+    return usage(rest.front() +
+                 ": serve has no such option or argument; see tokenpool serve --help");
+  }
+  if (config_file) {
+    auto file = read_config(*config_file);
+    if (!file) return tl::make_unexpected(file.error());
+    line = merged(std::move(line), std::move(*file));
+  }
+  auto config = check(line, usable_cpus, sockets_passed);
+  if (!config) return tl::make_unexpected(config.error());
+  options.config = std::move(*config);
+  options.config.quiet = quiet;
+  return options;
+}
+
+}  // namespace tokenpool::cli

@@ -1,0 +1,109 @@
+#include "cli/status_options.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cli/suggest.h"
+
+namespace tokenpool::cli {
+namespace {
+
+tl::unexpected<wire::Error> usage(std::string sentence) {
+  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
+}
+
+class Reader {
+ public:
+  Reader(std::string_view command, const std::vector<std::string>& words)
+      : command_(command), words_(words) {
+    if (command == "status" || command == "env")
+      flags_.emplace_back("--json", &StatusOptions::json);
+    if (command == "status") flags_.emplace_back("--watch", &StatusOptions::watch);
+  }
+
+  wire::Result<StatusOptions> read() {
+    while (at_ < words_.size()) {
+      const std::string& word = words_[at_++];
+      const bool is_option = !only_words_ && word.size() > 1 && word.front() == '-';
+      const auto done = is_option ? read_option(word) : read_word(word);
+      if (!done) return tl::make_unexpected(done.error());
+      if (options_.help) return options_;
+    }
+    return std::move(options_);
+  }
+
+ private:
+  wire::Result<void> read_word(const std::string& word) {
+    if (command_ != "set") return usage(word + ": it takes no arguments" + see_help());
+    options_.words.push_back(word);
+    return {};
+  }
+
+  wire::Result<void> read_option(const std::string& word) {
+    const std::size_t equals = std::min(word.find('='), word.size());
+    const std::string name = word.substr(0, equals);
+    if (word == "--") {
+      only_words_ = true;
+      return {};
+    }
+    if (name == "--server" || name == "--cookie-file") return read_value(name, equals, word);
+    bool* flag = nullptr;
+    if (name == "-h" || name == "--help") flag = &options_.help;
+    for (const auto& [known, member] : flags_) {
+      if (name == known) flag = &(options_.*member);
+    }
+    if (flag == nullptr) return usage(unknown(name));
+    if (equals < word.size()) return usage(name + ": it takes no value, leave it out");
+    *flag = true;
+    return {};
+  }
+
+  wire::Result<void> read_value(const std::string& name, std::size_t equals,
+                                const std::string& word) {
+    std::string value;
+    if (equals < word.size()) {
+      value = word.substr(equals + 1);
+    } else if (at_ < words_.size()) {
+      value = words_[at_++];
+    } else {
+      return usage(name + ": a value must follow" + see_help());
+    }
+    if (value.empty()) return usage(name + " '': an empty value; is a variable unset?");
+    if (name == "--cookie-file") {
+      options_.server.cookie_file = std::move(value);
+      return {};
+    }
+    auto address = parse_server(value);
+    if (!address) return usage("--server: " + address.error().sentence);
+    options_.server.server = *std::move(address);
+    return {};
+  }
+
+  [[nodiscard]] std::string unknown(const std::string& name) const {
+    std::vector<std::string> known{"--server", "--cookie-file", "--help"};
+    for (const auto& [flag, member] : flags_) known.push_back(flag);
+    const std::string near = name.starts_with("--") ? nearest(name, known) : std::string();
+    return name + ": no such option" + (near.empty() ? "" : " (the nearest is " + near + ")") +
+           see_help();
+  }
+
+  [[nodiscard]] std::string see_help() const {
+    return "; see tokenpool " + std::string(command_) + " --help";
+  }
+
+  std::string_view command_;
+  const std::vector<std::string>& words_;
+  std::vector<std::pair<std::string, bool StatusOptions::*>> flags_;
+  std::size_t at_ = 0;
+  bool only_words_ = false;
+  StatusOptions options_;
+};
+
+}  // namespace
+
+wire::Result<StatusOptions> parse_status_options(std::string_view command,
+                                                 const std::vector<std::string>& words) {
+  return Reader(command, words).read();
+}
+
+}  // namespace tokenpool::cli

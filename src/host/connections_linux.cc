@@ -1,0 +1,242 @@
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "host/connections.h"
+#include "proc/peer.h"
+
+namespace tokenpool::host {
+namespace {
+
+constexpr int kBatch = 128;
+
+// A client that is asleep or cut off is told of by nothing else: its machine does not answer.
+constexpr int kIdleSeconds = 10;
+constexpr int kProbes = 3;
+
+core::Instant now() {
+  return std::chrono::duration_cast<core::Instant>(
+      std::chrono::steady_clock::now().time_since_epoch());
+}
+
+void set_option(int fd, int level, int option, int value) {
+  ::setsockopt(fd, level, option, &value, sizeof value);
+}
+
+void prepare_tcp(int fd) {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kIdleSeconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kIdleSeconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1000 * kIdleSeconds * kProbes);
+}
+
+int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+}  // namespace
+
+struct Connections::Impl {
+  struct Listener {
+    int fd = -1;
+    bool is_unix = false;
+  };
+  struct Connection {
+    int fd = -1;
+    bool waits_to_write = false;
+  };
+
+  Impl(Dispatcher* served, uid_t served_user) : dispatcher(*served), user(served_user) {}
+
+  Dispatcher& dispatcher;
+  uid_t user;
+  int set = ::epoll_create1(EPOLL_CLOEXEC);
+  int spare = open_spare();
+  std::vector<Listener> listeners;
+  std::unordered_map<core::SessionId, Connection> connections;
+  std::array<char, core::kMaxLine> buffer{};
+
+  bool add(int fd, std::uint64_t key, std::uint32_t events) const {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = key;
+    return ::epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
+  }
+  void change(int fd, std::uint64_t key, std::uint32_t events) const {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = key;
+    ::epoll_ctl(set, EPOLL_CTL_MOD, fd, &event);
+  }
+
+  void accept_all(const Listener& listener);
+  void accepted(int fd, const Listener& listener);
+  void read(core::SessionId session);
+  void send(core::SessionId session);
+  void close(core::SessionId session);
+};
+
+namespace {
+
+// Sessions count up from 1; the numbers of listeners are beyond what they will ever reach.
+constexpr std::uint64_t kListener = std::uint64_t{1} << 63;
+
+}  // namespace
+
+Connections::Connections(Dispatcher* dispatcher, uid_t user)
+    : impl_(std::make_unique<Impl>(dispatcher, user)) {}
+
+Connections::~Connections() {
+  for (const auto& [session, connection] : impl_->connections) ::close(connection.fd);
+  for (const int fd : {impl_->set, impl_->spare}) {
+    if (fd >= 0) ::close(fd);
+  }
+}
+
+int Connections::fd() const { return impl_->set; }
+
+void Connections::listen_on(int fd, bool is_unix) {
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  impl_->listeners.push_back({fd, is_unix});
+  impl_->add(fd, kListener + impl_->listeners.size() - 1, EPOLLIN);
+}
+
+void Connections::stop_listening() {
+  for (const auto& listener : impl_->listeners) {
+    ::epoll_ctl(impl_->set, EPOLL_CTL_DEL, listener.fd, nullptr);
+  }
+  impl_->listeners.clear();
+}
+
+void Connections::serve(const std::function<void()>& after) {
+  std::array<epoll_event, kBatch> events{};
+  const int count = ::epoll_wait(impl_->set, events.data(), kBatch, 0);
+  for (int i = 0; i < count; ++i) {
+    const auto& event = events[static_cast<std::size_t>(i)];
+    const std::uint64_t key = event.data.u64;
+    if (key >= kListener) {
+      const std::size_t index = key - kListener;
+      if (index < impl_->listeners.size()) impl_->accept_all(impl_->listeners[index]);
+      continue;
+    }
+    if ((event.events & EPOLLOUT) != 0) impl_->send(key);
+    if ((event.events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) impl_->read(key);
+  }
+  after();
+  flush();
+}
+
+void Connections::flush() {
+  // Closing a session may grant others what it held.
+  for (auto listed = impl_->dispatcher.outputs(); !listed.empty();
+       listed = impl_->dispatcher.outputs()) {
+    for (const core::SessionId session : listed) impl_->send(session);
+  }
+}
+
+void Connections::close_all() {
+  std::vector<core::SessionId> sessions;
+  for (const auto& [session, connection] : impl_->connections) sessions.push_back(session);
+  for (const core::SessionId session : sessions) impl_->close(session);
+}
+
+void Connections::Impl::accept_all(const Listener& listener) {
+  for (int i = 0; i < kBatch; ++i) {
+    int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+      // Whoever cannot be had is told so at once, or it would wait and the set would never rest.
+      ::close(spare);
+      fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) ::close(fd);
+      spare = open_spare();
+      if (fd < 0) return;
+      continue;
+    }
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      return;
+    }
+    accepted(fd, listener);
+  }
+}
+
+void Connections::Impl::accepted(int fd, const Listener& listener) {
+  Peer peer;
+  std::string refusal;
+  core::SessionId session = 0;
+  if (listener.is_unix) {
+    const auto known = proc::peer_of(fd);
+    peer.local = true;
+    if (!known || (known->user != user && known->user != 0)) {
+      dispatcher.count_stranger();
+      wire::append_error(&refusal, {}, wire::ErrorCode::not_authorized, "this is another user's");
+    } else {
+      peer.process = known->process;
+    }
+  } else {
+    prepare_tcp(fd);
+  }
+  if (refusal.empty()) session = dispatcher.open(peer, now(), &refusal);
+  if (session == 0) {
+    (void)::send(fd, refusal.data(), refusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::close(fd);
+    return;
+  }
+  connections[session] = {fd, false};
+  if (!add(fd, session, EPOLLIN | EPOLLRDHUP)) close(session);
+}
+
+void Connections::Impl::read(core::SessionId session) {
+  const auto entry = connections.find(session);
+  if (entry == connections.end()) return;
+  const ssize_t n = ::recv(entry->second.fd, buffer.data(), buffer.size(), 0);
+  if (n > 0) {
+    return dispatcher.receive(session, {buffer.data(), static_cast<std::size_t>(n)}, now());
+  }
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  close(session);
+}
+
+void Connections::Impl::send(core::SessionId session) {
+  const auto entry = connections.find(session);
+  if (entry == connections.end()) return;
+  Connection& connection = entry->second;
+  std::string& text = dispatcher.outbox(session);
+  std::size_t sent = 0;
+  while (sent < text.size()) {
+    const ssize_t n =
+        ::send(connection.fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno != EAGAIN) return close(session);
+    if (n < 0) break;
+    sent += static_cast<std::size_t>(n);
+  }
+  text.erase(0, sent);
+  if (dispatcher.is_closing(session)) return close(session);
+  const bool waits = !text.empty();
+  if (waits != connection.waits_to_write) {
+    connection.waits_to_write = waits;
+    change(connection.fd, session, EPOLLIN | EPOLLRDHUP | (waits ? EPOLLOUT : 0U));
+  }
+}
+
+void Connections::Impl::close(core::SessionId session) {
+  const auto entry = connections.find(session);
+  if (entry == connections.end()) return;
+  ::close(entry->second.fd);
+  connections.erase(entry);
+  dispatcher.closed(session, now());
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,395 @@
+#include "host/dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/check.h"
+#include "core/limits.h"
+
+namespace tokenpool::host {
+namespace {
+
+using core::Instant;
+using core::SessionId;
+using wire::ErrorCode;
+
+constexpr std::size_t kKeptRecoveries = 16;
+
+// Takes as long for a cookie that is wrong in its first digit as in its last.
+bool is_same_secret(std::string_view a, std::string_view b) {
+  unsigned difference = a.size() == b.size() ? 0U : 1U;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const char other = b.empty() ? '\0' : b[i % b.size()];
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(other);
+  }
+  return difference == 0;
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(DispatcherConfig config, core::LeasePool* leases, DispatcherWorld* world,
+                       Instant now)
+    : config_(std::move(config)), leases_(*leases), world_(*world), start_(now) {
+  TOKENPOOL_CHECK(config_.cookie.size() == wire::kCookieDigits);
+}
+
+SessionId Dispatcher::open(const Peer& peer, Instant now, std::string* refusal) {
+  if (sessions_.size() >= core::kMaxSessions || strangers_ >= core::kMaxStrangers) {
+    wire::append_error(refusal, {}, ErrorCode::too_many, "too many connections; try again later");
+    return 0;
+  }
+  const SessionId id = next_session_++;
+  Session& session = sessions_[id];
+  session.id = id;
+  session.peer = peer;
+  session.deadline = now + core::kHelloPatience;
+  hello_due_.emplace_back(*session.deadline, id);
+  ++strangers_;
+  return id;
+}
+
+void Dispatcher::receive(SessionId id, std::string_view bytes, Instant now) {
+  Session* session = find(id);
+  while (session != nullptr && !bytes.empty() &&
+         (session->state == State::stranger || session->state == State::member)) {
+    const auto end = bytes.find('\n');
+    const std::string_view part = bytes.substr(0, end);
+    if (session->unfinished.size() + part.size() >= core::kMaxLine) {
+      complain(session, {}, ErrorCode::invalid_request, "a line of more than 65536 bytes");
+      close(session);
+      return;
+    }
+    if (end == std::string_view::npos) {
+      session->unfinished += part;
+      return;
+    }
+    bytes.remove_prefix(end + 1);
+    if (session->unfinished.empty()) {
+      on_line(session, part, now);
+    } else {
+      const std::string line = std::exchange(session->unfinished, {}) + std::string(part);
+      on_line(session, line, now);
+    }
+  }
+}
+
+void Dispatcher::on_line(Session* session, std::string_view line, Instant now) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (line.empty()) return;
+  const auto parsed = wire::parse_request(line);
+  if (const auto* request = std::get_if<wire::CallRequest>(&parsed)) {
+    on_call(session, *request, now);
+  } else {
+    on_refusal(session, std::get<wire::Refusal>(parsed));
+  }
+}
+
+void Dispatcher::on_refusal(Session* session, const wire::Refusal& refusal) {
+  ++refused_;
+  const bool stranger = session->state == State::stranger;
+  const bool calls_first = stranger && refusal.code == ErrorCode::method_not_found;
+  if (!refusal.silent) {
+    complain(session, refusal.id, calls_first ? ErrorCode::not_authorized : refusal.code,
+             calls_first ? "say hello first" : refusal.message);
+  }
+  if (refusal.garbage) ++session->bad_lines;
+  if (stranger || session->bad_lines >= core::kMaxBadLines) close(session);
+}
+
+void Dispatcher::closed(SessionId id, Instant now) {
+  const auto entry = sessions_.find(id);
+  if (entry == sessions_.end()) return;
+  Session& session = entry->second;
+  if (session.state == State::stranger) --strangers_;
+  if (session.subscribed) --subscribers_;
+  if (session.process) {
+    auto [at, end] = by_process_.equal_range(*session.process);
+    at = std::find_if(at, end, [id](const auto& one) { return one.second == id; });
+    if (at != end) by_process_.erase(at);
+  }
+  for (const auto& [key, ticket] : session.asked) tickets_.erase(ticket);
+  session.asked.clear();
+  session.state = State::closing;
+  leases_.session_ended(id, now, &effects_);
+  carry_out(&effects_, now);
+  sessions_.erase(id);
+}
+
+void Dispatcher::process_ended(core::ProcessId who, Instant now) {
+  std::vector<SessionId> ended;
+  const auto [begin, end] = by_process_.equal_range(who);
+  for (auto at = begin; at != end; ++at) ended.push_back(at->second);
+  for (const SessionId id : ended) {
+    // A child of it may keep the connection open.
+    Session& session = sessions_.at(id);
+    for (const auto& [key, ticket] : session.asked) tickets_.erase(ticket);
+    session.asked.clear();
+    leases_.session_ended(id, now, &effects_);
+    close(&session);
+  }
+  leases_.owner_ended(who, now, &effects_);
+  carry_out(&effects_, now);
+}
+
+void Dispatcher::advance(Instant now) {
+  while (!hello_due_.empty() && hello_due_.front().first <= now) {
+    Session* session = find(hello_due_.front().second);
+    hello_due_.pop_front();
+    if (session == nullptr || session->state != State::stranger) continue;
+    complain(session, {}, ErrorCode::not_authorized, "no hello within 5 s");
+    close(session);
+  }
+  for (const SessionId id : std::exchange(punished_, {})) {
+    Session* session = find(id);
+    if (session == nullptr || session->state != State::punished) continue;
+    if (*session->deadline <= now) {
+      close(session);
+    } else {
+      punished_.push_back(id);
+    }
+  }
+  leases_.advance(now, &effects_);
+  carry_out(&effects_, now);
+}
+
+std::optional<Instant> Dispatcher::next_deadline() const {
+  std::optional<Instant> next = leases_.next_deadline();
+  const auto consider = [&next](Instant instant) {
+    if (!next || instant < *next) next = instant;
+  };
+  if (!hello_due_.empty()) consider(hello_due_.front().first);
+  for (const SessionId id : punished_) {
+    const auto entry = sessions_.find(id);
+    if (entry != sessions_.end() && entry->second.deadline) consider(*entry->second.deadline);
+  }
+  return next;
+}
+
+void Dispatcher::on_hello(Session* session, const wire::CallId& id, const wire::HelloCall& call,
+                          Instant now) {
+  if (session->state != State::stranger) {
+    return refuse(session, id, ErrorCode::invalid_request, "hello was said already");
+  }
+  if (call.protocol != wire::kProtocolVersion) {
+    refuse(session, id, ErrorCode::unsupported_protocol,
+           "protocol " + std::to_string(call.protocol) + " is not spoken here, 1 is");
+    return close(session);
+  }
+  if (!is_same_secret(config_.cookie, call.cookie)) {
+    refuse(session, id, ErrorCode::not_authorized, "the cookie is wrong");
+    return punish(session, now);
+  }
+  if (draining_) {
+    refuse(session, id, ErrorCode::draining, "the arbiter is about to end");
+    return close(session);
+  }
+  penalty_ = Instant::zero();
+  --strangers_;
+  session->state = State::member;
+  session->deadline.reset();
+  session->name = call.name;
+  session->shown_pid = call.process.pid;
+  session->named_start = call.process.start;
+  session->process =
+      session->peer.process ? session->peer.process : world_.find(session->peer, call.process);
+  if (session->process && world_.watch(*session->process)) {
+    by_process_.emplace(*session->process, session->id);
+  } else {
+    session->process.reset();
+  }
+  session->standing = world_.standing(session->process, call.lease, call.launcher);
+  wire::HelloResult result;
+  result.session = session->id;
+  result.server = config_.server;
+  result.slots = leases_.ceiling();
+  result.epoch = config_.epoch;
+  if (call.resume) result.resumed = resume(session, *call.resume, now);
+  if (std::holds_alternative<std::monostate>(id)) return;
+  wire::append_result(&session->outbox, id, result);
+  list(session);
+}
+
+// The answer is held back: a guess costs its author time and the arbiter none.
+void Dispatcher::punish(Session* session, Instant now) {
+  ++unauthorized_;
+  penalty_ = penalty_ == Instant::zero() ? core::kCookiePenalty
+                                         : std::min(2 * penalty_, core::kMaxCookiePenalty);
+  --strangers_;
+  session->state = State::punished;
+  session->deadline = now + penalty_;
+  punished_.push_back(session->id);
+}
+
+std::vector<std::uint64_t> Dispatcher::resume(Session* session,
+                                              const std::vector<wire::ResumedLease>& leases,
+                                              Instant now) {
+  std::vector<std::uint64_t> answer;
+  for (const auto& declared : leases) {
+    core::Lease lease;
+    lease.id = declared.lease;
+    lease.session = session->id;
+    lease.client = session->standing.client;
+    lease.payer = session->standing.payer;
+    lease.slots = std::min(declared.slots, core::kMaxSlots);
+    lease.job = {declared.job.type, declared.job.target, declared.job.memory,
+                 declared.job.priority};
+    if (declared.job.process) {
+      lease.owner = watched_owner(session, declared.job.process);
+      // Its job has ended while nobody could be told.
+      if (!lease.owner && world_.find(session->peer, *declared.job.process)) {
+        answer.push_back(0);
+        continue;
+      }
+    }
+    const bool is_known = leases_.find(lease.id) != nullptr;
+    const bool full = leases_.leases().size() >= core::kMaxLeases;
+    answer.push_back(full && !is_known ? 0 : leases_.resume(std::move(lease), now, &effects_));
+  }
+  carry_out(&effects_, now);
+  return answer;
+}
+
+void Dispatcher::carry_out(core::LeaseEffects* effects, Instant now) {
+  // Nothing that is done for an effect leads back to the pool of leases.
+  for (const auto& effect : *effects) answer(effect, now);
+  effects->clear();
+}
+
+void Dispatcher::answer(const core::LeaseEffect& effect, Instant now) {
+  using Kind = core::LeaseEffect::Kind;
+  if (effect.kind == Kind::recovered) return note_recovery(effect, now);
+  const auto entry = tickets_.find(effect.ticket);
+  TOKENPOOL_CHECK(entry != tickets_.end());
+  const Asked asked = std::move(entry->second);
+  tickets_.erase(entry);
+  Session& session = sessions_.at(asked.session);
+  std::erase_if(session.asked, [&](const auto& one) { return one.second == effect.ticket; });
+  const bool silent = std::holds_alternative<std::monostate>(asked.id);
+  switch (effect.kind) {
+    case Kind::granted: {
+      if (!silent) {
+        wire::append_result(&session.outbox, asked.id,
+                            wire::AcquireResult{effect.lease.id, effect.lease.slots,
+                                                effect.lease.paid, asked.watched});
+        list(&session);
+      }
+      if (subscribers_ > 0) {
+        tell({"granted", effect.lease.id, session.id, session.name, effect.lease.job.target,
+              effect.lease.job.type, effect.lease.slots, 0, 0});
+      }
+      break;
+    }
+    case Kind::unavailable:
+      refuse(&session, asked.id, ErrorCode::unavailable, "no slots within the time");
+      if (subscribers_ > 0) tell({"timed_out", 0, session.id, session.name, "", "", 0, 0, 0});
+      break;
+    case Kind::impossible:
+      refuse(&session, asked.id, ErrorCode::impossible,
+             "more slots than the pool or the limit of this type will ever have");
+      break;
+    case Kind::recovered:
+      break;
+  }
+}
+
+void Dispatcher::note_recovery(const core::LeaseEffect& effect, Instant now) {
+  const core::Lease& lease = effect.lease;
+  Recovery recovery;
+  recovery.row.lease = lease.id;
+  recovery.row.slots = lease.slots;
+  recovery.row.target = lease.job.target;
+  recovery.row.cause = effect.by_process ? "process" : "session";
+  recovery.when = now;
+  if (const auto session = sessions_.find(effect.session); session != sessions_.end()) {
+    recovery.row.name = session->second.name;
+    recovery.row.pid = session->second.shown_pid;
+  }
+  if (lease.owner) recovery.row.pid = lease.owner->pid;
+  if (subscribers_ > 0) {
+    tell({"recovered", lease.id, effect.session, recovery.row.name, lease.job.target,
+          lease.job.type, lease.slots, 0, 0});
+  }
+  recoveries_.push_back(std::move(recovery));
+  if (recoveries_.size() > kKeptRecoveries) recoveries_.pop_front();
+}
+
+void Dispatcher::tell(wire::Event event) {
+  event.free = world_.free_slots();
+  for (auto& [id, session] : sessions_) {
+    if (!session.subscribed || session.state != State::member) continue;
+    if (session.outbox.size() > core::kMaxUnread / 2) {
+      ++session.lost_events;
+      continue;
+    }
+    event.lost = std::exchange(session.lost_events, 0);
+    wire::append_event(&session.outbox, event);
+    list(&session);
+  }
+}
+
+void Dispatcher::drain(Instant now) {
+  draining_ = true;
+  leases_.set_paused(true, now, &effects_);
+  const auto waiting = std::exchange(tickets_, {});
+  for (const auto& [ticket, asked] : waiting) {
+    leases_.cancel(ticket, now, &effects_);
+    Session& session = sessions_.at(asked.session);
+    session.asked.clear();
+    refuse(&session, asked.id, ErrorCode::draining, "the arbiter is about to end");
+  }
+  carry_out(&effects_, now);
+}
+
+void Dispatcher::refuse(Session* session, const wire::CallId& id, ErrorCode code,
+                        std::string_view message) {
+  const bool is_notification = std::holds_alternative<std::monostate>(id);
+  if (!is_notification) complain(session, id, code, message);
+}
+
+void Dispatcher::complain(Session* session, const wire::CallId& id, ErrorCode code,
+                          std::string_view message) {
+  wire::append_error(&session->outbox, id, code, message);
+  list(session);
+}
+
+void Dispatcher::close(Session* session) {
+  if (session->state == State::stranger) --strangers_;
+  session->state = State::closing;
+  list(session);
+}
+
+void Dispatcher::list(Session* session) {
+  if (session->outbox.size() > core::kMaxUnread && session->state == State::member) {
+    session->state = State::closing;
+    session->outbox.clear();
+  }
+  if (session->listed || session->state == State::punished) return;
+  session->listed = true;
+  outputs_.push_back(session->id);
+}
+
+std::vector<SessionId> Dispatcher::outputs() {
+  for (const SessionId id : outputs_) {
+    if (Session* session = find(id)) session->listed = false;
+  }
+  return std::exchange(outputs_, {});
+}
+
+std::string& Dispatcher::outbox(SessionId session) { return sessions_.at(session).outbox; }
+
+bool Dispatcher::is_closing(SessionId session) const {
+  const auto entry = sessions_.find(session);
+  return entry == sessions_.end() || entry->second.state == State::closing;
+}
+
+SessionId Dispatcher::session_of(core::ProcessId who) const {
+  const auto entry = by_process_.find(who);
+  return entry == by_process_.end() ? 0 : entry->second;
+}
+
+Dispatcher::Session* Dispatcher::find(SessionId session) {
+  const auto entry = sessions_.find(session);
+  return entry == sessions_.end() ? nullptr : &entry->second;
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,200 @@
+// What the clients of the protocol say, told to the pool of leases, and what the pool decides, told
+// to the clients: sessions, their right to be here, their calls, the answers. Everything but the
+// sockets (host/connections.h), so tests and the fuzzer drive it with bytes and a time.
+//
+// One thread. After every call outputs() names the sessions that have something to be sent or are
+// to be closed. The contract with clients is tokenpool-protocol(7).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/lease_pool.h"
+#include "wire/protocol.h"
+#include "wire/protocol_codec.h"
+
+namespace tokenpool::host {
+
+/// The other end of a connection, as the kernel tells.
+struct Peer {
+  /// Of a Unix socket (SO_PEERCRED, unix(7)), as far as it can be seen from here.
+  std::optional<core::ProcessId> process;
+  bool local = false;  ///< a Unix socket
+  friend bool operator==(const Peer&, const Peer&) = default;
+};
+
+/// For whom a session asks.
+struct Standing {
+  core::ProcessId client;  ///< whose share it counts for; pid 0: its own
+  core::Payer payer;
+  friend bool operator==(const Standing&, const Standing&) = default;
+};
+
+/// What the dispatcher asks of the arbiter around it. All are called on its thread.
+class DispatcherWorld {
+ public:
+  virtual ~DispatcherWorld() = default;
+  /// The process that the client `peer` names. Nothing: it cannot be seen from here, or has ended.
+  virtual std::optional<core::ProcessId> find(const Peer& peer,
+                                              const wire::NamedProcess& named) = 0;
+  /// Dispatcher::process_ended() will be called for it. False: it has ended already.
+  virtual bool watch(core::ProcessId who) = 0;
+  /// `process`: of the session, if it is known; `under`: the lease that its environment names (0:
+  /// none).
+  virtual Standing standing(std::optional<core::ProcessId> process, core::LeaseId under,
+                            bool launcher) = 0;
+  /// A session with this standing asks: what covers it may have to be looked at anew.
+  virtual void asks(const Standing& standing) = 0;
+  /// A lease is to grow by up to so many slots at once, if nobody waits: supply what is free.
+  virtual void offer_for_resize(int slots) = 0;
+  /// The number of slots is to change, 1..kMaxSlots; tells the pool of leases, too.
+  virtual void set_slots(int slots) = 0;
+  virtual void set_paused(bool paused) = 0;
+  /// Slots that the clients of the GNU make jobserver hold; slots that may be had now.
+  [[nodiscard]] virtual int tokens_held() const = 0;
+  [[nodiscard]] virtual int free_slots() const = 0;
+};
+
+struct DispatcherConfig {
+  std::string cookie;  ///< kCookieDigits hexadecimal digits
+  std::string server;  ///< "tokenpool 0.1.0"
+  std::string epoch;
+  std::int32_t pid = 0;
+};
+
+class Dispatcher {
+ public:
+  /// Borrows `leases` and `world`.
+  Dispatcher(DispatcherConfig config, core::LeasePool* leases, DispatcherWorld* world,
+             core::Instant now);
+
+  /// A connection was made. 0: there are too many, close it; `*refusal` may be sent before.
+  core::SessionId open(const Peer& peer, core::Instant now, std::string* refusal);
+  /// Bytes have come. No-op for a session that is to be closed.
+  void receive(core::SessionId session, std::string_view bytes, core::Instant now);
+  /// The connection is gone; the session, too.
+  void closed(core::SessionId session, core::Instant now);
+  void process_ended(core::ProcessId who, core::Instant now);
+
+  void advance(core::Instant now);
+  /// Of the sessions and of the pool of leases.
+  [[nodiscard]] std::optional<core::Instant> next_deadline() const;
+
+  /// Answers what the pool of leases has decided, also upon calls of others than the dispatcher.
+  void carry_out(core::LeaseEffects* effects, core::Instant now);
+
+  /// From now on nobody new is let in and nothing new granted; requests that wait are refused.
+  void drain(core::Instant now);
+
+  /// The sessions with something to send, or to be closed when that is sent; each once. Empties the
+  /// list.
+  std::vector<core::SessionId> outputs();
+  /// What is to be sent; whoever sends it takes it off the front. Valid until the session is
+  /// closed.
+  std::string& outbox(core::SessionId session);
+  [[nodiscard]] bool is_closing(core::SessionId session) const;
+
+  /// The session of a process, any of them; 0: it has none.
+  [[nodiscard]] core::SessionId session_of(core::ProcessId who) const;
+  void count_stranger() { ++unauthorized_; }
+
+ private:
+  enum class State : std::uint8_t { stranger, punished, member, closing };
+  struct Session {
+    core::SessionId id = 0;
+    State state = State::stranger;
+    Peer peer;
+    std::optional<core::ProcessId> process;
+    std::int32_t shown_pid = 0;
+    std::uint64_t named_start = 0;
+    std::string name;
+    Standing standing;
+    std::string unfinished;  ///< the begin of a line
+    std::string outbox;
+    std::unordered_map<std::string, core::Ticket> asked;  ///< by key_of(id)
+    std::optional<core::Instant> deadline;                ///< of stranger and punished
+    int bad_lines = 0;
+    bool listed = false;  ///< in outputs_
+    bool subscribed = false;
+    std::uint64_t lost_events = 0;
+  };
+  struct Asked {
+    core::SessionId session = 0;
+    wire::CallId id;
+    std::optional<bool> watched;
+    core::Instant since{};
+  };
+
+  void on_line(Session* session, std::string_view line, core::Instant now);
+  void on_call(Session* session, const wire::CallRequest& request, core::Instant now);
+  void on_refusal(Session* session, const wire::Refusal& refusal);
+  void on_hello(Session* session, const wire::CallId& id, const wire::HelloCall& call,
+                core::Instant now);
+  void on_acquire(Session* session, const wire::CallId& id, const wire::AcquireCall& call,
+                  core::Instant now);
+  void on_release(Session* session, const wire::CallId& id, const wire::ReleaseCall& call,
+                  core::Instant now);
+  void on_resize(Session* session, const wire::CallId& id, const wire::ResizeCall& call,
+                 core::Instant now);
+  void on_report(Session* session, const wire::CallId& id, const wire::ReportCall& call);
+  void on_cancel(Session* session, const wire::CallId& id, const wire::CancelCall& call,
+                 core::Instant now);
+  void on_status(Session* session, const wire::CallId& id, core::Instant now);
+  void on_set(Session* session, const wire::CallId& id, const wire::SetCall& call,
+              core::Instant now);
+  std::vector<std::uint64_t> resume(Session* session, const std::vector<wire::ResumedLease>& leases,
+                                    core::Instant now);
+  void punish(Session* session, core::Instant now);
+
+  std::optional<core::ProcessId> watched_owner(Session* session,
+                                               const std::optional<wire::NamedProcess>& named);
+  const core::Lease* own_lease(Session* session, const wire::CallId& id, core::LeaseId lease);
+  void answer(const core::LeaseEffect& effect, core::Instant now);
+  /// Answers a call with an error; a notification with nothing.
+  void refuse(Session* session, const wire::CallId& id, wire::ErrorCode code,
+              std::string_view message);
+  /// Tells of a line that is no call; the id may be null.
+  void complain(Session* session, const wire::CallId& id, wire::ErrorCode code,
+                std::string_view message);
+  void close(Session* session);
+  void list(Session* session);
+  void note_recovery(const core::LeaseEffect& effect, core::Instant now);
+  void tell(wire::Event event);
+  Session* find(core::SessionId session);
+  [[nodiscard]] std::vector<wire::LimitUse> limits() const;
+  [[nodiscard]] wire::StatusRow row_of(core::SessionId session, const core::Job& job,
+                                       core::Instant since, core::Instant now) const;
+
+  struct Recovery {
+    wire::RecoveryRow row;
+    core::Instant when{};
+  };
+
+  DispatcherConfig config_;
+  core::LeasePool& leases_;
+  DispatcherWorld& world_;
+  core::Instant start_;
+  core::LeaseEffects effects_;
+  std::unordered_map<core::SessionId, Session> sessions_;
+  std::unordered_multimap<core::ProcessId, core::SessionId, core::ProcessIdHash> by_process_;
+  std::unordered_map<core::Ticket, Asked> tickets_;
+  std::vector<core::SessionId> outputs_;
+  std::deque<std::pair<core::Instant, core::SessionId>> hello_due_;  ///< strangers, oldest first
+  std::vector<core::SessionId> punished_;
+  std::deque<Recovery> recoveries_;
+  core::SessionId next_session_ = 1;
+  core::Ticket next_ticket_ = 1;
+  std::size_t strangers_ = 0;
+  std::size_t subscribers_ = 0;
+  std::uint64_t unauthorized_ = 0;
+  std::uint64_t refused_ = 0;
+  core::Instant penalty_{};
+  bool draining_ = false;
+};
+
+}  // namespace tokenpool::host

@@ -1,0 +1,40 @@
+// The launcher, `tokenpool exec`: the parent of one job. It takes a lease for the job, runs it, and
+// gives the lease back however the job ends.
+//
+// From the moment before the job executes, the lease belongs to the job's process where the arbiter
+// can see that; so a launcher that is killed leaves neither a job without a lease nor a lease
+// without a job. One thread, which must be the process's only one (it forks).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenpool/client.hpp"
+#include "wire/error.h"
+
+namespace tokenpool::host {
+
+struct LaunchConfig {
+  std::vector<std::string> command;  ///< not empty; with {slots} in its arguments
+  client::Wanted wanted;             ///< without pid
+  bool opam = false;                 ///< the job gets opam's extended jobserver (opam_pipes.h)
+};
+
+/// An argument as the job gets it: {slots} becomes the number, {{slots}} becomes {slots}. Pure.
+std::string with_slots(std::string_view word, int slots);
+
+/// Runs the job and answers the status to exit with: the job's, or 128 + the signal that ended it.
+/// The job has this process's group, session, standard descriptors, signal mask and dispositions,
+/// and in its environment TOKENPOOL_SLOTS and, unless no arbiter knows the lease, TOKENPOOL_LEASE.
+///
+/// Signals: while it waits for slots they do to this process what they would do to any. While the
+/// job runs, those that would end this process are passed on to the job instead, but for what the
+/// terminal sends, which reaches the job by itself.
+///
+/// Without an arbiter and a jobserver the job has one slot, and one line on stderr says so
+/// (launcher_notice.h). Errors: 125 no lease (the arbiter refuses, wanted.timeout is over) or no
+/// resources, then no job was started; 126 and 127 as cannot_execute() tells.
+wire::Result<int> launch(const LaunchConfig& config);
+
+}  // namespace tokenpool::host

@@ -1,0 +1,198 @@
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <poll.h>
+
+#include "host/launcher.h"
+#include "host/launcher_notice.h"
+#include "host/launcher_process.h"
+#include "host/opam_pipes.h"
+
+namespace tokenpool::host {
+namespace {
+
+using client::Mode;
+using client::Reason;
+
+constexpr int kNoSuchLease = -32006;
+
+void say(std::string sentence) {
+  for (char& letter : sentence) {
+    if (static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f) letter = '?';
+  }
+  // A reader of stderr that has gone away ends neither this process nor its job.
+  const auto was = std::signal(SIGPIPE, SIG_IGN);
+  std::fprintf(stderr, "tokenpool exec: %s\n", sentence.c_str());
+  std::signal(SIGPIPE, was);
+}
+
+std::string why_no_arbiter(Reason reason) {
+  switch (reason) {
+    case Reason::ok:
+    case Reason::no_address:
+      break;
+    case Reason::bad_address:
+      return "TOKENPOOL_ADDR is not to be understood";
+    case Reason::no_cookie:
+      return "TOKENPOOL_COOKIE is not set";
+    case Reason::bad_cookie:
+      return "TOKENPOOL_COOKIE is not 64 hexadecimal digits";
+    case Reason::unreachable:
+      return "nobody listens at TOKENPOOL_ADDR";
+    case Reason::refused:
+      return "TOKENPOOL_COOKIE is not the one of the arbiter at TOKENPOOL_ADDR";
+    case Reason::incompatible:
+      return "the one at TOKENPOOL_ADDR speaks another version of the protocol";
+    case Reason::no_answer:
+      return "the one at TOKENPOOL_ADDR does not answer";
+  }
+  return "TOKENPOOL_ADDR is not set";
+}
+
+wire::Error no_lease(const client::Wanted& wanted, const client::Error& error) {
+  const std::string slots = std::to_string(wanted.min) + (wanted.min == 1 ? " slot" : " slots");
+  const std::string why = "cannot get " + slots + ": ";
+  switch (error.code) {
+    case -32003:
+      return {125, why + "the time of --timeout is over; give it more, or try again later"};
+    case -32005:
+      return {125, why + error.message + "; ask for fewer with --slots, or see the limits in " +
+                       "tokenpool status"};
+    case -32007:
+      return {125, why + error.message + "; start fewer at one time"};
+    case -32008:
+      return {125, why + error.message + "; start it in another run"};
+    default:
+      return {125, why + error.message + "; see tokenpool status"};
+  }
+}
+
+/// One job and its lease.
+class Launch {
+ public:
+  explicit Launch(const LaunchConfig& config) : config_(config) {}
+  wire::Result<int> run();
+
+ private:
+  void connect();
+  wire::Result<void> start();
+  [[nodiscard]] JobSpec spec() const;
+  JobEnd serve();
+  void serve_opam();
+
+  const LaunchConfig& config_;
+  client::Wanted wanted_;
+  std::unique_ptr<client::Pool> pool_;
+  client::Lease lease_;
+  std::unique_ptr<OpamPipes> opam_;
+  std::unique_ptr<JobProcess> job_;
+};
+
+void Launch::connect() {
+  client::Options options;
+  options.name = "tokenpool exec";
+  options.launcher = true;
+  pool_ = client::Pool::connect(options);
+  wanted_ = config_.wanted;
+  if (pool_->mode() != Mode::single) return;
+  wanted_.min = 1;
+  wanted_.max = 1;
+  if (is_first_to_tell(2)) {
+    say("no arbiter (" + why_no_arbiter(pool_->reason()) + "); " + config_.command.front() +
+        " runs with one slot");
+  }
+}
+
+JobSpec Launch::spec() const {
+  JobSpec spec;
+  spec.argv.push_back(config_.command.front());
+  for (std::size_t i = 1; i < config_.command.size(); ++i) {
+    spec.argv.push_back(with_slots(config_.command[i], lease_.slots()));
+  }
+  spec.environment.emplace_back("TOKENPOOL_SLOTS", std::to_string(lease_.slots()));
+  // The lease under which the launcher itself runs is no longer the job's.
+  std::optional<std::string> id;
+  if (lease_.id() != 0) id = std::to_string(lease_.id());
+  spec.environment.emplace_back("TOKENPOOL_LEASE", id);
+  if (opam_) spec.environment.emplace_back("OPAMJOBSERVER", opam_->variable());
+  return spec;
+}
+
+wire::Result<void> Launch::start() {
+  std::vector<int> inherited;
+  if (opam_) inherited = {opam_->job_ends().first, opam_->job_ends().second};
+  bool held = false;
+  while (!held) {
+    // Of a lease that was lost before the job could have it.
+    job_.reset();
+    lease_.release();
+    auto lease = pool_->acquire(wanted_);
+    if (!lease) return tl::unexpected(no_lease(wanted_, lease.error()));
+    lease_ = std::move(*lease);
+    auto job = JobProcess::start(spec(), inherited);
+    if (!job) return tl::unexpected(job.error());
+    job_ = std::move(*job);
+    // Where the arbiter cannot see the job, the lease stays this session's.
+    const auto handed = lease_.hand_to(job_->pid());
+    held = lease_.slots() > 0 && (handed.has_value() || handed.error().code != kNoSuchLease);
+  }
+  return job_->execute();
+}
+
+void Launch::serve_opam() {
+  if (!opam_) return;
+  client::Wanted one = wanted_;
+  one.min = 1;
+  one.max = 1;
+  one.memory = 0;
+  one.timeout.reset();
+  one.pid = job_->pid();
+  for (std::string& sentence : opam_->serve(pool_.get(), one)) say(std::move(sentence));
+}
+
+JobEnd Launch::serve() {
+  if (opam_) opam_->close_job_ends();
+  while (true) {
+    if (const auto end = job_->on_signals()) return *end;
+    std::array<pollfd, 3> ready{pollfd{job_->fd(), POLLIN, 0},
+                                pollfd{pool_->fd(), pool_->events(), 0},
+                                pollfd{opam_ ? opam_->fd() : -1, POLLIN, 0}};
+    ::poll(ready.data(), ready.size(), pool_->timeout_ms());
+    pool_->process();
+    // A job of one parent can neither be made smaller nor run again here.
+    while (pool_->take_notice()) {
+    }
+    serve_opam();
+  }
+}
+
+wire::Result<int> Launch::run() {
+  connect();
+  if (config_.opam) {
+    auto pipes = OpamPipes::open();
+    if (!pipes) return tl::unexpected(pipes.error());
+    opam_ = std::move(*pipes);
+  }
+  if (const auto started = start(); !started) return tl::unexpected(started.error());
+  const JobEnd end = serve();
+  // A connection that has just come back is to be known, or the report would be dropped.
+  pool_->process();
+  if (opam_) opam_->end(pool_.get());
+  client::Report report;
+  report.exit = end.status;
+  report.cpu_seconds = end.cpu_seconds;
+  report.peak_memory = end.peak_memory;
+  (void)lease_.report(report);
+  lease_.release();
+  return end.status;
+}
+
+}  // namespace
+
+wire::Result<int> launch(const LaunchConfig& config) { return Launch(config).run(); }
+
+}  // namespace tokenpool::host

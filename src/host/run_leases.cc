@@ -1,0 +1,217 @@
+#include "host/run_leases.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "proc/peer.h"
+#include "proc/process.h"
+#include "proc/random.h"
+#include "wire/version.h"
+
+namespace tokenpool::host {
+namespace {
+
+using core::Instant;
+using core::Payer;
+using core::ProcessId;
+
+constexpr int kLeaseNumberBits = 20;
+
+// So that what clients declare of leases that another arbiter granted meets no new number.
+core::LeaseId first_lease(const std::string& epoch) {
+  std::uint32_t random = 0;
+  std::from_chars(epoch.data(), epoch.data() + std::min<std::size_t>(epoch.size(), 8), random, 16);
+  return ((static_cast<core::LeaseId>(random) << kLeaseNumberBits) & (core::kMaxNumber >> 1)) + 1;
+}
+
+}  // namespace
+
+Settings settings_of(const Begin& begin, const Settings& published) {
+  return published.slots > 0 ? published : Settings{begin.issued + 1, false};
+}
+
+int tokens_of(const Settings& settings) { return settings.paused ? 0 : settings.slots - 1; }
+
+DispatcherConfig protocol_of(const Begin& begin) {
+  return {std::string(begin.cookie.data(), begin.cookie.size()),
+          "tokenpool " + std::string(wire::version()), proc::random_digits(16), ::getpid()};
+}
+
+RunLeases::RunLeases(DispatcherConfig config, const RunLeasesContext& context, Instant now)
+    : context_(context),
+      leases_(context.settings.slots, first_lease(config.epoch),
+              [this](const Payer& payer) { return covered(payer); }),
+      dispatcher_(std::move(config), &leases_, this, now),
+      connections_(&dispatcher_, ::geteuid()),
+      now_(now) {
+  if (context_.resume) leases_.set_grace(now + core::kResumeGrace);
+  leases_.set_paused(context_.settings.paused, now, &lease_effects_);
+  leases_.supply(context_.lent, now, &lease_effects_);
+}
+
+void RunLeases::serve(Instant now, const std::function<void()>& publish) {
+  now_ = now;
+  connections_.serve([&] {
+    settle(now);
+    publish();
+  });
+}
+
+void RunLeases::supply(int slots, Instant now) { leases_.supply(slots, now, &lease_effects_); }
+
+void RunLeases::settle(Instant now) {
+  now_ = now;
+  wants_fifo_ = false;
+  for (bool rests = false; !rests;) {
+    if (context_.tracked) {
+      core::balance(context_.pool, &leases_, now, context_.effects, &lease_effects_);
+    } else {
+      wants_fifo_ = core::balance_untracked(context_.pool, &leases_, context_.level(), now,
+                                            context_.effects, &lease_effects_);
+    }
+    rests = context_.effects->empty();
+    context_.apply();
+  }
+  dispatcher_.carry_out(&lease_effects_, now);
+}
+
+void RunLeases::process_ended(ProcessId who, bool client, Instant now) {
+  now_ = now;
+  dispatcher_.process_ended(who, now);
+  if (client && leases_.waiting_count() > 0) {
+    look_at_root();
+    leases_.reconsider(now, &lease_effects_);
+  }
+}
+
+void RunLeases::advance(Instant now) {
+  now_ = now;
+  dispatcher_.advance(now);
+}
+
+std::optional<Instant> RunLeases::next_deadline() const { return dispatcher_.next_deadline(); }
+
+void RunLeases::close(Instant now) {
+  now_ = now;
+  connections_.stop_listening();
+  connections_.close_all();
+  settle(now);
+}
+
+std::optional<ProcessId> RunLeases::find(const Peer& peer, const wire::NamedProcess& named) {
+  if (peer.process) return proc::find_as_seen_by(*peer.process, named.pid, named.start);
+  return proc::find_by_start(named.pid, named.start, ::geteuid());
+}
+
+bool RunLeases::watch(ProcessId who) {
+  const auto info = proc::read_process(who.pid);
+  return info && info->id == who && context_.watched->add(*info);
+}
+
+Standing RunLeases::standing(std::optional<ProcessId> process, core::LeaseId under, bool launcher) {
+  Standing standing;
+  if (!process) {
+    if (leases_.find(under) != nullptr) standing.payer = {Payer::Kind::lease, {}, under};
+    return standing;
+  }
+  standing.client = *process;
+  const auto info = proc::read_process(process->pid);
+  if (launcher && info) {
+    if (const auto parent = proc::read_process(info->parent)) standing.client = parent->id;
+  }
+  standing.payer = payer_of(*process, under);
+  return standing;
+}
+
+// Nearest first: who started it, and as what.
+Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
+  const auto info = proc::read_process(process.pid);
+  const Payer named =
+      leases_.find(under) != nullptr ? Payer{Payer::Kind::lease, {}, under} : Payer{};
+  if (!info) return named;
+  const auto ancestors = proc::ancestors_below(*info, context_.front);
+  for (const ProcessId ancestor : ancestors) {
+    if (const core::LeaseId lease = lease_of(ancestor); lease != 0) {
+      return {Payer::Kind::lease, {}, lease};
+    }
+    if (context_.kin->is_client(ancestor)) return {Payer::Kind::process, ancestor, 0};
+  }
+  if (ancestors.empty() && info->parent != context_.front) return named;  // not of the build
+  return {Payer::Kind::root, {}, 0};
+}
+
+core::LeaseId RunLeases::lease_of(ProcessId process) const {
+  if (const core::LeaseId lease = leases_.any_of(process); lease != 0) return lease;
+  const core::SessionId session = dispatcher_.session_of(process);
+  return session == 0 ? 0 : leases_.any_of(session);
+}
+
+void RunLeases::asks(const Standing& standing) {
+  if (standing.payer.kind == Payer::Kind::root) look_at_root();
+}
+
+int RunLeases::covered(const Payer& payer) const {
+  switch (payer.kind) {
+    case Payer::Kind::root:
+      return root_is_free_ ? 1 : 0;
+    case Payer::Kind::process: {
+      // Whose tokens nobody counts is believed to have one for each child.
+      if (!context_.tracked) return core::kMaxSlots;
+      const auto* account = context_.pool->ledger().find(payer.process);
+      return 1 + (account == nullptr ? 0 : account->held());
+    }
+    case Payer::Kind::nobody:
+    case Payer::Kind::lease:
+      return 0;
+  }
+  return 0;
+}
+
+// The command's implicit slot is in use while a client of tokens runs that no lease was taken for.
+void RunLeases::look_at_root() {
+  context_.kin->look_for_clients();
+  const auto& accounts = context_.pool->ledger().accounts();
+  root_is_free_ = std::none_of(accounts.begin(), accounts.end(), [this](const auto& entry) {
+    const core::Account& account = entry.second;
+    if (!account.client && account.held() == 0) return false;
+    if (lease_of(account.who) != 0) return false;
+    return std::none_of(account.ancestors.begin(), account.ancestors.end(),
+                        [this](ProcessId ancestor) { return lease_of(ancestor) != 0; });
+  });
+}
+
+void RunLeases::offer_for_resize(int slots) {
+  if (leases_.waiting_count() > 0 || slots <= leases_.free()) return;
+  const int more = std::min(slots - std::max(0, leases_.free()), context_.pool->lendable());
+  if (more <= 0) return;
+  context_.pool->lend(more, now_, context_.effects);
+  context_.apply();
+}
+
+void RunLeases::set_slots(int slots) {
+  context_.settings.slots = slots;
+  adjust_issued();
+  leases_.set_ceiling(slots, now_, &lease_effects_);
+}
+
+void RunLeases::set_paused(bool paused) {
+  context_.settings.paused = paused;
+  adjust_issued();
+  leases_.set_paused(paused, now_, &lease_effects_);
+}
+
+void RunLeases::adjust_issued() {
+  context_.pool->set_issued(tokens_of(context_.settings), now_, context_.effects);
+  context_.apply();
+}
+
+int RunLeases::tokens_held() const { return std::max(0, context_.pool->ledger().outstanding()); }
+
+int RunLeases::free_slots() const {
+  return std::max(0, context_.pool->free() + context_.pool->reserved() + leases_.free());
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,95 @@
+// The protocol in a run: leases beside tokens, out of one pool.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "core/balance.h"
+#include "host/arbiter.h"
+#include "host/connections.h"
+#include "host/dispatcher.h"
+#include "host/kinship.h"
+#include "host/watchlist.h"
+
+namespace tokenpool::host {
+
+/// What the arbiter of the run lends to its leases. All outlive them.
+struct RunLeasesContext {
+  core::Pool* pool = nullptr;
+  Kinship* kin = nullptr;
+  Watchlist* watched = nullptr;
+  core::Effects* effects = nullptr;  ///< of `pool`
+  std::function<void()> apply;       ///< carries `effects` out
+  std::function<int()> level;        ///< bytes in the FIFO
+  pid_t front = 0;                   ///< the root of the build
+  bool tracked = false;              ///< the ledger knows who holds what
+  int lent = 0;                      ///< to the leases of an arbiter that died
+  bool resume = false;               ///< there was one
+  Settings settings;                 ///< slots of the pool, with the implicit one
+};
+
+/// What the pool of a run begins with: what was set last, if an arbiter before this one published
+/// it.
+Settings settings_of(const Begin& begin, const Settings& published);
+/// Tokens of a pool with these settings.
+int tokens_of(const Settings& settings);
+/// The protocol of a run, with an epoch of its own.
+DispatcherConfig protocol_of(const Begin& begin);
+
+/// One thread, the arbiter's. Neither copies nor moves.
+class RunLeases final : private DispatcherWorld {
+ public:
+  RunLeases(DispatcherConfig config, const RunLeasesContext& context, core::Instant now);
+
+  Connections& connections() { return connections_; }
+  /// There is something on the sockets. `publish` is called before anything is answered.
+  void serve(core::Instant now, const std::function<void()>& publish);
+  /// The arbiter has carried out a lend.
+  void supply(int slots, core::Instant now);
+  /// After every event of the pool of tokens: moves tokens between both. Where holders are not
+  /// known nobody tells when a token comes back: then wants_fifo() is to be asked.
+  void settle(core::Instant now);
+  /// Settles when the FIFO has something to read.
+  [[nodiscard]] bool wants_fifo() const { return wants_fifo_; }
+  /// Sends what is decided; call it when the books are published.
+  void flush() { connections_.flush(); }
+
+  /// A watched process has ended; `client`: it took tokens for its children.
+  void process_ended(core::ProcessId who, bool client, core::Instant now);
+  void advance(core::Instant now);
+  [[nodiscard]] std::optional<core::Instant> next_deadline() const;
+  /// The build has ended.
+  void close(core::Instant now);
+  [[nodiscard]] const Settings& settings() const { return context_.settings; }
+
+ private:
+  std::optional<core::ProcessId> find(const Peer& peer, const wire::NamedProcess& named) override;
+  bool watch(core::ProcessId who) override;
+  Standing standing(std::optional<core::ProcessId> process, core::LeaseId under,
+                    bool launcher) override;
+  void asks(const Standing& standing) override;
+  void offer_for_resize(int slots) override;
+  void set_slots(int slots) override;
+  void set_paused(bool paused) override;
+  [[nodiscard]] int tokens_held() const override;
+  [[nodiscard]] int free_slots() const override;
+
+  core::Payer payer_of(core::ProcessId process, core::LeaseId under);
+  [[nodiscard]] core::LeaseId lease_of(core::ProcessId process) const;
+  [[nodiscard]] int covered(const core::Payer& payer) const;
+  void look_at_root();
+  void adjust_issued();
+
+  RunLeasesContext context_;
+  core::LeasePool leases_;
+  Dispatcher dispatcher_;
+  Connections connections_;
+  core::LeaseEffects lease_effects_;
+  core::Instant now_{};
+  bool root_is_free_ = false;
+  bool wants_fifo_ = false;
+};
+
+}  // namespace tokenpool::host

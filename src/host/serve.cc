@@ -1,0 +1,254 @@
+#include "host/serve.h"
+
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "host/connections.h"
+#include "host/dispatcher.h"
+#include "host/watchlist.h"
+#include "proc/peer.h"
+#include "proc/process.h"
+#include "proc/random.h"
+#include "proc/served_socket.h"
+#include "wire/version.h"
+
+namespace tokenpool::host {
+namespace {
+
+using core::Instant;
+using core::ProcessId;
+
+Instant now() {
+  return std::chrono::duration_cast<Instant>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+void say(const std::string& text) { std::fprintf(stderr, "tokenpool serve: %s\n", text.c_str()); }
+
+// Numbers that no other arbiter has given to leases that its clients may still declare.
+core::LeaseId first_lease() {
+  constexpr std::size_t kDigits = 8;
+  const std::string digits = proc::random_digits(kDigits);
+  std::uint64_t random = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), random, 16);
+  return (random << 20U) % (core::kMaxNumber / 2) + 1;
+}
+
+class Server final : private DispatcherWorld {
+ public:
+  Server(const ServeConfig& config, const std::string& cookie, bool grace)
+      : leases_(config.slots, first_lease(), [](const core::Payer&) { return 0; }),
+        dispatcher_({cookie, "tokenpool " + std::string(wire::version()), proc::random_digits(16),
+                     ::getpid()},
+                    &leases_, this, now()),
+        connections_(&dispatcher_, ::geteuid()),
+        watched_(io_, [this](const WatchedProcess& process, int) { on_end(process.info.id); }) {
+    core::LeaseEffects none;
+    leases_.supply(config.slots, now(), &none);
+    if (grace) leases_.set_grace(now() + core::kResumeGrace);
+    set_limits(config);
+  }
+  ~Server() override {
+    if (ready_.is_open()) ready_.release();
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  void listen_on(int fd, bool is_unix) { connections_.listen_on(fd, is_unix); }
+  void run(const std::function<wire::Result<ServeConfig>()>& reload) {
+    ready_.assign(connections_.fd());
+    arm();
+    wait_for_signals(reload);
+    after_event();
+    io_.run();
+  }
+
+ private:
+  std::optional<ProcessId> find(const Peer& peer, const wire::NamedProcess& named) override {
+    if (peer.process) return proc::find_as_seen_by(*peer.process, named.pid, named.start);
+    return proc::find_by_start(named.pid, named.start, ::geteuid());
+  }
+  bool watch(ProcessId who) override {
+    const auto info = proc::read_process(who.pid);
+    return info && info->id == who && watched_.add(*info);
+  }
+  Standing standing(std::optional<ProcessId> process, core::LeaseId under, bool) override {
+    Standing standing;
+    if (process) standing.client = *process;
+    if (leases_.find(under) != nullptr) standing.payer = {core::Payer::Kind::lease, {}, under};
+    return standing;
+  }
+  void asks(const Standing&) override {}
+  void offer_for_resize(int) override {}
+  void set_slots(int slots) override {
+    core::LeaseEffects effects;
+    leases_.supply(slots - leases_.ceiling(), now(), &effects);
+    leases_.set_ceiling(slots, now(), &effects);
+    dispatcher_.carry_out(&effects, now());
+  }
+  void set_paused(bool paused) override {
+    core::LeaseEffects effects;
+    leases_.set_paused(paused, now(), &effects);
+    dispatcher_.carry_out(&effects, now());
+  }
+  [[nodiscard]] int tokens_held() const override { return 0; }
+  [[nodiscard]] int free_slots() const override { return std::max(0, leases_.free()); }
+
+  void set_limits(const ServeConfig& config) {
+    core::LeaseEffects effects;
+    const auto before = leases_.limits();
+    for (const auto& [type, limit] : before) {
+      (void)leases_.set_limit(type, std::nullopt, now(), &effects);
+    }
+    for (const auto& [type, limit] : config.limits) {
+      (void)leases_.set_limit(type, limit, now(), &effects);
+    }
+    dispatcher_.carry_out(&effects, now());
+  }
+  void on_end(ProcessId who) {
+    dispatcher_.process_ended(who, now());
+    after_event();
+  }
+  void arm() {
+    ready_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this](const asio::error_code& error) {
+                        if (error) return;
+                        connections_.serve([] {});
+                        after_event();
+                        arm();
+                      });
+  }
+  void after_event() {
+    connections_.flush();
+    if (draining_ && leases_.leases().empty()) return io_.stop();
+    const auto due = dispatcher_.next_deadline();
+    if (due == timer_due_) return;
+    timer_due_ = due;
+    timer_.cancel();
+    if (!due) return;
+    timer_.expires_at(std::chrono::steady_clock::time_point(*due));
+    timer_.async_wait([this](const asio::error_code& error) {
+      if (error) return;
+      timer_due_.reset();
+      dispatcher_.advance(now());
+      after_event();
+    });
+  }
+  void wait_for_signals(const std::function<wire::Result<ServeConfig>()>& reload) {
+    signals_.async_wait([this, reload](const asio::error_code& error, int signal) {
+      if (error) return;
+      if (signal == SIGHUP) {
+        on_reload(reload());
+      } else if (draining_) {
+        return io_.stop();
+      } else {
+        draining_ = true;
+        connections_.stop_listening();
+        dispatcher_.drain(now());
+      }
+      after_event();
+      wait_for_signals(reload);
+    });
+  }
+  void on_reload(const wire::Result<ServeConfig>& config) {
+    if (!config) return say(config.error().sentence + " (nothing is changed)");
+    set_slots(config->slots);
+    set_limits(*config);
+  }
+
+  asio::io_context io_{1};
+  core::LeasePool leases_;
+  Dispatcher dispatcher_;
+  Connections connections_;
+  Watchlist watched_;
+  asio::posix::stream_descriptor ready_{io_};
+  asio::steady_timer timer_{io_};
+  asio::signal_set signals_{io_, SIGHUP, SIGTERM, SIGINT};
+  std::optional<Instant> timer_due_;
+  bool draining_ = false;
+};
+
+// A session costs two descriptors.
+void raise_file_limit() {
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+struct Sockets {
+  std::vector<std::unique_ptr<proc::ServedSocket>> served;
+  std::vector<proc::PassedSocket> passed;
+  std::vector<int> tcp;
+  std::string addresses;
+  std::string cookie_file;
+  void add(const std::string& address) { addresses += (addresses.empty() ? "" : ";") + address; }
+};
+
+wire::Result<void> open_sockets(const ServeConfig& config, Sockets* sockets) {
+  if (config.cookie_file) sockets->cookie_file = *config.cookie_file;
+  sockets->passed = proc::passed_sockets();
+  for (const auto& passed : sockets->passed) {
+    if (!passed.is_unix) continue;
+    sockets->add("unix:" + passed.path);
+    if (sockets->cookie_file.empty()) sockets->cookie_file = passed.path + ".cookie";
+  }
+  for (const auto& address : config.listen) {
+    if (address.kind == wire::Address::Kind::unix_socket) {
+      auto socket = std::make_unique<proc::ServedSocket>();
+      if (auto opened = socket->open(address); !opened) return opened;
+      sockets->served.push_back(std::move(socket));
+      sockets->add(wire::to_string(address));
+      if (sockets->cookie_file.empty()) sockets->cookie_file = address.path + ".cookie";
+    } else {
+      const auto socket = proc::listen_on(address);
+      if (!socket) return tl::unexpected(socket.error());
+      sockets->tcp.push_back(socket->fd);
+      sockets->add(wire::to_string(socket->address));
+    }
+  }
+  if (!sockets->cookie_file.empty()) return {};
+  return tl::make_unexpected(wire::Error{
+      2, "there is no Unix socket beside which the cookie could be kept; give --cookie-file FILE"});
+}
+
+}  // namespace
+
+int serve(const ServeConfig& config, const std::function<wire::Result<ServeConfig>()>& reload) {
+  ::signal(SIGPIPE, SIG_IGN);
+  raise_file_limit();
+  Sockets sockets;
+  if (const auto opened = open_sockets(config, &sockets); !opened) {
+    say(opened.error().sentence);
+    return opened.error().status;
+  }
+  bool restarted = false;
+  const auto cookie = proc::read_or_make_cookie(sockets.cookie_file, &restarted);
+  if (!cookie) {
+    say(cookie.error().sentence);
+    return cookie.error().status;
+  }
+  Server server(config, *cookie, restarted);
+  for (const auto& passed : sockets.passed) server.listen_on(passed.fd, passed.is_unix);
+  for (const auto& served : sockets.served) server.listen_on(served->fd(), true);
+  for (const int fd : sockets.tcp) server.listen_on(fd, false);
+  if (!config.quiet) {
+    say(std::to_string(config.slots) + (config.slots == 1 ? " slot" : " slots") + " on " +
+        sockets.addresses + " (cookie in " + sockets.cookie_file + ")");
+  }
+  server.run(reload);
+  for (const int fd : sockets.tcp) ::close(fd);
+  return 0;
+}
+
+}  // namespace tokenpool::host
