@@ -8,14 +8,62 @@
 #include <rapidjson/error/error.h>
 #include <rapidjson/reader.h>
 
+#include "core/check.h"
 #include "core/limits.h"
 
 namespace tokenpool::wire {
 namespace {
 
+/// Instead of an allocator: names the stack below.
+struct InPlace {};
+
+}  // namespace
+}  // namespace tokenpool::wire
+
+// The reader's own stack is on the heap, and its first step adds to a null pointer, which UBSan
+// stops. What the reader keeps, two numbers for each level, has room in place.
+template <>
+class rapidjson::internal::Stack<tokenpool::wire::InPlace> {
+ public:
+  Stack(tokenpool::wire::InPlace* /*allocator*/, std::size_t /*capacity*/) {}
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+  ~Stack() = default;
+
+  void Clear() { size_ = 0; }
+  template <typename T>
+  T* Push(std::size_t count = 1) {
+    TOKENPOOL_CHECK(count * sizeof(T) <= room_.size() - size_);
+    size_ += count * sizeof(T);
+    return end<T>(count);
+  }
+  template <typename T>
+  T* Pop(std::size_t count) {
+    T* const popped = end<T>(count);
+    size_ -= count * sizeof(T);
+    return popped;
+  }
+  template <typename T>
+  T* Top() {
+    return end<T>(1);
+  }
+
+ private:
+  template <typename T>
+  T* end(std::size_t count) {
+    return reinterpret_cast<T*>(room_.data() + size_ - count * sizeof(T));
+  }
+
+  static constexpr std::size_t kLevel = 2 * sizeof(SizeType);
+  alignas(SizeType) std::array<char, (tokenpool::core::kMaxDepth + 1) * kLevel> room_;  // NOLINT
+  std::size_t size_ = 0;
+};
+
+namespace tokenpool::wire {
+namespace {
+
 using Kind = JsonValue::Kind;
-using Pool = rapidjson::MemoryPoolAllocator<>;
-using Reader = rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, Pool>;
+using Reader = rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, InPlace>;
 
 constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag |
                             rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag;
@@ -188,10 +236,7 @@ std::optional<JsonFault> JsonText::parse(JsonSink* sink) {
   }
   rapidjson::InsituStringStream stream(text_);
   Events events(sink, &stream, line.find('\\') != std::string_view::npos);
-  // Holds the reader's stack, 8 bytes for each level: nothing is allocated.
-  alignas(std::max_align_t) std::array<char, 512> room;  // NOLINT: not cleared, for speed
-  Pool pool(room.data(), room.size());
-  Reader reader(&pool);
+  Reader reader;
   const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, events);
   if (!result.IsError()) return std::nullopt;
   return JsonFault{events.refused().empty() ? describe(result.Code()) : events.refused(),

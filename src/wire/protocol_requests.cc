@@ -186,37 +186,41 @@ std::optional<std::string> check_envelope(const RequestSink& sink) {
 
 }  // namespace
 
+// One variable is answered on every path: a call is built in place and not moved.
 std::variant<CallRequest, Refusal> parse_request(std::string_view line) {
   std::variant<CallRequest, Refusal> answer;
   CallRequest& request = std::get<CallRequest>(answer);
   JsonText text(line);
   RequestSink sink;
   if (const std::optional<JsonFault> fault = text.parse(&sink)) {
-    return Refusal{ErrorCode::parse_error,
-                   std::string(fault->what) + " at byte " + std::to_string(fault->at), CallId(),
-                   false, true};
+    answer = Refusal{ErrorCode::parse_error,
+                     std::string(fault->what) + " at byte " + std::to_string(fault->at), CallId(),
+                     false, true};
+    return answer;
   }
   const bool is_notification = sink.root.is(Kind::object) && sink.id.is(Kind::missing);
-  bool is_id_wrong = false;
+  std::optional<std::string> fault = check_envelope(sink);
   if (!is_notification) {
     std::optional<CallId> id = to_id(sink.id);
-    is_id_wrong = !id;
-    if (id) request.id = std::move(*id);
+    if (id) {
+      request.id = std::move(*id);
+    } else if (!fault) {
+      fault = "no request: id: " + std::string(kIdRule);
+    }
   }
-  if (std::optional<std::string> fault = check_envelope(sink)) {
-    return Refusal{ErrorCode::invalid_request, std::move(*fault), std::move(request.id), false,
-                   true};
+  if (fault) {
+    CallId id = std::move(request.id);
+    answer = Refusal{ErrorCode::invalid_request, std::move(*fault), std::move(id), false, true};
+    return answer;
   }
-  if (is_id_wrong) {
-    return Refusal{ErrorCode::invalid_request, "no request: id: " + std::string(kIdRule), CallId(),
-                   false, true};
-  }
-  std::string fault;
-  const Outcome outcome = take_method(sink, &request.call, &fault);
+  std::string wrong;
+  const Outcome outcome = take_method(sink, &request.call, &wrong);
   if (outcome == Outcome::ok) return answer;
-  return Refusal{
-      outcome == Outcome::wrong ? ErrorCode::invalid_params : ErrorCode::method_not_found,
-      std::move(fault), std::move(request.id), is_notification, false};
+  CallId id = std::move(request.id);
+  answer =
+      Refusal{outcome == Outcome::wrong ? ErrorCode::invalid_params : ErrorCode::method_not_found,
+              std::move(wrong), std::move(id), is_notification, false};
+  return answer;
 }
 
 }  // namespace tokenpool::wire
