@@ -135,17 +135,18 @@ void occupy_standard_descriptors() {
   }
 }
 
-// A build whose socket cannot be made goes on without the protocol: its clients are told, and make,
-// ninja and cargo need none.
+// A build whose socket cannot be made goes on without the protocol, as it does without the file of
+// its environment when the folder is full: TOKENPOOL_ADDR is not set, and make, ninja and cargo do
+// not miss it. Where descriptors are what is lacking, the next step says so.
 void listen_in_folder(Run* run) {
   const wire::Address address{
       .path = run->fifo.folder() + "/" + std::string(jobserver::kSocketName), .host = {}};
-  const auto socket =
-      address.path.size() < wire::kMaxSocketPath
-          ? proc::listen_on(address)
-          : tl::make_unexpected(wire::Error{125, "the path of the socket " + address.path +
-                                                     " is too long; set TMPDIR to a shorter one"});
-  if (!socket) return say(socket.error().sentence + " (TOKENPOOL_ADDR is not set by it)");
+  if (address.path.size() >= wire::kMaxSocketPath) {
+    return say("the path of the socket " + address.path +
+               " is too long, so this build has none; set TMPDIR to a shorter one");
+  }
+  const auto socket = proc::listen_on(address);
+  if (!socket) return;
   run->sockets.unix_sockets.push_back(socket->fd);
   run->address = wire::to_string(address);
 }
