@@ -1,4 +1,5 @@
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -19,6 +20,8 @@ using client::Mode;
 using client::Reason;
 
 constexpr int kNoSuchLease = -32006;
+// As a client that has lost its connection waits, tokenpool-protocol(7).
+constexpr int kFirstPauseMs = 50;
 
 void say(std::string sentence) {
   for (char& letter : sentence) {
@@ -96,7 +99,15 @@ void Launch::connect() {
   client::Options options;
   options.name = "tokenpool exec";
   options.launcher = true;
+  // An arbiter that dies before it has answered is started anew: its place is taken within moments.
+  const auto deadline = std::chrono::steady_clock::now() + options.patience;
+  int pause_ms = kFirstPauseMs;
   pool_ = client::Pool::connect(options);
+  while (pool_->reason() == Reason::no_answer && std::chrono::steady_clock::now() < deadline) {
+    ::poll(nullptr, 0, pause_ms);
+    pause_ms *= 2;
+    pool_ = client::Pool::connect(options);
+  }
   wanted_ = config_.wanted;
   if (pool_->mode() != Mode::single) return;
   wanted_.min = 1;

@@ -305,6 +305,20 @@ TEST_F(LauncherTest, ALostConnectionDoesNotDisturbTheJob) {
   EXPECT_EQ(WEXITSTATUS(status_of(launcher)), 6);
 }
 
+TEST_F(LauncherTest, AnArbiterThatDiesBeforeItsHelloIsMetAgain) {
+  const pid_t launcher = start_launcher(shell("test $TOKENPOOL_LEASE = 7"), outside());
+  for (int i = 0; i < 3; ++i) {
+    arbiter_.accept();
+    receive("hello");
+  }
+  greet();
+  grant(7, 1);
+  hand_over();
+  receive("report");
+  receive("release");
+  EXPECT_EQ(status_of(launcher), 0);
+}
+
 TEST_F(LauncherTest, ALeaseThatIsLostBeforeTheJobBeginsIsAskedForAgain) {
   const std::string out = folder_.path("out");
   const pid_t launcher = start_launcher(shell("echo $TOKENPOOL_LEASE > \"$1\"", {out}), outside());
