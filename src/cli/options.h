@@ -29,7 +29,7 @@ struct PrintOptions {
   friend bool operator==(const PrintOptions&, const PrintOptions&) = default;
 };
 
-/// `doctor [--json]` and `env [--json]`; `command` is the name for the sentences.
+/// `doctor [--json]`; `command` is the name for the sentences.
 wire::Result<PrintOptions> parse_print(std::string_view command,
                                        const std::vector<std::string>& words);
 

@@ -19,12 +19,6 @@ tl::unexpected<wire::Error> refuse(const std::string& path, const std::string& w
   return tl::make_unexpected(wire::Error{1, "the cookie file " + path + " " + why});
 }
 
-bool is_cookie(std::string_view text) {
-  return text.size() == wire::kCookieDigits && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-         });
-}
-
 /// Of the file that is open, because a path may name another one a moment later.
 std::string objection(int fd) {
   struct stat info{};
@@ -58,7 +52,9 @@ wire::Result<std::optional<std::string>> read_cookie_file(const std::string& pat
   if (!why.empty()) return refuse(path, why);
   std::string cookie(bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   while (cookie.ends_with('\n') || cookie.ends_with('\r')) cookie.pop_back();
-  if (!is_cookie(cookie)) return refuse(path, "holds no cookie, which is 64 hexadecimal digits");
+  if (!wire::is_cookie(cookie)) {
+    return refuse(path, "holds no cookie, which is 64 hexadecimal digits");
+  }
   return std::optional<std::string>(std::move(cookie));
 }
 

@@ -49,7 +49,7 @@ std::shared_ptr<Engine> connect_arbiter(const Options& options, Reason* reason) 
     *reason = Reason::bad_address;
   } else if (!cookie || cookie->empty()) {
     *reason = Reason::no_cookie;
-  } else if (!is_cookie(*cookie)) {
+  } else if (!wire::is_cookie(*cookie)) {
     *reason = Reason::bad_cookie;
   } else {
     auto engine = std::make_shared<ArbiterEngine>(std::move(addresses), hello_of(options, *cookie),

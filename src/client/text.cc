@@ -104,11 +104,6 @@ std::string to_string(const Address& address) {
   return "tcp:" + (address.v6 ? "[" + address.host + "]" : address.host) + port;
 }
 
-bool is_cookie(std::string_view text) {
-  return text.size() == wire::kCookieDigits &&
-         text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
-}
-
 std::uint64_t parse_lease(std::string_view text) {
   const auto lease = number<std::uint64_t>(text);
   return lease && *lease <= core::kMaxNumber ? *lease : 0;

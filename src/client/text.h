@@ -28,9 +28,6 @@ std::vector<Address> parse_addresses(std::string_view text);
 /// "unix:/run/pool" and so on, for people.
 std::string to_string(const Address& address);
 
-/// 64 hexadecimal digits of either case.
-bool is_cookie(std::string_view text);
-
 /// A lease's number, 1 to 2^53-1; 0 where it is none.
 std::uint64_t parse_lease(std::string_view text);
 

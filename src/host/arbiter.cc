@@ -17,7 +17,9 @@
 #include "core/check.h"
 #include "core/pool.h"
 #include "host/board_log.h"
+#include "host/clock.h"
 #include "host/conservation.h"
+#include "host/dispatcher_config.h"
 #include "host/kill_build.h"
 #include "host/kinship.h"
 #include "host/memory_proxy.h"
@@ -44,11 +46,6 @@ constexpr int kBatch = 64;
 // Between two looks at what nothing tells: a write of more bytes than the FIFO holds wakes no watch
 // before it is over, and a process that could not be watched ends without a word.
 constexpr auto kLookInterval = std::chrono::seconds(1);
-
-core::Instant now() {
-  return std::chrono::duration_cast<core::Instant>(
-      std::chrono::steady_clock::now().time_since_epoch());
-}
 
 class Arbiter {
  public:
@@ -85,7 +82,7 @@ class Arbiter {
   void arm_leases();
   void arm_fifo();
   void arm_timer();
-  void after_event();
+  void after_event(bool has_changed = true);
   bool say(char word);
   [[nodiscard]] bool has_front() const;
   void end_build();
@@ -135,7 +132,7 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
       kin_(config.front, watched_, pool_),
       books_(fifo_, {begin.read_end, begin.write_end}, attached.listener >= 0,
              {&pool_, &effects_, [this] { apply(); }, &kin_, &watched_}),
-      leases_(protocol_of(begin),
+      leases_(own_config({begin.cookie.data(), begin.cookie.size()}),
               {.pool = &pool_,
                .kin = &kin_,
                .watched = &watched_,
@@ -226,13 +223,15 @@ void Arbiter::arm_fifo() {
   });
 }
 
-void Arbiter::after_event() {
+void Arbiter::after_event(bool has_changed) {
   // The watch reports our own accesses as well: read off here, they cost no wake-up of their own.
   if (std::exchange(fifo_touched_, false) && listener_) books_.clear_watch();
-  leases_.settle(event_time_);
-  publish();
-  leases_.flush();
-  arm_fifo();
+  if (has_changed) {
+    leases_.settle(event_time_);
+    publish();
+    leases_.flush();
+    arm_fifo();
+  }
   arm_timer();
 }
 
@@ -283,7 +282,8 @@ Received Arbiter::on_calls() {
     if (received != Received::call) break;
     on_call(call);
   }
-  after_event();
+  // Each call has been published, and without leases there is nothing to balance.
+  after_event(!leases_.is_idle());
   return received;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "host/clock.h"
 #include "host/connections.h"
 #include "proc/peer.h"
 
@@ -24,11 +25,6 @@ constexpr int kBatch = 128;
 // A client that is asleep or cut off is told of by nothing else: its machine does not answer.
 constexpr int kIdleSeconds = 10;
 constexpr int kProbes = 3;
-
-core::Instant now() {
-  return std::chrono::duration_cast<core::Instant>(
-      std::chrono::steady_clock::now().time_since_epoch());
-}
 
 void set_option(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);

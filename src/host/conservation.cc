@@ -1,19 +1,11 @@
 #include "host/conservation.h"
 
-#include <chrono>
 #include <cstdlib>
 #include <utility>
 
+#include "host/clock.h"
+
 namespace tokenpool::host {
-namespace {
-
-core::Instant now() {
-  return std::chrono::duration_cast<core::Instant>(
-      std::chrono::steady_clock::now().time_since_epoch());
-}
-
-}  // namespace
-
 Conservation::Conservation(const jobserver::Fifo& fifo, std::array<int, 2> ends, bool tracked,
                            Books books)
     : fifo_(fifo),

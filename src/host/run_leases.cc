@@ -1,15 +1,13 @@
 #include "host/run_leases.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <unistd.h>
 
 #include "core/limits.h"
-#include "proc/peer.h"
+#include "host/dispatcher_config.h"
+#include "host/named_process.h"
 #include "proc/process.h"
-#include "proc/random.h"
-#include "wire/version.h"
 
 namespace tokenpool::host {
 namespace {
@@ -17,15 +15,6 @@ namespace {
 using core::Instant;
 using core::Payer;
 using core::ProcessId;
-
-constexpr int kLeaseNumberBits = 20;
-
-// So that what clients declare of leases that another arbiter granted meets no new number.
-core::LeaseId first_lease(const std::string& epoch) {
-  std::uint32_t random = 0;
-  std::from_chars(epoch.data(), epoch.data() + std::min<std::size_t>(epoch.size(), 8), random, 16);
-  return ((static_cast<core::LeaseId>(random) << kLeaseNumberBits) & (core::kMaxNumber >> 1)) + 1;
-}
 
 }  // namespace
 
@@ -35,14 +24,9 @@ Settings settings_of(const Begin& begin, const Settings& published) {
 
 int tokens_of(const Settings& settings) { return settings.paused ? 0 : settings.slots - 1; }
 
-DispatcherConfig protocol_of(const Begin& begin) {
-  return {std::string(begin.cookie.data(), begin.cookie.size()),
-          "tokenpool " + std::string(wire::version()), proc::random_digits(16), ::getpid()};
-}
-
 RunLeases::RunLeases(DispatcherConfig config, const RunLeasesContext& context, Instant now)
     : context_(context),
-      leases_(context.settings.slots, first_lease(config.epoch),
+      leases_(context.settings.slots, first_lease_of(config.epoch),
               [this](const Payer& payer) { return covered(payer); }),
       dispatcher_(std::move(config), &leases_, this, now),
       connections_(&dispatcher_, ::geteuid()),
@@ -94,6 +78,10 @@ void RunLeases::advance(Instant now) {
 
 std::optional<Instant> RunLeases::next_deadline() const { return dispatcher_.next_deadline(); }
 
+bool RunLeases::is_idle() const {
+  return leases_.waiting_count() == 0 && leases_.leases().empty() && context_.pool->lent() == 0;
+}
+
 void RunLeases::close(Instant now) {
   now_ = now;
   connections_.stop_listening();
@@ -102,14 +90,10 @@ void RunLeases::close(Instant now) {
 }
 
 std::optional<ProcessId> RunLeases::find(const Peer& peer, const wire::NamedProcess& named) {
-  if (peer.process) return proc::find_as_seen_by(*peer.process, named.pid, named.start);
-  return proc::find_by_start(named.pid, named.start, ::geteuid());
+  return find_named(peer, named);
 }
 
-bool RunLeases::watch(ProcessId who) {
-  const auto info = proc::read_process(who.pid);
-  return info && info->id == who && context_.watched->add(*info);
-}
+bool RunLeases::watch(ProcessId who) { return context_.watched->add(who); }
 
 Standing RunLeases::standing(std::optional<ProcessId> process, core::LeaseId under, bool launcher) {
   Standing standing;

@@ -35,8 +35,6 @@ struct RunLeasesContext {
 Settings settings_of(const Begin& begin, const Settings& published);
 /// Tokens of a pool with these settings.
 int tokens_of(const Settings& settings);
-/// The protocol of a run, with an epoch of its own.
-DispatcherConfig protocol_of(const Begin& begin);
 
 /// One thread, the arbiter's. Neither copies nor moves.
 class RunLeases final : private DispatcherWorld {
@@ -60,6 +58,8 @@ class RunLeases final : private DispatcherWorld {
   void process_ended(core::ProcessId who, bool client, core::Instant now);
   void advance(core::Instant now);
   [[nodiscard]] std::optional<core::Instant> next_deadline() const;
+  /// Nobody holds or wants a lease: settle() and flush() would do nothing.
+  [[nodiscard]] bool is_idle() const;
   /// The build has ended.
   void close(core::Instant now);
   [[nodiscard]] const Settings& settings() const { return context_.settings; }

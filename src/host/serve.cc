@@ -1,6 +1,5 @@
 #include "host/serve.h"
 
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -14,14 +13,13 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "host/clock.h"
 #include "host/connections.h"
 #include "host/dispatcher.h"
+#include "host/dispatcher_config.h"
+#include "host/named_process.h"
 #include "host/watchlist.h"
-#include "proc/peer.h"
-#include "proc/process.h"
-#include "proc/random.h"
 #include "proc/served_socket.h"
-#include "wire/version.h"
 
 namespace tokenpool::host {
 namespace {
@@ -29,28 +27,13 @@ namespace {
 using core::Instant;
 using core::ProcessId;
 
-Instant now() {
-  return std::chrono::duration_cast<Instant>(std::chrono::steady_clock::now().time_since_epoch());
-}
-
 void say(const std::string& text) { std::fprintf(stderr, "tokenpool serve: %s\n", text.c_str()); }
-
-// Numbers that no other arbiter has given to leases that its clients may still declare.
-core::LeaseId first_lease() {
-  constexpr std::size_t kDigits = 8;
-  const std::string digits = proc::random_digits(kDigits);
-  std::uint64_t random = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), random, 16);
-  return (random << 20U) % (core::kMaxNumber / 2) + 1;
-}
 
 class Server final : private DispatcherWorld {
  public:
-  Server(const ServeConfig& config, const std::string& cookie, bool grace)
-      : leases_(config.slots, first_lease(), [](const core::Payer&) { return 0; }),
-        dispatcher_({cookie, "tokenpool " + std::string(wire::version()), proc::random_digits(16),
-                     ::getpid()},
-                    &leases_, this, now()),
+  Server(const ServeConfig& config, const DispatcherConfig& protocol, bool grace)
+      : leases_(config.slots, first_lease_of(protocol.epoch), [](const core::Payer&) { return 0; }),
+        dispatcher_(protocol, &leases_, this, now()),
         connections_(&dispatcher_, ::geteuid()),
         watched_(io_, [this](const WatchedProcess& process, int) { on_end(process.info.id); }) {
     core::LeaseEffects none;
@@ -75,13 +58,9 @@ class Server final : private DispatcherWorld {
 
  private:
   std::optional<ProcessId> find(const Peer& peer, const wire::NamedProcess& named) override {
-    if (peer.process) return proc::find_as_seen_by(*peer.process, named.pid, named.start);
-    return proc::find_by_start(named.pid, named.start, ::geteuid());
+    return find_named(peer, named);
   }
-  bool watch(ProcessId who) override {
-    const auto info = proc::read_process(who.pid);
-    return info && info->id == who && watched_.add(*info);
-  }
+  bool watch(ProcessId who) override { return watched_.add(who); }
   Standing standing(std::optional<ProcessId> process, core::LeaseId under, bool) override {
     Standing standing;
     if (process) standing.client = *process;
@@ -238,7 +217,7 @@ int serve(const ServeConfig& config, const std::function<wire::Result<ServeConfi
     say(cookie.error().sentence);
     return cookie.error().status;
   }
-  Server server(config, *cookie, restarted);
+  Server server(config, own_config(*cookie), restarted);
   for (const auto& passed : sockets.passed) server.listen_on(passed.fd, passed.is_unix);
   for (const auto& served : sockets.served) server.listen_on(served->fd(), true);
   for (const int fd : sockets.tcp) server.listen_on(fd, false);

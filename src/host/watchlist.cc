@@ -52,6 +52,11 @@ bool Watchlist::add(const proc::ProcessInfo& info) {
   return true;
 }
 
+bool Watchlist::add(core::ProcessId who) {
+  const auto info = proc::read_process(who.pid);
+  return info && info->id == who && add(*info);
+}
+
 void Watchlist::arm(Entry* entry) {
   entry->pidfd.async_wait(asio::posix::stream_descriptor::wait_read,
                           [this, id = entry->process.info.id](const asio::error_code& error) {

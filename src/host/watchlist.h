@@ -38,6 +38,8 @@ class Watchlist {
   /// Watches `info` from now on. False when it has ended already. A process that cannot be watched
   /// for want of descriptors is looked at by sweep().
   bool add(const proc::ProcessInfo& info);
+  /// The same for exactly this process; false when its pid has another owner.
+  bool add(core::ProcessId who);
   /// Reads the command line of `who` once more: a shell's helper comes into view before it has
   /// executed its program. Of one that has ended only the program's name is left, in brackets; one
   /// that somebody has waited for already, or that is not watched, keeps the line that it had.

@@ -35,12 +35,6 @@ std::string pid_in(int fd) {
   return digits.empty() ? "unknown" : digits;
 }
 
-bool is_cookie(const std::string& text) {
-  return text.size() == wire::kCookieDigits && std::all_of(text.begin(), text.end(), [](char c) {
-           return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-         });
-}
-
 }  // namespace
 
 ServedSocket::~ServedSocket() {
@@ -109,7 +103,7 @@ wire::Result<std::string> read_or_make_cookie(const std::string& path, bool* was
     if ((status.st_mode & 077) != 0) {
       return failed(what, "others may read it", "remove it, a new one is made");
     }
-    if (n != static_cast<ssize_t>(text.size()) || !is_cookie(text)) {
+    if (n != static_cast<ssize_t>(text.size()) || !wire::is_cookie(text)) {
       return failed(what, "it holds no 64 hexadecimal digits", "remove it, a new one is made");
     }
     return text;

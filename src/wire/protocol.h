@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -15,6 +16,8 @@ namespace tokenpool::wire {
 
 inline constexpr int kProtocolVersion = 1;
 inline constexpr std::size_t kCookieDigits = 64;  ///< hexadecimal, 256 bits
+/// 64 hexadecimal digits of either case.
+bool is_cookie(std::string_view text);
 
 enum class ErrorCode : std::int32_t {
   parse_error = -32700,

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "wire/protocol.h"
+
 namespace tokenpool::client {
 namespace {
 
@@ -62,10 +64,10 @@ TEST(Text, names_addresses_as_they_are_written) {
 }
 
 TEST(Text, knows_a_cookie) {
-  EXPECT_TRUE(is_cookie(std::string(32, 'a') + std::string(32, 'F')));
-  EXPECT_FALSE(is_cookie(std::string(63, 'a')));
-  EXPECT_FALSE(is_cookie(std::string(65, 'a')));
-  EXPECT_FALSE(is_cookie(std::string(63, 'a') + "g"));
+  EXPECT_TRUE(wire::is_cookie(std::string(32, 'a') + std::string(32, 'F')));
+  EXPECT_FALSE(wire::is_cookie(std::string(63, 'a')));
+  EXPECT_FALSE(wire::is_cookie(std::string(65, 'a')));
+  EXPECT_FALSE(wire::is_cookie(std::string(63, 'a') + "g"));
 }
 
 TEST(Text, knows_a_lease) {

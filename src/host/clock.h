@@ -1,0 +1,16 @@
+// The time of the arbiter: what core/ is told.
+#pragma once
+
+#include <chrono>
+
+#include "core/effect.h"
+
+namespace tokenpool::host {
+
+/// The steady clock, which asio::steady_timer counts by as well.
+inline core::Instant now() {
+  return std::chrono::duration_cast<core::Instant>(
+      std::chrono::steady_clock::now().time_since_epoch());
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,17 @@
+// What every arbiter that speaks the protocol begins with.
+#pragma once
+
+#include <string>
+
+#include "host/dispatcher.h"
+
+namespace tokenpool::host {
+
+/// The configuration of this process, with an epoch of its own.
+DispatcherConfig own_config(std::string cookie);
+
+/// The first number for leases of the arbiter with this epoch: far from those of any other, which
+/// clients may still declare.
+core::LeaseId first_lease_of(const std::string& epoch);
+
+}  // namespace tokenpool::host

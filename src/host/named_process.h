@@ -1,0 +1,14 @@
+// Whom a client of the protocol means when it names a process.
+#pragma once
+
+#include <optional>
+
+#include "host/dispatcher.h"
+
+namespace tokenpool::host {
+
+/// See DispatcherWorld::find(): by what the kernel tells of the peer, else by pid and start time
+/// among this user's processes.
+std::optional<core::ProcessId> find_named(const Peer& peer, const wire::NamedProcess& named);
+
+}  // namespace tokenpool::host
