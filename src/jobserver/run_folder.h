@@ -16,7 +16,7 @@ namespace tokenpool::jobserver {
 inline constexpr std::string_view kFifoName = "fifo";
 inline constexpr std::string_view kNewFifoName = "fifo.new";         ///< before it is open
 inline constexpr std::string_view kEnvironmentName = "environment";  ///< keep_environment()
-inline constexpr std::string_view kSocketName = "socket";  ///< of the protocol
+inline constexpr std::string_view kSocketName = "socket";            ///< of the protocol
 inline constexpr std::string_view kToolsName = "tools";              ///< the shims' notes
 /// ... and how the names of the files in `tools` begin.
 inline constexpr std::string_view kToolNotes[] = {"version-", "jobs-", "outside-", "level-"};

@@ -92,6 +92,12 @@ def in_read(pid):
     return bool(words) and words[0] == b"0"
 
 
+def in_epoll_wait(pid):
+    """Whether it has nothing to do and waits for events."""
+    words = read_proc(pid, "syscall").split()
+    return bool(words) and words[0] in (b"232", b"281")
+
+
 def arbiter_child(front):
     """The living arbiter of a front that is known by its pid, or None."""
     for pid in descendants(front):

@@ -5,7 +5,7 @@ import random
 import signal
 
 from harness import expect, expect_that, kill, needs, timeout
-from lifecycle_kit import arbiter_child, finished, in_read, wait_arbiter
+from lifecycle_kit import arbiter_child, finished, in_epoll_wait, in_read, wait_arbiter
 
 
 def kill_arbiter(ctx, run):
@@ -160,6 +160,8 @@ def test_holder_that_dies_after_the_arbiter(ctx):
 def dies_after_the_arbiter(ctx, user=None):
     run = three_holders(ctx, user)
     ctx.desk.wait(lambda: ctx.desk.count() == 3, "three with a token")
+    # A reader goes on before the arbiter has written down whom it has answered.
+    ctx.wait(lambda: in_epoll_wait(wait_arbiter(ctx, run)), "an arbiter that has booked them all")
     kill_arbiter(ctx, run)
     for guest in ctx.desk.held():
         kill(guest.pid)
