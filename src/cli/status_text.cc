@@ -79,7 +79,8 @@ void add_head(Page* page, const wire::StatusResult& status, std::string_view add
   page->field("Address", clean_line(address));
   page->field("Slots", std::to_string(status.slots) + ": " + std::to_string(status.free) +
                            " free, " + std::to_string(status.leased) + " held by leases, " +
-                           std::to_string(status.tokens) + " by make's tokens");
+                           std::to_string(status.tokens) + " by make's tokens" +
+                           (status.implicit > 0 ? ", 1 implicit" : ""));
   page->field("Waiting", count_of(status.waiting_total, "request") + "; " +
                              count_of(status.sessions, "session"));
   if (status.paused) page->field("Paused", "nothing new is granted", Style::attention);

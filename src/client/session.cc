@@ -78,7 +78,7 @@ void Session::closed(Instant now) {
       }
     }
   } else if (ever_up_) {
-    delay_ = std::min(2 * delay_, kMaxDelay);
+    delay_ = std::min(2 * delay_, held_.empty() ? kMaxDelay : kMaxHolderDelay);
   }
   state_ = State::lost;
   broken_ = false;

@@ -19,10 +19,12 @@
 
 namespace tokenpool::client {
 
-/// The first wait before a new connection, the longest, and how long a loss lasts before one
-/// request is granted without an arbiter.
+/// The first wait before a new connection, the longest, the longest of who holds a lease (so that
+/// it is declared while a new arbiter grants nothing), and how long a loss lasts before one request
+/// is granted without an arbiter.
 inline constexpr Instant kFirstDelay = std::chrono::milliseconds(50);
 inline constexpr Instant kMaxDelay = std::chrono::seconds(5);
+inline constexpr Instant kMaxHolderDelay = std::chrono::milliseconds(100);
 inline constexpr Instant kLonely = std::chrono::seconds(5);
 /// Notices that nobody takes: the oldest are dropped.
 inline constexpr std::size_t kMaxNotices = 4096;

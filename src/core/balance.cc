@@ -7,14 +7,19 @@ namespace tokenpool::core {
 void balance(Pool* tokens, LeasePool* leases, Instant now, Effects* effects,
              LeaseEffects* lease_effects) {
   leases->share();
-  const auto demand = leases->demand(now);
-  if (!demand) tokens->stop_borrowing(now, effects);
+  if (!leases->demand(now)) tokens->stop_borrowing(now, effects);
   if (const int useful = leases->useful(tokens->lendable(), now); useful > 0) {
     // What is then still wanted is asked for when this has arrived.
     tokens->lend(useful, now, effects);
     return;
   }
-  if (demand) tokens->borrow(demand->client, demand->held, demand->since, now, effects);
+  leases->reconsider(now, lease_effects);
+  const auto demand = leases->demand(now);
+  if (demand) {
+    tokens->borrow(demand->client, demand->held, demand->since, now, effects);
+  } else {
+    tokens->stop_borrowing(now, effects);
+  }
   int back = std::min(leases->surplus(now), tokens->lent());
   // Given back only when the leases are in line, and one by one as long as they are: so they
   // compete for each with whoever reads or polls. A token that has no effect has paid a debt.
@@ -38,6 +43,7 @@ bool balance_untracked(Pool* tokens, LeasePool* leases, int level, Instant now, 
   const int useful = leases->useful(available, now);
   const int piece = useful == 0 && available > 0 && leases->demand(now) ? 1 : 0;
   tokens->lend(useful + piece, now, effects);
+  if (useful == 0) leases->reconsider(now, lease_effects);
   return useful + piece == 0 && leases->demand(now).has_value();
 }
 

@@ -22,6 +22,7 @@ struct Payer {
   Kind kind = Kind::nobody;
   ProcessId process;  ///< Kind::process
   LeaseId lease = 0;  ///< Kind::lease
+  ProcessId child{};  ///< Kind::process: for which of its children; pid 0: for any
   friend auto operator<=>(const Payer&, const Payer&) = default;
 };
 
@@ -61,12 +62,22 @@ struct Lease {
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 
+/// The next single slot would be for this client.
+struct LeaseDemand {
+  ProcessId client;
+  int held = 0;  ///< slots that the client has
+  Instant since{};
+  friend bool operator==(const LeaseDemand&, const LeaseDemand&) = default;
+};
+
 struct LeaseEffect {
   enum class Kind : std::uint8_t {
     granted,      ///< `ticket` has `lease`
     unavailable,  ///< `ticket`: its deadline has come
     impossible,   ///< `ticket`: it asks for more than there will ever be
-    recovered,    ///< `lease` has ended with its owner: `by_process` or its session
+    finished,     ///< `lease` has ended with the process that owned it; its session goes on
+    recovered,    ///< `lease` has ended with its owner, `by_process` or its session, and nobody is
+                  ///< left who could have released it
   };
   Kind kind{};
   Ticket ticket = 0;

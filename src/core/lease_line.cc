@@ -7,11 +7,30 @@
 
 namespace tokenpool::core {
 
+// What pays for a lease: one slot for a child of a client, out of all that the client has paid for.
+void LeasePool::for_accounts(const Payer& payer, const std::function<void(const Payer&)>& visit) {
+  if (payer.kind == Payer::Kind::nobody) return;
+  visit(payer);
+  if (payer.child.pid != 0) visit({payer.kind, payer.process, 0});
+}
+
 struct LeasePool::Outlook {
   int free = 0;
   int kept = 0;                     ///< of `free`, for the request with the reservation
   std::map<std::string, int> jobs;  ///< more leases than there are now, by type
-  std::map<Payer, int> unused;      ///< what payers still cover, as far as it was asked
+  std::map<Payer, int> unused;      ///< what accounts still cover, as far as it was asked
+
+  [[nodiscard]] int paid(int slots, const Payer& payer) const {
+    int most = payer.kind == Payer::Kind::nobody ? 0 : slots;
+    for_accounts(payer, [&](const Payer& account) {
+      const auto entry = unused.find(account);
+      most = std::min(most, entry == unused.end() ? 0 : std::max(0, entry->second));
+    });
+    return most;
+  }
+  void use(int paid, const Payer& payer) {
+    for_accounts(payer, [&](const Payer& account) { unused[account] -= paid; });
+  }
 };
 
 bool LeasePool::grants_now(Instant now) const {
@@ -19,21 +38,21 @@ bool LeasePool::grants_now(Instant now) const {
 }
 
 int LeasePool::unused(const Payer& payer) const {
+  int least = payer.kind == Payer::Kind::nobody ? 0 : kMaxSlots;
+  for_accounts(payer,
+               [&](const Payer& account) { least = std::min(least, unused_of_account(account)); });
+  return least;
+}
+
+int LeasePool::unused_of_account(const Payer& account) const {
   int covered = 0;
-  switch (payer.kind) {
-    case Payer::Kind::nobody:
-      return 0;
-    case Payer::Kind::lease: {
-      const Lease* lease = find(payer.lease);
-      covered = lease == nullptr ? 0 : lease->slots;
-      break;
-    }
-    case Payer::Kind::root:
-    case Payer::Kind::process:
-      covered = cover_(payer);
-      break;
+  if (account.kind == Payer::Kind::lease) {
+    const Lease* lease = find(account.lease);
+    covered = lease == nullptr ? 0 : lease->slots;
+  } else {
+    covered = account.child.pid != 0 ? 1 : cover_(account);
   }
-  const auto used = used_.find(payer);
+  const auto used = used_.find(account);
   return std::max(0, covered - (used == used_.end() ? 0 : used->second));
 }
 
@@ -48,9 +67,7 @@ std::optional<LeasePool::Grant> LeasePool::fit(const Place& place, const Waiting
                                                const Outlook& outlook, int others) const {
   const LeaseRequest& request = waiting.request;
   if (is_blocked(request.job.type, outlook)) return std::nullopt;
-  const auto covered = outlook.unused.find(request.payer);
-  const int paid =
-      std::min(request.max, covered == outlook.unused.end() ? 0 : std::max(0, covered->second));
+  const int paid = outlook.paid(request.max, request.payer);
   const int least = std::max(0, request.min - paid);
   const int available = std::max(0, outlook.free - outlook.kept);
   if (least > available) return std::nullopt;
@@ -69,11 +86,13 @@ std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
   const auto consider = [&](const Place& place, const Waiting& waiting) {
     --others;
     const Payer& payer = waiting.request.payer;
-    if (payer.kind != Payer::Kind::nobody) outlook.unused.try_emplace(payer, unused(payer));
+    for_accounts(payer, [&](const Payer& account) {
+      outlook.unused.try_emplace(account, unused_of_account(account));
+    });
     const auto grant = fit(place, waiting, outlook, others);
     if (!grant) return false;
     outlook.free -= grant->slots - grant->paid;
-    if (grant->paid > 0) outlook.unused[payer] -= grant->paid;
+    outlook.use(grant->paid, payer);
     if (!waiting.request.job.type.empty()) ++outlook.jobs[waiting.request.job.type];
     grants.push_back(*grant);
     return true;
@@ -82,13 +101,9 @@ std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
     const Waiting& first = waiting_.at(*reserved_);
     if (!consider(*reserved_, first)) {
       // What it will get, others cannot have: slots, what its payer covers, a job of its type.
-      outlook.kept = first.request.min;
-      if (const auto covered = outlook.unused.find(first.request.payer);
-          covered != outlook.unused.end()) {
-        const int paid = std::min(first.request.min, covered->second);
-        outlook.kept -= paid;
-        covered->second -= paid;
-      }
+      const int paid = outlook.paid(first.request.min, first.request.payer);
+      outlook.kept = first.request.min - paid;
+      outlook.use(paid, first.request.payer);
       if (!first.request.job.type.empty()) ++outlook.jobs[first.request.job.type];
     }
   }
@@ -137,8 +152,8 @@ int LeasePool::useful(int available, Instant now) const {
   return std::clamp(used - grantable(), std::min(debt, available), std::max(0, available));
 }
 
-std::optional<LeasePool::Demand> LeasePool::demand(Instant now) const {
-  if (free_ < 0) return Demand{};
+std::optional<LeaseDemand> LeasePool::demand(Instant now) const {
+  if (free_ < 0) return LeaseDemand{};
   if (!grants_now(now)) return std::nullopt;
   const Outlook outlook;
   for (const auto& [place, waiting] : waiting_) {
@@ -149,7 +164,7 @@ std::optional<LeasePool::Demand> LeasePool::demand(Instant now) const {
     const int lacks = request.min - std::min(request.max, unused(request.payer)) - gathered;
     if (lacks != 1 && !(lacks > 1 && reserved_)) continue;
     const auto held = held_.find(request.client);
-    return Demand{request.client, held == held_.end() ? 0 : held->second, waiting.since};
+    return LeaseDemand{request.client, held == held_.end() ? 0 : held->second, waiting.since};
   }
   return std::nullopt;
 }

@@ -53,8 +53,9 @@ void LeasePool::request(LeaseRequest request, Instant now, LeaseEffects* effects
   if (request.deadline) deadlines_.emplace(*request.deadline, request.ticket);
   if (request.payer.kind != Payer::Kind::nobody) ++waiting_for_payers_;
   waiting_.emplace(place, Waiting{std::move(request), now});
+  if (shared_) return watch_first(now);
   settle(now, effects);
-  if (waits || shared_ || !waiting_.contains(place)) return;
+  if (waits || !waiting_.contains(place)) return;
   emit(effects, Kind::unavailable, take_waiting(place).request);
   ++counters_.timed_out;
   settle(now, effects);
@@ -138,6 +139,7 @@ LeaseId LeasePool::resume(Lease lease, Instant now, LeaseEffects* effects) {
   book(lease);
   leases_.emplace(id, std::move(lease));
   ++counters_.resumed;
+  if (counters_.resumed == expected_) grace_until_.reset();
   settle(now, effects);
   return id;
 }
@@ -308,7 +310,7 @@ void LeasePool::book(const Lease& lease) {
   leased_ += lease.cost();
   counters_.peak_cost = std::max(counters_.peak_cost, leased_);
   add_to(&held_, lease.client, lease.cost());
-  if (lease.paid > 0) add_to(&used_, lease.payer, lease.paid);
+  book_paid(lease.payer, lease.paid);
   if (!lease.job.type.empty()) add_to(&jobs_, lease.job.type, 1);
   if (lease.session != 0) of_session_[lease.session].insert(lease.id);
   if (lease.owner) of_owner_[*lease.owner].insert(lease.id);
@@ -318,19 +320,24 @@ void LeasePool::unbook(const Lease& lease) {
   free_ += lease.cost();
   leased_ -= lease.cost();
   add_to(&held_, lease.client, -lease.cost());
-  if (lease.paid > 0) add_to(&used_, lease.payer, -lease.paid);
+  book_paid(lease.payer, -lease.paid);
   if (!lease.job.type.empty()) add_to(&jobs_, lease.job.type, -1);
   if (lease.session != 0) erase_from(&of_session_, lease.session, lease.id);
   if (lease.owner) erase_from(&of_owner_, *lease.owner, lease.id);
 }
 
+void LeasePool::book_paid(const Payer& payer, int slots) {
+  for_accounts(payer, [&](const Payer& account) { add_to(&used_, account, slots); });
+}
+
 void LeasePool::end(LeaseId id, LeaseEffects* effects, bool by_process) {
   LeaseEffect effect;
-  effect.kind = Kind::recovered;
   effect.lease = leases_.at(id);
   effect.session = effect.lease.session;
   effect.by_process = by_process;
-  ++counters_.recovered;
+  const bool is_in_hand = by_process && effect.session != 0;
+  effect.kind = is_in_hand ? Kind::finished : Kind::recovered;
+  ++(is_in_hand ? counters_.released : counters_.recovered);
   close(id);
   effects->push_back(std::move(effect));
 }

@@ -15,14 +15,14 @@
 //    only what leaves the slots that it needs. So wide requests wait no longer than the leases
 //    before them last.
 //  * Who asks for a range gets an equal part of what is free for each that waits, at least its
-//  `min`.
+//    `min`.
 //  * A limit of a type counts leases (jobs), not slots.
 //  * Who has paid: a job runs on one slot whoever took it. `Payer` names who may have paid for
-//  (part
-//    of) a lease: a client of the GNU make jobserver that holds tokens for its children, a lease
-//    that the asker runs under, or the implicit slot of a run's command. As long as the payer
-//    covers more than is used of it, a lease is `paid` for to that extent and costs nothing. When
-//    the lease that paid ends or shrinks below that, what it paid for costs from then on.
+//    (part of) a lease: a client of the GNU make jobserver that holds tokens for its children, a
+//    lease that the asker runs under, or the implicit slot of a run's command. As long as the payer
+//    covers more than is used of it, a lease is `paid` for to that extent and costs nothing. A
+//    client of the jobserver pays one slot for each child, all jobs below that child together.
+//    When the lease that paid ends or shrinks, what it no longer pays for costs from then on.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,8 @@ namespace tokenpool::core {
 
 class LeasePool {
  public:
-  /// How many jobs a payer of Kind::root or Kind::process covers now. Pure, as seen from here.
+  /// How many jobs a payer of Kind::root or Kind::process covers now, all children together. Pure,
+  /// as seen from here.
   using Cover = std::function<int(const Payer&)>;
 
   /// `ceiling`: the most slots that there will be, 1..kMaxSlots. Nothing is supplied yet. Leases
@@ -71,7 +72,8 @@ class LeasePool {
   /// The connection is closed, or the process behind it has ended: its requests are gone, its
   /// leases too, but for those that belong to a process.
   void session_ended(SessionId session, Instant now, LeaseEffects* effects);
-  /// The leases that belong to `owner` end; what was asked for it will belong to the session.
+  /// The leases that belong to `owner` end, as if released where their session goes on; what was
+  /// asked for it will belong to the session.
   void owner_ended(ProcessId owner, Instant now, LeaseEffects* effects);
 
   void set_ceiling(int slots, Instant now, LeaseEffects* effects);
@@ -79,8 +81,12 @@ class LeasePool {
   bool set_limit(const std::string& type, std::optional<int> limit, Instant now,
                  LeaseEffects* effects);
   void set_paused(bool paused, Instant now, LeaseEffects* effects);
-  /// Until then nothing is granted.
-  void set_grace(Instant until) { grace_until_ = until; }
+  /// Nothing is granted until then, or until `expected` leases are resumed (0: nobody knows how
+  /// many there are).
+  void set_grace(Instant until, std::size_t expected = 0) {
+    grace_until_ = until;
+    expected_ = expected;
+  }
 
   /// `slots` more (or fewer) to hand out.
   void supply(int slots, Instant now, LeaseEffects* effects);
@@ -93,19 +99,14 @@ class LeasePool {
   /// --- for core/balance.h ---
 
   /// From now on only what supply() has brought is granted. What leases give back is surplus(), so
-  /// that whoever waits for a token can have it, too; and a request that does not wait is answered
-  /// by the next advance(), so that it can be supplied before.
+  /// that whoever waits for a token can have it, too. A request is granted by the next supply() or
+  /// reconsider(), so that it can be supplied before, even if its payer covers its `min`; one that
+  /// does not wait is answered by the next advance() at the latest.
   void share() { shared_ = true; }
   /// Of `available` further slots, how many would be put to use at once?
   [[nodiscard]] int useful(int available, Instant now) const;
-  struct Demand {
-    ProcessId client;
-    int held = 0;  ///< slots that the client has
-    Instant since{};
-    friend bool operator==(const Demand&, const Demand&) = default;
-  };
   /// For whom the next single slot would be kept or used; nothing: for nobody.
-  [[nodiscard]] std::optional<Demand> demand(Instant now) const;
+  [[nodiscard]] std::optional<LeaseDemand> demand(Instant now) const;
   /// Free slots that nobody who waits can use, and those that are to be shared.
   [[nodiscard]] int surplus(Instant now) const;
 
@@ -148,6 +149,9 @@ class LeasePool {
   [[nodiscard]] bool grants_now(Instant now) const;
   [[nodiscard]] std::optional<Place> first_in_line() const;
   [[nodiscard]] int unused(const Payer& payer) const;
+  [[nodiscard]] int unused_of_account(const Payer& account) const;
+  static void for_accounts(const Payer& payer, const std::function<void(const Payer&)>& visit);
+  void book_paid(const Payer& payer, int slots);
   [[nodiscard]] bool is_impossible(const LeaseRequest& request) const;
   [[nodiscard]] int grantable() const { return free_ < 0 ? free_ : in_hand_; }
 
@@ -174,12 +178,13 @@ class LeasePool {
   bool paused_ = false;
   bool shared_ = false;
   std::optional<Instant> grace_until_;
+  std::size_t expected_ = 0;  ///< of leases that are resumed, the last that ends the grace
   std::unordered_map<LeaseId, Lease> leases_;
   std::unordered_map<SessionId, std::set<LeaseId>> of_session_;
   std::unordered_map<ProcessId, std::set<LeaseId>, ProcessIdHash> of_owner_;
   std::unordered_map<ProcessId, int, ProcessIdHash> held_;  ///< cost, by client
-  std::map<Payer, int> used_;                               ///< slots paid for, by payer
-  std::map<std::string, int> jobs_;                         ///< leases, by type
+  std::map<Payer, int> used_;        ///< slots paid for, by payer and by account of one
+  std::map<std::string, int> jobs_;  ///< leases, by type
   std::map<std::string, int> limits_;
   std::map<Place, Waiting> waiting_;
   std::unordered_map<Ticket, Place> places_;

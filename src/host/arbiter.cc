@@ -132,7 +132,7 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
       kin_(config.front, watched_, pool_),
       books_(fifo_, {begin.read_end, begin.write_end}, attached.listener >= 0,
              {&pool_, &effects_, [this] { apply(); }, &kin_, &watched_}),
-      leases_(own_config({begin.cookie.data(), begin.cookie.size()}),
+      leases_(own_config({begin.cookie.data(), begin.cookie.size()}, 1),
               {.pool = &pool_,
                .kin = &kin_,
                .watched = &watched_,
@@ -142,7 +142,7 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
                .front = config.front,
                .tracked = begin.tracked && !begin.bypass,
                .lent = left_behind_.lent,
-               .resume = begin.resume,
+               .leases = left_behind_.leases,
                .settings = settings_of(begin, left_behind_.settings)},
               now()),
       command_ended_(begin.left) {
@@ -553,7 +553,7 @@ void Arbiter::end_build() {
 }
 
 void Arbiter::publish() {
-  log_.publish(pool_, leases_.settings());
+  log_.publish(pool_, leases_.settings(), leases_.count());
   log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
 }
 

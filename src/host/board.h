@@ -41,7 +41,8 @@ struct AccountPage {
   std::int32_t owed = 0;
   std::int32_t reserved = 0;
   std::int32_t lent = 0;  ///< to leases
-  Settings settings;      ///< slots 0: never published
+  std::uint64_t leases = 0;
+  Settings settings;  ///< slots 0: never published
   core::PoolCounters counters;
   std::array<AccountRow, kBoardRows> rows;
 };

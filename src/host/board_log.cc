@@ -21,13 +21,14 @@ void BoardLog::begin(Step step, const jobserver::Notification& call) {
 
 void BoardLog::end_step() { board_->step.store(Step::none, std::memory_order_release); }
 
-void BoardLog::publish(const core::Pool& pool, const Settings& settings) {
+void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::size_t leases) {
   const std::uint32_t next = 1 - board_->current.load(std::memory_order_relaxed);
   AccountPage& page = board_->pages[next];
   page.count = 0;
   page.owed = pool.owed();
   page.reserved = pool.reserved();
   page.lent = pool.lent();
+  page.leases = leases;
   page.settings = settings;
   page.counters = pool.counters();
   for (const auto& [who, account] : pool.ledger().accounts()) {
@@ -124,6 +125,7 @@ LeftBehind BoardLog::left_behind() const {
   left.reserved = page.reserved;
   left.lent = page.lent;
   left.lending = board_->lending.load(std::memory_order_acquire);
+  left.leases = page.leases;
   left.settings = page.settings;
   left.counters = page.counters;
   left.step = board_->step.load(std::memory_order_acquire);

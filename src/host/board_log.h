@@ -18,7 +18,8 @@ struct LeftBehind {
   int owed = 0;
   int reserved = 0;  ///< tokens that were in neither FIFO nor ledger
   int lent = 0;      ///< to leases
-  int lending = 0;   ///< see Board::lending
+  std::size_t leases = 0;
+  int lending = 0;  ///< see Board::lending
   Settings settings;
   core::PoolCounters counters;
   Step step = Step::none;
@@ -34,8 +35,9 @@ class BoardLog {
   void begin(Step step, const jobserver::Notification& call);
   void end_step();
 
-  /// All accounts that matter, the debt, what is lent, and the counters, as they stand.
-  void publish(const core::Pool& pool, const Settings& settings);
+  /// All accounts that matter, the debt, what is lent and to how many leases, and the counters, as
+  /// they stand.
+  void publish(const core::Pool& pool, const Settings& settings, std::size_t leases);
   /// So many more tokens than were published as lent are about to be taken out of the FIFO (fewer:
   /// to be put into it). The next publish() tells that it is done.
   void announce_lending(const core::Pool& pool);

@@ -241,6 +241,7 @@ std::vector<std::uint64_t> Dispatcher::resume(Session* session,
         continue;
       }
     }
+    world_.asks(session->standing);
     const bool is_known = leases_.find(lease.id) != nullptr;
     const bool full = leases_.leases().size() >= core::kMaxLeases;
     answer.push_back(full && !is_known ? 0 : leases_.resume(std::move(lease), now, &effects_));
@@ -257,6 +258,7 @@ void Dispatcher::carry_out(core::LeaseEffects* effects, Instant now) {
 
 void Dispatcher::answer(const core::LeaseEffect& effect, Instant now) {
   using Kind = core::LeaseEffect::Kind;
+  if (effect.kind == Kind::finished) return note_finished(effect);
   if (effect.kind == Kind::recovered) return note_recovery(effect, now);
   const auto entry = tickets_.find(effect.ticket);
   TOKENPOOL_CHECK(entry != tickets_.end());
@@ -287,8 +289,23 @@ void Dispatcher::answer(const core::LeaseEffect& effect, Instant now) {
       refuse(&session, asked.id, ErrorCode::impossible,
              "more slots than the pool or the limit of this type will ever have");
       break;
+    case Kind::finished:
     case Kind::recovered:
       break;
+  }
+}
+
+// Its client is about to hear of the end and to release it.
+void Dispatcher::note_finished(const core::LeaseEffect& effect) {
+  const core::Lease& lease = effect.lease;
+  Session& session = sessions_.at(effect.session);
+  session.finished.insert(lease.id);
+  if (session.finished.size() > core::kMaxLeasesOfSession) {
+    session.finished.erase(session.finished.begin());
+  }
+  if (subscribers_ > 0) {
+    tell({"released", lease.id, session.id, session.name, lease.job.target, lease.job.type,
+          lease.slots, 0, 0});
   }
 }
 

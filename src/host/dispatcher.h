@@ -9,62 +9,25 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "core/lease_pool.h"
+#include "host/dispatcher_world.h"
 #include "wire/protocol.h"
 #include "wire/protocol_codec.h"
 
 namespace tokenpool::host {
-
-/// The other end of a connection, as the kernel tells.
-struct Peer {
-  /// Of a Unix socket (SO_PEERCRED, unix(7)), as far as it can be seen from here.
-  std::optional<core::ProcessId> process;
-  bool local = false;  ///< a Unix socket
-  friend bool operator==(const Peer&, const Peer&) = default;
-};
-
-/// For whom a session asks.
-struct Standing {
-  core::ProcessId client;  ///< whose share it counts for; pid 0: its own
-  core::Payer payer;
-  friend bool operator==(const Standing&, const Standing&) = default;
-};
-
-/// What the dispatcher asks of the arbiter around it. All are called on its thread.
-class DispatcherWorld {
- public:
-  virtual ~DispatcherWorld() = default;
-  /// The process that the client `peer` names. Nothing: it cannot be seen from here, or has ended.
-  virtual std::optional<core::ProcessId> find(const Peer& peer,
-                                              const wire::NamedProcess& named) = 0;
-  /// Dispatcher::process_ended() will be called for it. False: it has ended already.
-  virtual bool watch(core::ProcessId who) = 0;
-  /// `process`: of the session, if it is known; `under`: the lease that its environment names (0:
-  /// none).
-  virtual Standing standing(std::optional<core::ProcessId> process, core::LeaseId under,
-                            bool launcher) = 0;
-  /// A session with this standing asks: what covers it may have to be looked at anew.
-  virtual void asks(const Standing& standing) = 0;
-  /// A lease is to grow by up to so many slots at once, if nobody waits: supply what is free.
-  virtual void offer_for_resize(int slots) = 0;
-  /// The number of slots is to change, 1..kMaxSlots; tells the pool of leases, too.
-  virtual void set_slots(int slots) = 0;
-  virtual void set_paused(bool paused) = 0;
-  /// Slots that the clients of the GNU make jobserver hold; slots that may be had now.
-  [[nodiscard]] virtual int tokens_held() const = 0;
-  [[nodiscard]] virtual int free_slots() const = 0;
-};
 
 struct DispatcherConfig {
   std::string cookie;  ///< kCookieDigits hexadecimal digits
   std::string server;  ///< "tokenpool 0.1.0"
   std::string epoch;
   std::int32_t pid = 0;
+  int implicit = 0;  ///< slots that the command of a run has without a token
 };
 
 class Dispatcher {
@@ -117,6 +80,7 @@ class Dispatcher {
     std::string unfinished;  ///< the begin of a line
     std::string outbox;
     std::unordered_map<std::string, core::Ticket> asked;  ///< by key_of(id)
+    std::set<core::LeaseId> finished;                     ///< not released yet, kMaxLeasesOfSession
     std::optional<core::Instant> deadline;                ///< of stranger and punished
     int bad_lines = 0;
     bool listed = false;  ///< in outputs_
@@ -163,6 +127,7 @@ class Dispatcher {
                 std::string_view message);
   void close(Session* session);
   void list(Session* session);
+  void note_finished(const core::LeaseEffect& effect);
   void note_recovery(const core::LeaseEffect& effect, core::Instant now);
   void tell(wire::Event event);
   Session* find(core::SessionId session);

@@ -44,6 +44,10 @@ void Dispatcher::on_call(Session* session, const wire::CallRequest& request, Ins
     refuse(session, id, ErrorCode::not_authorized, "say hello first");
     return close(session);
   }
+  if (!is_notification(id) && session->asked.contains(key_of(id))) {
+    ++refused_;
+    return refuse(session, id, ErrorCode::invalid_request, "this id is in use");
+  }
   std::visit(Overloaded{
                  [&](const wire::HelloCall& call) { on_hello(session, id, call, now); },
                  [&](const wire::AcquireCall& call) { on_acquire(session, id, call, now); },
@@ -65,11 +69,6 @@ void Dispatcher::on_call(Session* session, const wire::CallRequest& request, Ins
 
 void Dispatcher::on_acquire(Session* session, const CallId& id, const wire::AcquireCall& call,
                             Instant now) {
-  const std::string key = key_of(id);
-  if (!key.empty() && session->asked.contains(key)) {
-    ++refused_;
-    return refuse(session, id, ErrorCode::invalid_request, "this id is in use");
-  }
   if (draining_) return refuse(session, id, ErrorCode::draining, "the arbiter is about to end");
   if (session->asked.size() >= core::kMaxRequestsOfSession ||
       leases_.count_of(session->id) >= core::kMaxLeasesOfSession ||
@@ -94,7 +93,7 @@ void Dispatcher::on_acquire(Session* session, const CallId& id, const wire::Acqu
     asked.watched = request.owner.has_value();
   }
   tickets_.emplace(request.ticket, std::move(asked));
-  session->asked.emplace(key, request.ticket);
+  session->asked.emplace(key_of(id), request.ticket);
   const core::Ticket ticket = request.ticket;
   const SessionId session_id = session->id;
   world_.asks(session->standing);
@@ -118,7 +117,6 @@ std::optional<core::ProcessId> Dispatcher::watched_owner(
 const core::Lease* Dispatcher::own_lease(Session* session, const CallId& id, core::LeaseId lease) {
   const core::Lease* found = leases_.find(lease);
   if (found != nullptr && found->session == session->id) return found;
-  ++refused_;
   refuse(session, id, ErrorCode::no_such_lease,
          "this session has no lease " + std::to_string(lease));
   return nullptr;
@@ -126,6 +124,13 @@ const core::Lease* Dispatcher::own_lease(Session* session, const CallId& id, cor
 
 void Dispatcher::on_release(Session* session, const CallId& id, const wire::ReleaseCall& call,
                             Instant now) {
+  if (const auto finished = session->finished.find(call.lease);
+      finished != session->finished.end()) {
+    session->finished.erase(finished);
+    if (is_notification(id)) return;
+    wire::append_slots_result(&session->outbox, id, 0);
+    return list(session);
+  }
   const core::Lease* lease = own_lease(session, id, call.lease);
   if (lease == nullptr) return;
   std::optional<wire::Event> event;
@@ -165,10 +170,11 @@ void Dispatcher::on_resize(Session* session, const CallId& id, const wire::Resiz
 }
 
 void Dispatcher::on_report(Session* session, const CallId& id, const wire::ReportCall& call) {
-  if (own_lease(session, id, call.lease) == nullptr) return;
+  const bool has_finished = session->finished.contains(call.lease);
+  if (!has_finished && own_lease(session, id, call.lease) == nullptr) return;
   std::optional<bool> watched;
   if (call.process) {
-    const auto owner = watched_owner(session, call.process);
+    const auto owner = has_finished ? std::nullopt : watched_owner(session, call.process);
     watched = owner.has_value();
     if (owner) leases_.hand_to(call.lease, *owner);
   }
@@ -252,6 +258,7 @@ void Dispatcher::on_status(Session* session, const CallId& id, Instant now) {
   status.free = world_.free_slots();
   status.leased = leases_.leased();
   status.tokens = world_.tokens_held();
+  status.implicit = config_.implicit;
   status.limits = limits();
   status.sessions = sessions_.size();
   status.leases_total = leases_.leases().size();

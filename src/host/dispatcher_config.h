@@ -7,8 +7,8 @@
 
 namespace tokenpool::host {
 
-/// The configuration of this process, with an epoch of its own.
-DispatcherConfig own_config(std::string cookie);
+/// The configuration of this process, with an epoch of its own. `implicit`: see DispatcherConfig.
+DispatcherConfig own_config(std::string cookie, int implicit);
 
 /// The first number for leases of the arbiter with this epoch: far from those of any other, which
 /// clients may still declare.

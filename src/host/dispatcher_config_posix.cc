@@ -17,9 +17,9 @@ constexpr int kLeaseNumberBits = 20;
 
 }  // namespace
 
-DispatcherConfig own_config(std::string cookie) {
+DispatcherConfig own_config(std::string cookie, int implicit) {
   return {std::move(cookie), "tokenpool " + std::string(wire::version()),
-          proc::random_digits(kEpochDigits), ::getpid()};
+          proc::random_digits(kEpochDigits), ::getpid(), implicit};
 }
 
 core::LeaseId first_lease_of(const std::string& epoch) {

@@ -31,9 +31,10 @@ RunLeases::RunLeases(DispatcherConfig config, const RunLeasesContext& context, I
       dispatcher_(std::move(config), &leases_, this, now),
       connections_(&dispatcher_, ::geteuid()),
       now_(now) {
-  if (context_.resume) leases_.set_grace(now + core::kResumeGrace);
+  if (context_.leases > 0) leases_.set_grace(now + core::kResumeGrace, context_.leases);
   leases_.set_paused(context_.settings.paused, now, &lease_effects_);
   leases_.supply(context_.lent, now, &lease_effects_);
+  leases_.share();
 }
 
 void RunLeases::serve(Instant now, const std::function<void()>& publish) {
@@ -114,14 +115,16 @@ Standing RunLeases::standing(std::optional<ProcessId> process, core::LeaseId und
 Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
   const auto info = proc::read_process(process.pid);
   const Payer named =
-      leases_.find(under) != nullptr ? Payer{Payer::Kind::lease, {}, under} : Payer{};
+      leases_.find(under) != nullptr ? Payer{Payer::Kind::lease, {}, under, {}} : Payer{};
   if (!info) return named;
   const auto ancestors = proc::ancestors_below(*info, context_.front);
+  ProcessId child = process;
   for (const ProcessId ancestor : ancestors) {
     if (const core::LeaseId lease = lease_of(ancestor); lease != 0) {
       return {Payer::Kind::lease, {}, lease};
     }
-    if (context_.kin->is_client(ancestor)) return {Payer::Kind::process, ancestor, 0};
+    if (context_.kin->is_client(ancestor)) return {Payer::Kind::process, ancestor, 0, child};
+    child = ancestor;
   }
   if (ancestors.empty() && info->parent != context_.front) return named;  // not of the build
   return {Payer::Kind::root, {}, 0};

@@ -26,7 +26,7 @@ struct RunLeasesContext {
   pid_t front = 0;                   ///< the root of the build
   bool tracked = false;              ///< the ledger knows who holds what
   int lent = 0;                      ///< to the leases of an arbiter that died
-  bool resume = false;               ///< there was one
+  std::size_t leases = 0;            ///< so many: they are about to be declared
   Settings settings;                 ///< slots of the pool, with the implicit one
 };
 
@@ -63,6 +63,7 @@ class RunLeases final : private DispatcherWorld {
   /// The build has ended.
   void close(core::Instant now);
   [[nodiscard]] const Settings& settings() const { return context_.settings; }
+  [[nodiscard]] std::size_t count() const { return leases_.leases().size(); }
 
  private:
   std::optional<core::ProcessId> find(const Peer& peer, const wire::NamedProcess& named) override;

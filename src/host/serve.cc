@@ -217,7 +217,7 @@ int serve(const ServeConfig& config, const std::function<wire::Result<ServeConfi
     say(cookie.error().sentence);
     return cookie.error().status;
   }
-  Server server(config, own_config(*cookie), restarted);
+  Server server(config, own_config(*cookie, 0), restarted);
   for (const auto& passed : sockets.passed) server.listen_on(passed.fd, passed.is_unix);
   for (const auto& served : sockets.served) server.listen_on(served->fd(), true);
   for (const int fd : sockets.tcp) server.listen_on(fd, false);

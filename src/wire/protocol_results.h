@@ -77,6 +77,7 @@ struct StatusResult {
   int free = 0;
   int leased = 0;
   int tokens = 0;
+  int implicit = 0;
   std::vector<LimitUse> limits;
   std::vector<StatusRow> leases;  ///< at most kMaxStatusRows
   std::vector<StatusRow> waiting;

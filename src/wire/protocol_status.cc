@@ -79,6 +79,7 @@ void append_result(std::string* out, const CallId& id, const StatusResult& resul
   line.member("paused", result.paused).member("draining", result.draining);
   line.member("slots", result.slots).member("free", result.free);
   line.member("leased", result.leased).member("tokens", result.tokens);
+  line.member("implicit", result.implicit);
   line.member("leases_total", result.leases_total).member("waiting_total", result.waiting_total);
   line.member("sessions", result.sessions);
   write_counters(line, result.counters);

@@ -24,7 +24,7 @@ constexpr std::string_view kWords[] = {
     "session",   "name",     "target",       "type",         "priority",      "age_ms",
     "lease",     "paid",     "min",          "max",          "limit",         "used",
     "cause",     "ago_ms",   "granted",      "released",     "recovered",     "timed_out",
-    "cancelled", "refused",  "unauthorized", "resumed"};
+    "cancelled", "refused",  "unauthorized", "resumed",      "implicit"};
 constexpr std::size_t kWordCount = std::size(kWords);
 
 /// The last place is for words that nobody knows.
@@ -296,6 +296,7 @@ std::optional<StatusResult> StatusSink::result() {
   top_.take("free", &status_.free, INT_MIN);
   top_.take("leased", &status_.leased);
   top_.take("tokens", &status_.tokens);
+  top_.take("implicit", &status_.implicit);
   top_.take("leases_total", &status_.leases_total);
   top_.take("waiting_total", &status_.waiting_total);
   top_.take("sessions", &status_.sessions);

@@ -109,7 +109,7 @@ class Protocol:
             while not self.closed and not self.connected:
                 with self.cond:
                     self.cond.wait_for(lambda: self.closed, delay)
-                delay = min(2 * delay, 5)
+                delay = min(2 * delay, 0.1 if self.leases else 5)
                 sock = None if self.closed else self.dial()
                 try:
                     if sock is not None:

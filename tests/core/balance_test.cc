@@ -54,6 +54,25 @@ TEST_F(BalanceTest, NothingIsLentThatIsOfNoUse) {
   EXPECT_EQ(desk.tokens.pool.borrowing(), nullptr);
 }
 
+TEST_F(BalanceTest, ARangeOfWhichSomeIsPaidForGetsWhatIsFreeToo) {
+  const Payer root{Payer::Kind::root, {}, 0};
+  desk.leases.covers[root] = 1;
+  const LeaseId id = take({.min = 1, .max = 8, .client = kExec, .payer = root});
+  ASSERT_NE(id, 0U);
+  EXPECT_EQ(desk.leases.pool.find(id)->slots, 4);
+  EXPECT_EQ(desk.leases.pool.find(id)->paid, 1);
+  EXPECT_EQ(desk.tokens.pool.lent(), 3);
+}
+
+TEST_F(BalanceTest, WhatIsPaidForIsGrantedThoughNothingIsFree) {
+  hold(kMake, 3);
+  const Payer root{Payer::Kind::root, {}, 0};
+  desk.leases.covers[root] = 1;
+  const LeaseId id = take({.min = 1, .max = 8, .client = kExec, .payer = root});
+  ASSERT_NE(id, 0U);
+  EXPECT_EQ(desk.leases.pool.find(id)->slots, 1);
+}
+
 TEST_F(BalanceTest, WhoAsksWithoutWaitingMeetsTheFifoToo) {
   const Ticket ticket = desk.lease({.min = 3, .timeout = seconds(0)});
   EXPECT_TRUE(desk.leases.granted(ticket));

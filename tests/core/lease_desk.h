@@ -156,6 +156,7 @@ class LeaseDesk {
   std::map<Ticket, std::pair<Answer, Lease>> answers;
   std::vector<Ticket> order;     ///< of the grants
   std::vector<Ticket> answered;  ///< in the order of the answers
+  std::vector<Lease> finished;
   std::vector<Lease> recovered;  ///< as they were
   std::vector<bool> by_process;  ///< of `recovered`
   Ticket last_ticket = 0;
@@ -192,6 +193,9 @@ class LeaseDesk {
         break;
       case Kind::impossible:
         keep(effect, Answer::impossible);
+        break;
+      case Kind::finished:
+        finished.push_back(effect.lease);
         break;
       case Kind::recovered:
         recovered.push_back(effect.lease);

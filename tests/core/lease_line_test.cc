@@ -18,6 +18,7 @@ using Answer = LeaseDesk::Answer;
 
 const ProcessId kMake = process(1);
 const ProcessId kNinja = process(2);
+const ProcessId kOther = process(3);
 const Payer kRoot{Payer::Kind::root, {}, 0};
 const Payer kByMake{Payer::Kind::process, kMake, 0};
 
@@ -379,6 +380,28 @@ TEST_F(LeaseLineTest, ARangeTakesAllThatIsPaidFor) {
   EXPECT_EQ(desk.paid(ticket), 3);
 }
 
+TEST_F(LeaseLineTest, AClientOfTheJobserverPaysOneSlotForEachChild) {
+  const Payer first{Payer::Kind::process, kMake, 0, kNinja};
+  const Payer second{Payer::Kind::process, kMake, 0, kOther};
+  desk.covers[kByMake] = 3;
+  desk.take(4);
+  const Ticket ticket = desk.ask({.min = 1, .max = 5, .payer = first});
+  EXPECT_EQ(desk.slots(ticket), 1);
+  EXPECT_TRUE(desk.waits(desk.ask({.payer = first}))) << "of the same recipe";
+  const Ticket other = desk.ask({.payer = second});
+  EXPECT_EQ(desk.paid(other), 1);
+  desk.covers[kByMake] = 2;
+  desk.release(desk.lease(other));
+  EXPECT_EQ(desk.paid(desk.ask({.payer = second})), 1);
+}
+
+TEST_F(LeaseLineTest, AClientPaysForNoMoreChildrenThanItHasTokensFor) {
+  desk.covers[kByMake] = 1;
+  desk.take(4);
+  EXPECT_TRUE(desk.granted(desk.ask({.payer = {Payer::Kind::process, kMake, 0, kNinja}})));
+  EXPECT_TRUE(desk.waits(desk.ask({.payer = {Payer::Kind::process, kMake, 0, kOther}})));
+}
+
 TEST_F(LeaseLineTest, WhatIsDeclaredIsPaidForAsIfItWereGranted) {
   const LeaseId outer = desk.take(2);
   Lease lease;
@@ -412,10 +435,10 @@ TEST_F(LeaseLineTest, DemandIsWhomOneSlotWouldServe) {
   EXPECT_EQ(empty.pool.demand(empty.now), std::nullopt) << "one would not do";
   const Instant then = empty.now;
   empty.ask({.client = kMake});
-  const LeasePool::Demand single{kMake, 2, then};
+  const LeaseDemand single{kMake, 2, then};
   EXPECT_THAT(empty.pool.demand(empty.now), Optional(single));
   empty.pass(seconds(2));
-  const LeasePool::Demand wide{kNinja, 0, then};
+  const LeaseDemand wide{kNinja, 0, then};
   EXPECT_THAT(empty.pool.demand(empty.now), Optional(wide)) << "from its reservation on";
   empty.pause(true);
   EXPECT_EQ(empty.pool.demand(empty.now), std::nullopt);

@@ -130,7 +130,7 @@ struct Step : rc::state::Command<Empty, Pair> {
       if (!impossible) RC_ASSERT(is_due);
       naive.forget(ticket);
     }
-    RC_ASSERT(pair->recoveries == desk.recovered.size());
+    RC_ASSERT(pair->recoveries == desk.recovered.size() + desk.finished.size());
     naive.note_head(desk.now);
     naive.check_line(desk.now);
     naive.check_payers();

@@ -318,7 +318,7 @@ TEST_F(LeasePoolTest, WhatIsDeclaredCountsBeyondWhatThereIs) {
   const Ticket ticket = desk.ask({});
   EXPECT_TRUE(desk.waits(ticket));
   EXPECT_EQ(desk.pool.useful(1, desk.now), 1) << "the debt is put to use";
-  EXPECT_EQ(desk.pool.demand(desk.now), LeasePool::Demand{});
+  EXPECT_EQ(desk.pool.demand(desk.now), LeaseDemand{});
   desk.release(7, 3);
   EXPECT_TRUE(desk.waits(ticket)) << "nothing is free before it has come back";
   desk.release(7);
@@ -391,7 +391,9 @@ TEST_F(LeasePoolTest, TheEndOfAProcessConcernsItsLeasesOnly) {
   const LeaseId other = desk.take(Ask{.client = kJob, .owner = kMake});
   desk.end_owner(kJob);
   desk.end_owner(process(99));
-  EXPECT_EQ(desk.recovered.size(), 1U);
+  EXPECT_EQ(desk.finished.size(), 1U);
+  EXPECT_THAT(desk.recovered, IsEmpty()) << "its client is there and knows";
+  EXPECT_EQ(desk.pool.counters().released, 1U);
   EXPECT_NE(desk.pool.find(other), nullptr);
 }
 
@@ -405,6 +407,15 @@ TEST_F(LeasePoolTest, ALeaseIsHandedToAProcess) {
   EXPECT_NE(desk.pool.find(id), nullptr) << "there is one owner, the last";
   desk.end_owner(kMake);
   EXPECT_EQ(desk.pool.find(id), nullptr);
+}
+
+TEST_F(LeasePoolTest, TheGraceEndsWithTheLastThatIsExpected) {
+  desk.pool.set_grace(desk.now + milliseconds(300), 2);
+  const Ticket ticket = desk.ask({});
+  EXPECT_EQ(desk.resume(declared(3, 1)), 3U);
+  EXPECT_TRUE(desk.waits(ticket));
+  EXPECT_EQ(desk.resume(declared(4, 1)), 4U);
+  EXPECT_TRUE(desk.granted(ticket));
 }
 
 TEST_F(LeasePoolTest, WhatIsAskedForADeadProcessBelongsToTheSession) {
@@ -440,8 +451,8 @@ TEST_F(LeasePoolTest, ThePeakIsOfWhatCosts) {
 }
 
 TEST_F(LeasePoolTest, ASharedPoolGrantsWhatItIsSupplied) {
-  desk.pool.share();
   const LeaseId id = desk.take(4);
+  desk.pool.share();
   const Ticket next = desk.ask({});
   desk.release(id);
   EXPECT_TRUE(desk.waits(next)) << "others may want it as well";

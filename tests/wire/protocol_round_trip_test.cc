@@ -280,6 +280,7 @@ StatusResult status(int rows) {
   status.free = number<int>(-core::kMaxSlots, core::kMaxSlots);
   status.leased = number<int>(0, core::kMaxSlots);
   status.tokens = number<int>(0, core::kMaxSlots);
+  status.implicit = number<int>(0, 1);
   status.leases_total = number<std::size_t>(0, core::kMaxLeases);
   status.waiting_total = number<std::size_t>(0, kMaxNumber);
   status.sessions = number<std::size_t>(0, core::kMaxSessions);

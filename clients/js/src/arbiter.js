@@ -11,6 +11,8 @@ import { Keeper } from "./keeper.js";
 const HELLO_MS = 5000;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5000;
+// So that what is held is declared while a new arbiter grants nothing.
+const LAST_RETRY_OF_HOLDER_MS = 100;
 
 const WORST_FIRST = ["refused", "incompatible", "no-answer", "unreachable"];
 
@@ -207,9 +209,11 @@ export class Arbiter {
   }
 
   async #again() {
-    for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, LAST_RETRY_MS)) {
+    for (let wait = FIRST_RETRY_MS; ; ) {
       await sleep(wait, undefined, { ref: false });
       if (this.#closed || (await this.#dial()) === "ok") return;
+      const last = this.#core.leases.size > 0 ? LAST_RETRY_OF_HOLDER_MS : LAST_RETRY_MS;
+      wait = Math.min(2 * wait, last);
     }
   }
 }

@@ -17,6 +17,8 @@ from ._words import Cancelled, Error, Held, Reason, Request, Unavailable, error_
 
 HELLO_SECONDS = 5.0
 FIRST_RETRY, LONGEST_RETRY = 0.05, 5.0
+# So that what is held is declared while a new arbiter grants nothing.
+LONGEST_RETRY_OF_HOLDER = 0.1
 ALONE_SECONDS = 5.0    # without a connection for that long: go on with one slot
 GRACE_SECONDS = 2.0    # that much later than asked for, the arbiter has forgotten the time
 LONGEST_TIMEOUT_MS = 86400000
@@ -84,7 +86,8 @@ class Core:
                 return  # the next address is tried at once
             self.gave_up = not self._had_session
         self._retry_at = now + self._backoff
-        self._backoff = min(2 * self._backoff, LONGEST_RETRY)
+        longest = LONGEST_RETRY_OF_HOLDER if self.leases else LONGEST_RETRY
+        self._backoff = min(2 * self._backoff, longest)
         self.tick(now)
 
     def feed(self, data: bytes, now: float) -> None:
