@@ -1,5 +1,6 @@
-# What `cmake --install` and the packages put in place: the program, its shims, the man pages and the
-# completions. The shims are relative links, so that the tree works under any prefix and in a chroot.
+# What `cmake --install` and the packages put in place: the program, its shims, the man pages, the
+# completions and the units of systemd. The shims are relative links, so that the tree works under
+# any prefix and in a chroot.
 include(GNUInstallDirs)
 
 install(TARGETS tokenpool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
@@ -56,6 +57,13 @@ install(CODE "
        DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/zsh/\${zsh_folder}\")")
 install(FILES ${completions}/tokenpool.fish
         DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+
+# systemd looks there, not in CMAKE_INSTALL_LIBDIR. The same units serve root's builds and a user's.
+foreach(manager system user)
+  install(FILES ${PROJECT_SOURCE_DIR}/systemd/tokenpool.service
+                ${PROJECT_SOURCE_DIR}/systemd/tokenpool.socket
+          DESTINATION lib/systemd/${manager})
+endforeach()
 
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
               ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

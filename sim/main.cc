@@ -23,7 +23,7 @@ struct Options {
 
 constexpr const char* kUsage =
     "usage: tokenpool_sim [--seed S|fresh] [--histories N] [--steps M] [-v]\n"
-    "                     [--break byte-lost|death-unseen]\n"
+    "                     [--break byte-lost|death-unseen|supply-lost|session-kept|limit-ignored]\n"
     "--seed fresh: a seed that nobody knows before; it is printed\n"
     "--break: a world that does this wrong, which must not go unnoticed\n";
 
@@ -35,13 +35,20 @@ const char* name_of(Fault fault) {
       return "byte-lost";
     case Fault::death_unseen:
       return "death-unseen";
+    case Fault::supply_lost:
+      return "supply-lost";
+    case Fault::session_kept:
+      return "session-kept";
+    case Fault::limit_ignored:
+      return "limit-ignored";
   }
   return "none";
 }
 
 bool read_fault(int argc, char** argv, int* index, Fault* fault) {
   if (++*index >= argc) return false;
-  for (const Fault one : {Fault::byte_lost, Fault::death_unseen}) {
+  for (const Fault one : {Fault::byte_lost, Fault::death_unseen, Fault::supply_lost,
+                          Fault::session_kept, Fault::limit_ignored}) {
     if (std::string_view(argv[*index]) != name_of(one)) continue;
     *fault = one;
     return true;
@@ -96,6 +103,7 @@ int main(int argc, char** argv) {
   }
   std::uint64_t granted = 0;
   std::uint64_t recovered = 0;
+  std::uint64_t leases = 0;
   for (std::uint64_t i = 0; i < options->histories; ++i) {
     const std::uint64_t seed = options->seed + i;
     tokenpool::sim::World world(seed, options->verbose, options->fault);
@@ -110,9 +118,11 @@ int main(int argc, char** argv) {
     }
     granted += world.granted();
     recovered += world.recovered();
+    leases += world.leases();
     if ((i + 1) % 1000 == 0) {
-      std::printf("%s histories, %s tokens granted, %s recovered\n", std::to_string(i + 1).c_str(),
-                  std::to_string(granted).c_str(), std::to_string(recovered).c_str());
+      std::printf("%s histories, %s tokens granted, %s recovered, %s leases\n",
+                  std::to_string(i + 1).c_str(), std::to_string(granted).c_str(),
+                  std::to_string(recovered).c_str(), std::to_string(leases).c_str());
       std::fflush(stdout);
     }
   }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "core/balance.h"
 #include "core/limits.h"
 
 namespace tokenpool::sim {
@@ -25,8 +26,15 @@ World::World(std::uint64_t seed, bool verbose, Fault fault)
       verbose_(verbose),
       fault_(fault),
       loose_(chance(50)),
+      leases_too_(chance(50)),
       issued_(1 + random(8)),
+      slots_(issued_),
       pool_(issued_),
+      leasing_(issued_ + 1, {.random = &random_,
+                             .say = [this](const std::string& what) { say(what); },
+                             .fail = [this](const std::string& what) { fail(what); },
+                             .verbose = verbose,
+                             .fault = fault}),
       fifo_(issued_) {
   say(std::string(loose_ ? "a loose" : "a strict") + " world of " + std::to_string(issued_));
 }
@@ -44,6 +52,11 @@ void World::fail(const std::string& what) {
 
 std::optional<std::string> World::run(int steps) {
   for (int i = 0; i < steps && failure_.empty(); ++i) step();
+  if (leasing_.paused()) operate();
+  leasing_.end_all(now_);
+  audit();
+  pass_time(core::kResumeGrace + std::chrono::milliseconds(1));
+  if (failure_.empty() && leasing_.lent() != 0) fail("leases are gone and keep their tokens");
   while (!living_.empty() && failure_.empty()) {
     end(living_.begin()->first, chance(50) ? EndCause::killed : EndCause::failed);
   }
@@ -86,6 +99,11 @@ std::vector<ProcessId> World::openers(const Process& touched, int count) {
 
 void World::step() {
   pass_time(std::chrono::microseconds(chance(5) ? random(300000) : random(2000)));
+  if (leases_too_ && chance(35)) {
+    if (chance(2)) return operate();
+    leasing_.act(now_);
+    return audit();
+  }
   if (living_.empty() || (living_.size() < 24 && chance(8))) return fork(nullptr);
   if (chance(1)) return restart();
   act(pick());
@@ -324,6 +342,7 @@ void World::restart() {
     pool_.request(entry.second, now_, &effects);
     carry_out(effects);
   }
+  leasing_.restart(now_);
   audit();
 }
 
@@ -332,13 +351,16 @@ void World::pass_time(core::Instant duration) {
   // A busy arbiter is late for its deadlines.
   const core::Instant late = chance(20) ? std::chrono::microseconds(random(500)) : core::Instant{};
   for (int rounds = 0;; ++rounds) {
-    const auto due = pool_.next_deadline();
+    const auto of_leases = leasing_.next_deadline();
+    auto due = pool_.next_deadline();
+    if (of_leases && (!due || *of_leases < *due)) due = of_leases;
     if (!due || *due + late > end) break;
     if (rounds > 10000) return fail("deadlines without end");
     now_ = std::max(now_, *due + late);
     core::Effects effects;
     pool_.advance(now_, &effects);
     carry_out(effects);
+    leasing_.advance(now_);
     audit();
   }
   now_ = std::max(now_, end);
@@ -350,6 +372,65 @@ void World::notice(const std::vector<ProcessId>& openers) {
   core::Effects effects;
   pool_.unseen(drift, openers, true, now_, &effects);
   carry_out(effects);
+}
+
+void World::operate() {
+  if (leasing_.paused() || chance(20)) {
+    leasing_.set_paused(!leasing_.paused(), now_);
+  } else {
+    slots_ = random(9);
+    leasing_.set_slots(slots_ + 1, now_);
+  }
+  issued_ = leasing_.paused() ? 0 : slots_;
+  say("there are " + std::to_string(issued_) + " tokens");
+  core::Effects effects;
+  pool_.set_issued(issued_, now_, &effects);
+  carry_out(effects);
+  audit();
+}
+
+// Moves tokens between both pools until there is nothing to move.
+void World::settle() {
+  for (int rounds = 0; failure_.empty(); ++rounds) {
+    if (rounds > 100) return fail("balance() does not come to rest");
+    // A shell may be faster than the arbiter that has just decided to take the bytes.
+    if (fifo_ > 0 && chance(2)) {
+      for (const auto& [id, other] : living_) {
+        if (other.kind == Kind::shell) thief_ = {id};
+      }
+    }
+    core::Effects effects;
+    int repaid = pool_.lent();
+    core::balance(&pool_, &leasing_.pool(), now_, &effects, leasing_.effects());
+    repaid -= pool_.lent();
+    for (const core::Effect& effect : effects) {
+      const bool lends = effect.kind == core::Effect::Kind::lend_from_fifo ||
+                         effect.kind == core::Effect::Kind::lend_direct;
+      if (lends) repaid += effect.count;
+    }
+    leasing_.repaid(repaid);
+    const bool is_lend =
+        effects.size() == 1 && effects[0].kind == core::Effect::Kind::lend_from_fifo;
+    const std::vector<ProcessId> thief = is_lend ? thief_ : std::vector<ProcessId>();
+    if (!is_lend) thief_.clear();
+    carry_out(effects);
+    thief_.clear();
+    if (!thief.empty()) notice(openers(living_.at(thief.front()), 1));
+    if (effects.empty()) break;
+  }
+  leasing_.collect(now_);
+}
+
+void World::lend(int count) {
+  if (!thief_.empty() && fifo_ > 0) {
+    --fifo_;
+    took_unseen(&living_.at(thief_.front()));
+  }
+  const int there = std::min(count, fifo_);
+  fifo_ -= there;
+  if (there < count && thief_.empty()) fail("lent a byte that is not there");
+  leasing_.lend(there, now_);
+  if (there < count) pool_.lend_failed(count - there);
 }
 
 void World::carry_out(const core::Effects& effects) {
@@ -376,8 +457,10 @@ void World::carry_out(const core::Effect& effect) {
       if (fifo_ < 0) fail("drained more than there is");
       break;
     case core::Effect::Kind::lend_from_fifo:
+      lend(effect.count);
+      break;
     case core::Effect::Kind::lend_direct:
-      fail("lent what nobody borrowed");
+      leasing_.lend(effect.count, now_);
       break;
     case core::Effect::Kind::recovered:
     case core::Effect::Kind::refused:
@@ -451,8 +534,13 @@ void World::audit_holders() {
 }
 
 void World::audit() {
+  settle();
   audit_holders();
-  int real = fifo_ + pool_.reserved();
+  const bool somebody_reads = std::any_of(open_.begin(), open_.end(),
+                                          [](const auto& entry) { return entry.second.blocking; });
+  // One byte may be on offer to who polls.
+  if (failure_.empty()) leasing_.audit(somebody_reads ? 0 : fifo_ - 1, now_);
+  int real = fifo_ + pool_.reserved() + leasing_.lent();
   for (const auto& [id, process] : living_) {
     real += process.tokens + process.unseen + process.riding - (process.lent ? 1 : 0);
     if (process.read && !open_.contains(*process.read)) fail(name(id) + " waits for ever");

@@ -3,13 +3,16 @@
 //
 // What is checked after every event, from the world's own books and not from the pool's:
 //  * Conservation: bytes in the FIFO + kept back by the arbiter + really in somebody's hands, less
-//    implicit slots lent == issued + owed. So never do more jobs run than there are slots. A token
-//    counts while its holder lives, and after it for each of its jobs that live on. A token whose
-//    holder took it unseen and died counts no more: the pool cannot know which children ran on it.
+//    implicit slots lent + lent to the leases == issued + owed. So never do more jobs run than
+//    there are slots. A token counts while its holder lives, and after it for each of its jobs that
+//    live on. A token whose holder took it unseen and died counts no more: the pool cannot know
+//    which children ran on it.
 //  * Nothing is booked to the dead: what the pool takes for held, somebody living can bring back.
 //  * A read is answered once, and nobody is granted a byte that is not there.
 //  * No token lies about while somebody blocks, but for an offer that has a deadline.
 //  * A blocked reader that holds nothing is passed a bounded number of times.
+// Beside them live clients of the protocol (sim/leasing.h), out of the same pool, and an operator
+// who changes the number of slots and pauses. balance() comes to rest after every event.
 // At the end everybody dies, and the FIFO holds what was issued.
 //
 // In a loose world attribution is ambiguous on purpose (everybody has the FIFO open, strangers
@@ -28,15 +31,10 @@
 #include <vector>
 
 #include "core/pool.h"
+#include "sim/fault.h"
+#include "sim/leasing.h"
 
 namespace tokenpool::sim {
-
-/// What the world does wrong on purpose, to show that the audit notices.
-enum class Fault : std::uint8_t {
-  none,
-  byte_lost,     ///< a byte that the arbiter puts into the FIFO does not get there
-  death_unseen,  ///< nobody tells the pool that a process that held tokens has ended
-};
 
 class World {
  public:
@@ -48,6 +46,7 @@ class World {
 
   [[nodiscard]] std::uint64_t granted() const { return pool_.counters().taken; }
   [[nodiscard]] std::uint64_t recovered() const { return pool_.counters().recovered; }
+  [[nodiscard]] std::uint64_t leases() const { return leasing_.granted(); }
 
  private:
   enum class Kind : std::uint8_t { poller, reader, blind, shell, helper, lender, job };
@@ -90,6 +89,9 @@ class World {
   void restart();
   void pass_time(core::Instant duration);
   void notice(const std::vector<core::ProcessId>& openers);
+  void operate();
+  void settle();
+  void lend(int count);
 
   void carry_out(const core::Effects& effects);
   void carry_out(const core::Effect& effect);
@@ -102,8 +104,11 @@ class World {
   bool verbose_;
   Fault fault_;
   bool loose_;
+  bool leases_too_;
   int issued_;
+  int slots_;  // of the pool when it is not paused, without the implicit one
   core::Pool pool_;
+  Leasing leasing_;
   core::Instant now_ = std::chrono::seconds(1);
   int fifo_;
   int ambiguous_ = 0;  // tokens of a loose world that may be booked to somebody else

@@ -11,12 +11,13 @@
 #include "cli/terminal.h"
 #include "host/serve.h"
 #include "proc/capacity.h"
+#include "proc/passed_sockets.h"
 
 namespace tokenpool::cli {
 
 int serve(const std::vector<std::string>& words) {
   const auto read = [&words] {
-    return parse_serve(words, proc::usable_cpus(), std::getenv("LISTEN_FDS") != nullptr);
+    return parse_serve(words, proc::usable_cpus(), proc::count_passed_sockets() > 0);
   };
   const auto options = read();
   if (!options) return fail("serve", options.error());

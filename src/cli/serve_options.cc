@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -87,7 +88,14 @@ wire::Result<host::ServeConfig> check(const Words& words, int usable_cpus, bool 
     if (!limit) return tl::make_unexpected(limit.error());
     config.limits.push_back(std::move(*limit));
   }
+  std::set<std::string> types;
+  for (const auto& [type, limit] : config.limits) types.insert(type);
+  if (types.size() > core::kMaxLimits) {
+    return usage(std::to_string(types.size()) + " types have a limit: give at most " +
+                 std::to_string(core::kMaxLimits));
+  }
   config.cookie_file = words.cookie_file;
+  config.allow_remote = words.allow_remote;
   return config;
 }
 

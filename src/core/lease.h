@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/effect.h"
@@ -34,6 +35,8 @@ struct Job {
   int priority = 0;
   friend bool operator==(const Job&, const Job&) = default;
 };
+
+using Limits = std::vector<std::pair<std::string, std::optional<int>>>;
 
 struct LeaseRequest {
   Ticket ticket = 0;

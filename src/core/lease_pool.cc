@@ -186,15 +186,14 @@ void LeasePool::set_ceiling(int slots, Instant now, LeaseEffects* effects) {
   settle(now, effects);
 }
 
-bool LeasePool::set_limit(const std::string& type, std::optional<int> limit, Instant now,
-                          LeaseEffects* effects) {
-  if (!limit) {
-    limits_.erase(type);
-  } else if (limits_.contains(type) || limits_.size() < kMaxLimits) {
-    limits_[type] = *limit;
-  } else {
-    return false;
+bool LeasePool::set_limits(const Limits& changes, Instant now, LeaseEffects* effects) {
+  auto limits = limits_;
+  for (const auto& [type, limit] : changes) {
+    limits.erase(type);
+    if (limit) limits.emplace(type, *limit);
   }
+  if (limits.size() > kMaxLimits) return false;
+  limits_ = std::move(limits);
   refuse_impossible(effects);
   settle(now, effects);
   return true;

@@ -77,9 +77,9 @@ class LeasePool {
   void owner_ended(ProcessId owner, Instant now, LeaseEffects* effects);
 
   void set_ceiling(int slots, Instant now, LeaseEffects* effects);
-  /// None: no limit. At kMaxLimits another type is not taken up: false.
-  bool set_limit(const std::string& type, std::optional<int> limit, Instant now,
-                 LeaseEffects* effects);
+  /// Types and their limits (none: no limit), as one change. False, and nothing is changed: more than
+  /// kMaxLimits types would have one.
+  bool set_limits(const Limits& changes, Instant now, LeaseEffects* effects);
   void set_paused(bool paused, Instant now, LeaseEffects* effects);
   /// Nothing is granted until then, or until `expected` leases are resumed (0: nobody knows how
   /// many there are).

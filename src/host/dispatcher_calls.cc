@@ -1,5 +1,6 @@
 // The calls of clients that have said hello.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "core/check.h"
@@ -33,6 +34,14 @@ struct Overloaded : Visitors... {
 };
 template <typename... Visitors>
 Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+std::size_t count_with(std::map<std::string, int> limits, const core::Limits& changes) {
+  for (const auto& [type, limit] : changes) {
+    limits.erase(type);
+    if (limit) limits.emplace(type, *limit);
+  }
+  return limits.size();
+}
 
 }  // namespace
 
@@ -204,14 +213,17 @@ void Dispatcher::on_cancel(Session* session, const CallId& id, const wire::Cance
 
 void Dispatcher::on_set(Session* session, const CallId& id, const wire::SetCall& call,
                         Instant now) {
-  for (const auto& [type, limit] : call.limits) {
-    if (leases_.set_limit(type, limit, now, &effects_)) continue;
+  if (count_with(leases_.limits(), call.limits) > core::kMaxLimits) {
     ++refused_;
-    refuse(session, id, ErrorCode::too_many, "limits: too many types have one");
-    return carry_out(&effects_, now);
+    return refuse(session, id, ErrorCode::too_many, "limits: too many types have one");
   }
-  if (call.slots) world_.set_slots(*call.slots);
-  if (call.paused) world_.set_paused(*call.paused);
+  // Whatever narrows the pool comes first, so that nobody slips in between two of the steps.
+  const bool narrows = call.slots && *call.slots < leases_.ceiling();
+  if (call.paused && *call.paused) world_.set_paused(true);
+  if (narrows) world_.set_slots(*call.slots);
+  TOKENPOOL_CHECK(leases_.set_limits(call.limits, now, &effects_));
+  if (call.slots && !narrows) world_.set_slots(*call.slots);
+  if (call.paused && !*call.paused) world_.set_paused(false);
   if (!is_notification(id)) {
     wire::append_set_result(&session->outbox, id, leases_.ceiling(), limits(), leases_.paused());
     list(session);

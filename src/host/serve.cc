@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/check.h"
 #include "core/limits.h"
 #include "host/clock.h"
 #include "host/connections.h"
@@ -19,6 +20,7 @@
 #include "host/dispatcher_config.h"
 #include "host/named_process.h"
 #include "host/watchlist.h"
+#include "proc/passed_sockets.h"
 #include "proc/served_socket.h"
 
 namespace tokenpool::host {
@@ -84,14 +86,12 @@ class Server final : private DispatcherWorld {
   [[nodiscard]] int free_slots() const override { return std::max(0, leases_.free()); }
 
   void set_limits(const ServeConfig& config) {
+    core::Limits changes;
+    for (const auto& [type, limit] : leases_.limits()) changes.emplace_back(type, std::nullopt);
+    for (const auto& [type, limit] : config.limits) changes.emplace_back(type, limit);
     core::LeaseEffects effects;
-    const auto before = leases_.limits();
-    for (const auto& [type, limit] : before) {
-      (void)leases_.set_limit(type, std::nullopt, now(), &effects);
-    }
-    for (const auto& [type, limit] : config.limits) {
-      (void)leases_.set_limit(type, limit, now(), &effects);
-    }
+    // Not too many: whoever made the configuration has counted them.
+    TOKENPOOL_CHECK(leases_.set_limits(changes, now(), &effects));
     dispatcher_.carry_out(&effects, now());
   }
   void on_end(ProcessId who) {
@@ -132,7 +132,6 @@ class Server final : private DispatcherWorld {
         return io_.stop();
       } else {
         draining_ = true;
-        connections_.stop_listening();
         dispatcher_.drain(now());
       }
       after_event();
@@ -141,8 +140,11 @@ class Server final : private DispatcherWorld {
   }
   void on_reload(const wire::Result<ServeConfig>& config) {
     if (!config) return say(config.error().sentence + " (nothing is changed)");
-    set_slots(config->slots);
+    // Whatever narrows the pool comes first, so that nobody slips in between.
+    const bool narrows = config->slots < leases_.ceiling();
+    if (narrows) set_slots(config->slots);
     set_limits(*config);
+    if (!narrows) set_slots(config->slots);
   }
 
   asio::io_context io_{1};
@@ -167,23 +169,36 @@ void raise_file_limit() {
 
 struct Sockets {
   std::vector<std::unique_ptr<proc::ServedSocket>> served;
-  std::vector<proc::PassedSocket> passed;
+  std::vector<proc::ListeningSocket> passed;
   std::vector<int> tcp;
   std::string addresses;
   std::string cookie_file;
   void add(const std::string& address) { addresses += (addresses.empty() ? "" : ";") + address; }
 };
 
+bool is_unix(const wire::Address& address) {
+  return address.kind == wire::Address::Kind::unix_socket;
+}
+
 wire::Result<void> open_sockets(const ServeConfig& config, Sockets* sockets) {
   if (config.cookie_file) sockets->cookie_file = *config.cookie_file;
-  sockets->passed = proc::passed_sockets();
-  for (const auto& passed : sockets->passed) {
-    if (!passed.is_unix) continue;
-    sockets->add("unix:" + passed.path);
-    if (sockets->cookie_file.empty()) sockets->cookie_file = passed.path + ".cookie";
+  auto taken = proc::take_passed_sockets();
+  if (!taken) return tl::make_unexpected(taken.error());
+  sockets->passed = *std::move(taken);
+  for (const auto& [fd, address] : sockets->passed) {
+    if (!wire::is_loopback(address) && !config.allow_remote) {
+      return tl::make_unexpected(wire::Error{
+          125, "cannot serve " + wire::to_string(address) +
+                   " of the service manager: others than this machine could connect, and nothing "
+                   "is encrypted; give its unit a loopback address, or --allow-remote"});
+    }
+    sockets->add(wire::to_string(address));
+    if (is_unix(address) && sockets->cookie_file.empty()) {
+      sockets->cookie_file = address.path + ".cookie";
+    }
   }
   for (const auto& address : config.listen) {
-    if (address.kind == wire::Address::Kind::unix_socket) {
+    if (is_unix(address)) {
       auto socket = std::make_unique<proc::ServedSocket>();
       if (auto opened = socket->open(address); !opened) return opened;
       sockets->served.push_back(std::move(socket));
@@ -218,7 +233,7 @@ int serve(const ServeConfig& config, const std::function<wire::Result<ServeConfi
     return cookie.error().status;
   }
   Server server(config, own_config(*cookie, 0), restarted);
-  for (const auto& passed : sockets.passed) server.listen_on(passed.fd, passed.is_unix);
+  for (const auto& passed : sockets.passed) server.listen_on(passed.fd, is_unix(passed.address));
   for (const auto& served : sockets.served) server.listen_on(served->fd(), true);
   for (const int fd : sockets.tcp) server.listen_on(fd, false);
   if (!config.quiet) {

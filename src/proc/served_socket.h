@@ -31,13 +31,4 @@ class ServedSocket {
 /// 0600). Error 125 says why it cannot be used. `*was_there` tells which.
 wire::Result<std::string> read_or_make_cookie(const std::string& path, bool* was_there);
 
-/// Descriptors that the service manager has passed (sd_listen_fds(3)); each listening. The
-/// variables are taken out of the environment.
-struct PassedSocket {
-  int fd = -1;
-  bool is_unix = false;
-  std::string path;  ///< of a Unix socket with a name
-};
-std::vector<PassedSocket> passed_sockets();
-
 }  // namespace tokenpool::proc

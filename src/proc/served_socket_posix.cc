@@ -125,24 +125,4 @@ wire::Result<std::string> read_or_make_cookie(const std::string& path, bool* was
   return text;
 }
 
-std::vector<PassedSocket> passed_sockets() {
-  constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
-  std::vector<PassedSocket> sockets;
-  const char* pid = std::getenv("LISTEN_PID");
-  const char* count = std::getenv("LISTEN_FDS");
-  const bool ours = pid != nullptr && count != nullptr && std::atoi(pid) == ::getpid();
-  const int fds = ours ? std::clamp(std::atoi(count), 0, 16) : 0;
-  for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name);
-  for (int fd = kFirst; fd < kFirst + fds; ++fd) {
-    sockaddr_un name{};
-    socklen_t size = sizeof name;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) continue;
-    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-    PassedSocket socket{fd, name.sun_family == AF_UNIX, {}};
-    if (socket.is_unix) socket.path = name.sun_path;
-    sockets.push_back(std::move(socket));
-  }
-  return sockets;
-}
-
 }  // namespace tokenpool::proc

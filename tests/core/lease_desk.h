@@ -117,7 +117,7 @@ class LeaseDesk {
     collect();
   }
   bool set_limit(const std::string& type, std::optional<int> limit) {
-    const bool taken = pool.set_limit(type, limit, now, &effects);
+    const bool taken = pool.set_limits({{type, limit}}, now, &effects);
     collect();
     return taken;
   }
