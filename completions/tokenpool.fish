@@ -9,7 +9,7 @@ function __tokenpool_cmd
     set -e words[1]
     while set -q words[1]
         switch $words[1]
-            case -j --track --shims --report --slots --type --target --memory --priority --timeout
+            case -j --track --shims --listen --report --slots --type --target --memory --priority --timeout
                 set -e words[1]
                 set -q words[1]; and set -e words[1]
             case --
@@ -55,6 +55,8 @@ complete -c tokenpool -n __fish_use_subcommand -s h -l help -d 'Show the help'
 complete -c tokenpool -n '__tokenpool_in_options run' -s j -x -a auto -d 'Slots of the pool'
 complete -c tokenpool -n '__tokenpool_in_options run' -l track -x -a 'auto exact infer' -d 'How holders are known'
 complete -c tokenpool -n '__tokenpool_in_options run' -l shims -x -a 'on off' -d 'Adjust the flags of the tools'
+complete -c tokenpool -n '__tokenpool_in_options run' -l listen -x -a 'tcp:127.0.0.1:0' -d 'Serve the protocol on TCP, too'
+complete -c tokenpool -n '__tokenpool_in_options run' -l allow-remote -d 'Also an address that is not loopback'
 complete -c tokenpool -n '__tokenpool_in_options run' -l report -r -F -d 'Write a report'
 complete -c tokenpool -n '__tokenpool_in_options run' -s q -d 'No closing line'
 

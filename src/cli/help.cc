@@ -53,6 +53,9 @@ Options (they end where CMD begins; given twice, the last one counts):
                             offers it, else infer (default: auto)
   --shims on|off            put a folder first on PATH in which make, ninja, ctest and cmake adjust
                             their flags and execute the real tool (default: on)
+  --listen tcp:HOST:PORT    answer clients of the protocol there, too, beside the run's own Unix
+                            socket; port 0: any that is free (default: none)
+  --allow-remote            let --listen name an address that is not loopback (default: refuse it)
   --report FILE             write what became of the tokens to FILE, as JSON (default: none)
   -q                        no closing line on stderr (default: one when there is something to say)
   -h, --help                this text
