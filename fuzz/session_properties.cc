@@ -28,11 +28,10 @@ constexpr int kMaxWorldSlots = 9;
 constexpr std::size_t kMaxConnections = 6;
 constexpr int kMaxRounds = 1000;
 
-/// What a client waits for an answer to.
+/// What a client waits for that it has asked with one id.
 struct Asked {
-  bool acquires = false;
-  int min = 0;
-  int max = 0;
+  std::size_t answers = 0;
+  std::vector<std::pair<int, int>> ranges;  ///< min and max of each acquire among it
 };
 
 /// A client's end of a connection.
@@ -41,10 +40,10 @@ struct Client {
   bool is_member = false;  ///< has read the answer to its hello
   bool reads = true;
   std::string line;  ///< said, and not ended
-  std::map<CallId, std::vector<Asked>> asked;
+  std::map<CallId, Asked> asked;
   [[nodiscard]] std::size_t unanswered() const {
     std::size_t count = 0;
-    for (const auto& [id, calls] : asked) count += calls.size();
+    for (const auto& [id, asked] : this->asked) count += asked.answers;
     return count;
   }
 };
@@ -452,16 +451,16 @@ void World::expect(Client* client, std::string_view line) {
   if (line.empty()) return;
   const auto parsed = wire::parse_request(line);
   if (const auto* refusal = std::get_if<wire::Refusal>(&parsed)) {
-    if (!refusal->silent) client->asked[refusal->id].push_back({});
+    if (!refusal->silent) ++client->asked[refusal->id].answers;
     return;
   }
   const auto& request = std::get<wire::CallRequest>(parsed);
   if (request.id == CallId()) return;
-  Asked asked;
+  Asked& asked = client->asked[request.id];
+  ++asked.answers;
   if (const auto* acquire = std::get_if<wire::AcquireCall>(&request.call)) {
-    asked = {true, acquire->min, acquire->max};
+    asked.ranges.emplace_back(acquire->min, acquire->max);
   }
-  client->asked[request.id].push_back(asked);
 }
 
 void World::take(SessionId session, std::string_view line) {
@@ -474,31 +473,24 @@ void World::take(SessionId session, std::string_view line) {
     return;
   }
   const auto entry = client.asked.find(answer->id);
-  if (entry == client.asked.end() || entry->second.empty()) {
+  if (entry == client.asked.end()) {
     // A line that is too long, or no hello: told without being asked, and closed.
     TOKENPOOL_CHECK(answer->kind == Answer::Kind::error && answer->id == CallId());
     TOKENPOOL_CHECK(dispatcher_.is_closing(session));
     return;
   }
-  if (answer->kind == Answer::Kind::result) return take_result(&client, *answer);
-  // Where an id was used again it is the later call that is refused.
-  auto& calls = entry->second;
-  const bool is_later = answer->code == wire::ErrorCode::invalid_request;
-  calls.erase(is_later ? calls.end() - 1 : calls.begin());
+  if (answer->kind == Answer::Kind::result) take_result(&client, *answer);
+  if (--entry->second.answers == 0) client.asked.erase(entry);
 }
 
 void World::take_result(Client* client, const Answer& answer) {
-  auto& calls = client->asked.at(answer.id);
   if (answer.session != 0) client->is_member = true;
-  const bool acquires = answer.lease != 0;
-  const auto call = std::find_if(calls.begin(), calls.end(),
-                                 [&](const Asked& asked) { return asked.acquires == acquires; });
-  TOKENPOOL_CHECK(call != calls.end());
-  if (acquires) {
-    TOKENPOOL_CHECK(answer.slots && *answer.slots >= call->min && *answer.slots <= call->max);
-    TOKENPOOL_CHECK(answer.paid >= 0 && answer.paid <= *answer.slots);
-  }
-  calls.erase(call);
+  if (answer.lease == 0) return;
+  const auto& ranges = client->asked.at(answer.id).ranges;
+  TOKENPOOL_CHECK(answer.slots && answer.paid >= 0 && answer.paid <= *answer.slots);
+  TOKENPOOL_CHECK(std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) {
+    return *answer.slots >= range.first && *answer.slots <= range.second;
+  }));
 }
 
 void World::check() {
