@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/limits.h"
 #include "host/dispatcher.h"
+#include "session_client.h"
 #include "session_input.h"
 
 namespace tokenpool::fuzz {
@@ -19,34 +20,12 @@ using core::LeaseId;
 using core::Payer;
 using core::ProcessId;
 using core::SessionId;
-using wire::Answer;
-using wire::CallId;
 
 constexpr int kClients = 6;  ///< processes that speak the protocol, and jobs of theirs
 constexpr int kReaders = 3;  ///< processes that take tokens
 constexpr int kMaxWorldSlots = 9;
 constexpr std::size_t kMaxConnections = 6;
 constexpr int kMaxRounds = 1000;
-
-/// What a client waits for that it has asked with one id.
-struct Asked {
-  std::size_t answers = 0;
-  std::vector<std::pair<int, int>> ranges;  ///< min and max of each acquire among it
-};
-
-/// A client's end of a connection.
-struct Client {
-  ProcessId process;
-  bool is_member = false;  ///< has read the answer to its hello
-  bool reads = true;
-  std::string line;  ///< said, and not ended
-  std::map<CallId, Asked> asked;
-  [[nodiscard]] std::size_t unanswered() const {
-    std::size_t count = 0;
-    for (const auto& [id, asked] : this->asked) count += asked.answers;
-    return count;
-  }
-};
 
 /// The arbiter around the dispatcher: like `serve`, or like `run` with clients of tokens beside.
 class World final : private host::DispatcherWorld {
@@ -89,6 +68,7 @@ class World final : private host::DispatcherWorld {
   void end_process(std::size_t index);
   void use_tokens();
   void end_reader(ProcessId* reader);
+  void drain();
   void pass(Instant duration);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
@@ -97,9 +77,6 @@ class World final : private host::DispatcherWorld {
   void balance();
   void apply(const core::Effects& effects);
   void deliver();
-  void expect(Client* client, std::string_view line);
-  void take(SessionId session, std::string_view line);
-  void take_result(Client* client, const Answer& answer);
   void check();
   void check_grants();
 
@@ -173,8 +150,7 @@ void World::step() {
   } else if (what < 31) {
     use_tokens();
   } else if (bytes_.below(16) == 15) {
-    dispatcher_.drain(now_);
-    drained_ = leases_.counters().granted;
+    drain();
   } else {
     pass(core::kReservationAfter);
   }
@@ -200,6 +176,7 @@ void World::speak() {
   const auto session = some_session();
   if (!session) return;
   Lines lines(&bytes_, &names_);
+  std::string many;
   switch (bytes_.below(16)) {
     case 0:
     case 1:
@@ -224,15 +201,15 @@ void World::speak() {
     case 12:
       return say(*session, lines.hello(clients_.at(*session).process));
     case 13:
-      return say(*session, lines.acquire() + lines.release() + lines.acquire());
-    case 14: {
-      // Enough of these for a client that does not read are too many.
-      std::string many;
-      for (int i = 0; i < 64; ++i)
-        many += R"({"jsonrpc":"2.0","id":99,"method":"status"})"
-                "\n";
+      many = lines.acquire();
+      many += lines.release();
+      many += lines.acquire();
       return say(*session, many);
-    }
+    case 14:
+      // Enough of these for a client that does not read are too many.
+      many = lines.plain("status");
+      for (int doubled = bytes_.below(4) == 0 ? 6 : 0; doubled > 0; --doubled) many += many;
+      return say(*session, many);
     default:
       return say_any_bytes(*session);
   }
@@ -247,15 +224,8 @@ void World::say_any_bytes(SessionId session) {
 }
 
 void World::say(SessionId session, std::string_view bytes) {
-  Client& client = clients_.at(session);
   is_single_ = std::count(bytes.begin(), bytes.end(), '\n') <= 1;
-  for (const char c : bytes) {
-    if (c != '\n') {
-      client.line += c;
-      continue;
-    }
-    expect(&client, std::exchange(client.line, {}));
-  }
+  clients_.at(session).say(bytes);
   // In one piece or two.
   const auto cut = std::min<std::size_t>(bytes.size(), bytes_.next());
   dispatcher_.receive(session, bytes.substr(0, cut), now_);
@@ -300,6 +270,11 @@ void World::end_reader(ProcessId* reader) {
   tokens_.introduce(*reader, {}, true);
 }
 
+void World::drain() {
+  if (!drained_) drained_ = leases_.counters().granted;
+  dispatcher_.drain(now_);
+}
+
 std::optional<Instant> World::next_deadline() const {
   auto next = dispatcher_.next_deadline();
   const auto of_tokens = tokens_.next_deadline();
@@ -335,11 +310,10 @@ void World::end_all() {
   }
   settle();
   if (bytes_.below(2) != 0) {
-    dispatcher_.drain(now_);
-    drained_ = leases_.counters().granted;
+    drain();
     settle();
     for (const auto& [session, client] : clients_) {
-      TOKENPOOL_CHECK(!client.is_member || client.unanswered() == 0);
+      TOKENPOOL_CHECK(!client.is_member() || client.unanswered() == 0);
     }
   }
   while (!clients_.empty()) {
@@ -433,64 +407,15 @@ void World::deliver() {
 }
 
 void World::read(SessionId session) {
-  if (clients_.at(session).reads) {
-    const std::string sent = std::exchange(dispatcher_.outbox(session), {});
-    TOKENPOOL_CHECK(sent.empty() || sent.ends_with('\n'));
-    for (std::size_t at = 0; at < sent.size();) {
-      const auto end = sent.find('\n', at);
-      take(session, std::string_view(sent).substr(at, end - at));
-      at = end + 1;
-    }
-  }
-  TOKENPOOL_CHECK(dispatcher_.outbox(session).size() <= core::kMaxUnread);
-  if (dispatcher_.is_closing(session)) hang_up(session);
-}
-
-void World::expect(Client* client, std::string_view line) {
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  if (line.empty()) return;
-  const auto parsed = wire::parse_request(line);
-  if (const auto* refusal = std::get_if<wire::Refusal>(&parsed)) {
-    if (!refusal->silent) ++client->asked[refusal->id].answers;
-    return;
-  }
-  const auto& request = std::get<wire::CallRequest>(parsed);
-  if (request.id == CallId()) return;
-  Asked& asked = client->asked[request.id];
-  ++asked.answers;
-  if (const auto* acquire = std::get_if<wire::AcquireCall>(&request.call)) {
-    asked.ranges.emplace_back(acquire->min, acquire->max);
-  }
-}
-
-void World::take(SessionId session, std::string_view line) {
-  TOKENPOOL_CHECK(line.size() < core::kMaxLine);
-  const auto answer = wire::parse_answer(line);
-  TOKENPOOL_CHECK(answer.has_value());
+  const std::string outbox(dispatcher_.outbox(session));
+  TOKENPOOL_CHECK(outbox.size() <= core::kMaxUnread);
+  const bool closes = dispatcher_.is_closing(session);
   Client& client = clients_.at(session);
-  if (answer->kind == Answer::Kind::notification) {
-    TOKENPOOL_CHECK(answer->method == "event");
-    return;
+  if (client.reads) {
+    dispatcher_.sent(session, outbox.size());
+    client.hear(outbox, closes);
   }
-  const auto entry = client.asked.find(answer->id);
-  if (entry == client.asked.end()) {
-    // A line that is too long, or no hello: told without being asked, and closed.
-    TOKENPOOL_CHECK(answer->kind == Answer::Kind::error && answer->id == CallId());
-    TOKENPOOL_CHECK(dispatcher_.is_closing(session));
-    return;
-  }
-  if (answer->kind == Answer::Kind::result) take_result(&client, *answer);
-  if (--entry->second.answers == 0) client.asked.erase(entry);
-}
-
-void World::take_result(Client* client, const Answer& answer) {
-  if (answer.session != 0) client->is_member = true;
-  if (answer.lease == 0) return;
-  const auto& ranges = client->asked.at(answer.id).ranges;
-  TOKENPOOL_CHECK(answer.slots && answer.paid >= 0 && answer.paid <= *answer.slots);
-  TOKENPOOL_CHECK(std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) {
-    return *answer.slots >= range.first && *answer.slots <= range.second;
-  }));
+  if (closes) hang_up(session);
 }
 
 void World::check() {
@@ -513,7 +438,7 @@ void World::check() {
     ++waiting[request->session];
   }
   for (const auto& [session, client] : clients_) {
-    if (!client.is_member || !client.reads) continue;
+    if (!client.is_member() || !client.reads) continue;
     TOKENPOOL_CHECK(client.unanswered() == waiting[session]);
   }
 }

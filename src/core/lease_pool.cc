@@ -111,7 +111,7 @@ std::optional<int> LeasePool::resize(LeaseId id, int min, int max, Instant now,
   return slots;
 }
 
-void LeasePool::hand_to(LeaseId id, ProcessId owner) {
+void LeasePool::hand_to(LeaseId id, std::optional<ProcessId> owner) {
   const auto entry = leases_.find(id);
   TOKENPOOL_CHECK(entry != leases_.end());
   unbook(entry->second);

@@ -61,8 +61,8 @@ class LeasePool {
   /// To as many slots in min..max as can be had at once: more than it has only while nobody waits.
   /// Nothing: not even `min`, and the lease is as it was. The lease must exist.
   std::optional<int> resize(LeaseId id, int min, int max, Instant now, LeaseEffects* effects);
-  /// The lease belongs to `owner` from now on.
-  void hand_to(LeaseId id, ProcessId owner);
+  /// The lease belongs to `owner` from now on; nothing: to its session.
+  void hand_to(LeaseId id, std::optional<ProcessId> owner);
 
   /// A client declares a lease of which this pool may know nothing: its job runs, so it counts even
   /// beyond what there is. One that is known passes to `lease.session`; then its other members

@@ -208,7 +208,7 @@ void Connections::Impl::send(core::SessionId session) {
   const auto entry = connections.find(session);
   if (entry == connections.end()) return;
   Connection& connection = entry->second;
-  std::string& text = dispatcher.outbox(session);
+  const std::string_view text = dispatcher.outbox(session);
   std::size_t sent = 0;
   while (sent < text.size()) {
     const ssize_t n =
@@ -218,9 +218,9 @@ void Connections::Impl::send(core::SessionId session) {
     if (n < 0) break;
     sent += static_cast<std::size_t>(n);
   }
-  text.erase(0, sent);
+  const bool waits = sent < text.size();
+  dispatcher.sent(session, sent);
   if (dispatcher.is_closing(session)) return close(session);
-  const bool waits = !text.empty();
   if (waits != connection.waits_to_write) {
     connection.waits_to_write = waits;
     change(connection.fd, session, EPOLLIN | EPOLLRDHUP | (waits ? EPOLLOUT : 0U));

@@ -107,24 +107,32 @@ void Dispatcher::closed(SessionId id, Instant now) {
     at = std::find_if(at, end, [id](const auto& one) { return one.second == id; });
     if (at != end) by_process_.erase(at);
   }
-  for (const auto& [key, ticket] : session.asked) tickets_.erase(ticket);
-  session.asked.clear();
   session.state = State::closing;
-  leases_.session_ended(id, now, &effects_);
-  carry_out(&effects_, now);
+  end(&session, now);
   sessions_.erase(id);
+}
+
+void Dispatcher::end(Session* session, Instant now) {
+  for (const auto& [key, ticket] : session->asked) tickets_.erase(ticket);
+  session->asked.clear();
+  for (const auto& [id, end] : std::exchange(session->promised, {})) {
+    const core::Lease* lease = leases_.find(id);
+    const bool is_untold = end > session->sent && lease != nullptr && lease->session == session->id;
+    // Nobody would ever release it.
+    if (is_untold) leases_.hand_to(id, std::nullopt);
+  }
+  leases_.session_ended(session->id, now, &effects_);
+  carry_out(&effects_, now);
 }
 
 void Dispatcher::process_ended(core::ProcessId who, Instant now) {
   std::vector<SessionId> ended;
-  const auto [begin, end] = by_process_.equal_range(who);
-  for (auto at = begin; at != end; ++at) ended.push_back(at->second);
+  const auto [first, last] = by_process_.equal_range(who);
+  for (auto at = first; at != last; ++at) ended.push_back(at->second);
   for (const SessionId id : ended) {
     // A child of it may keep the connection open.
     Session& session = sessions_.at(id);
-    for (const auto& [key, ticket] : session.asked) tickets_.erase(ticket);
-    session.asked.clear();
-    leases_.session_ended(id, now, &effects_);
+    end(&session, now);
     close(&session);
   }
   leases_.owner_ended(who, now, &effects_);
@@ -176,8 +184,8 @@ void Dispatcher::on_hello(Session* session, const wire::CallId& id, const wire::
     return close(session);
   }
   if (!is_same_secret(config_.cookie, call.cookie)) {
-    refuse(session, id, ErrorCode::not_authorized, "the cookie is wrong");
-    return punish(session, now);
+    punish(session, now);
+    return refuse(session, id, ErrorCode::not_authorized, "the cookie is wrong");
   }
   if (draining_) {
     refuse(session, id, ErrorCode::draining, "the arbiter is about to end");
@@ -270,9 +278,13 @@ void Dispatcher::answer(const core::LeaseEffect& effect, Instant now) {
   switch (effect.kind) {
     case Kind::granted: {
       if (!silent) {
-        wire::append_result(&session.outbox, asked.id,
-                            wire::AcquireResult{effect.lease.id, effect.lease.slots,
-                                                effect.lease.paid, asked.watched});
+        // The owner may have ended while its lease was waited for.
+        std::optional<bool> watched;
+        if (asked.names_owner) watched = effect.lease.owner.has_value();
+        wire::append_result(
+            &session.outbox, asked.id,
+            wire::AcquireResult{effect.lease.id, effect.lease.slots, effect.lease.paid, watched});
+        session.promised.emplace_back(effect.lease.id, session.sent + session.outbox.size());
         list(&session);
       }
       if (subscribers_ > 0) {
@@ -282,7 +294,7 @@ void Dispatcher::answer(const core::LeaseEffect& effect, Instant now) {
       break;
     }
     case Kind::unavailable:
-      refuse(&session, asked.id, ErrorCode::unavailable, "no slots within the time");
+      complain(&session, asked.id, ErrorCode::unavailable, "no slots within the time");
       if (subscribers_ > 0) tell({"timed_out", 0, session.id, session.name, "", "", 0, 0, 0});
       break;
     case Kind::impossible:
@@ -359,8 +371,9 @@ void Dispatcher::drain(Instant now) {
 
 void Dispatcher::refuse(Session* session, const wire::CallId& id, ErrorCode code,
                         std::string_view message) {
-  const bool is_notification = std::holds_alternative<std::monostate>(id);
-  if (!is_notification) complain(session, id, code, message);
+  if (std::holds_alternative<std::monostate>(id)) return;
+  ++refused_;
+  complain(session, id, code, message);
 }
 
 void Dispatcher::complain(Session* session, const wire::CallId& id, ErrorCode code,
@@ -392,7 +405,18 @@ std::vector<SessionId> Dispatcher::outputs() {
   return std::exchange(outputs_, {});
 }
 
-std::string& Dispatcher::outbox(SessionId session) { return sessions_.at(session).outbox; }
+std::string_view Dispatcher::outbox(SessionId session) const {
+  return sessions_.at(session).outbox;
+}
+
+void Dispatcher::sent(SessionId id, std::size_t bytes) {
+  Session& session = sessions_.at(id);
+  session.outbox.erase(0, bytes);
+  session.sent += bytes;
+  while (!session.promised.empty() && session.promised.front().second <= session.sent) {
+    session.promised.pop_front();
+  }
+}
 
 bool Dispatcher::is_closing(SessionId session) const {
   const auto entry = sessions_.find(session);

@@ -57,9 +57,10 @@ class Dispatcher {
   /// The sessions with something to send, or to be closed when that is sent; each once. Empties the
   /// list.
   std::vector<core::SessionId> outputs();
-  /// What is to be sent; whoever sends it takes it off the front. Valid until the session is
-  /// closed.
-  std::string& outbox(core::SessionId session);
+  /// What is to be sent. Valid until the next call.
+  [[nodiscard]] std::string_view outbox(core::SessionId session) const;
+  /// So much of it has been sent, or will never be.
+  void sent(core::SessionId session, std::size_t bytes);
   [[nodiscard]] bool is_closing(core::SessionId session) const;
 
   /// The session of a process, any of them; 0: it has none.
@@ -79,6 +80,9 @@ class Dispatcher {
     Standing standing;
     std::string unfinished;  ///< the begin of a line
     std::string outbox;
+    std::uint64_t sent = 0;  ///< bytes that were in front of it
+    /// Granted, and in the outbox up to that byte.
+    std::deque<std::pair<core::LeaseId, std::uint64_t>> promised;
     std::unordered_map<std::string, core::Ticket> asked;  ///< by key_of(id)
     std::set<core::LeaseId> finished;                     ///< not released yet, kMaxLeasesOfSession
     std::optional<core::Instant> deadline;                ///< of stranger and punished
@@ -90,7 +94,7 @@ class Dispatcher {
   struct Asked {
     core::SessionId session = 0;
     wire::CallId id;
-    std::optional<bool> watched;
+    bool names_owner = false;
     core::Instant since{};
   };
 
@@ -125,6 +129,8 @@ class Dispatcher {
   /// Tells of a line that is no call; the id may be null.
   void complain(Session* session, const wire::CallId& id, wire::ErrorCode code,
                 std::string_view message);
+  /// Its requests and leases are gone, but for leases that belong to a process.
+  void end(Session* session, core::Instant now);
   void close(Session* session);
   void list(Session* session);
   void note_finished(const core::LeaseEffect& effect);

@@ -49,12 +49,10 @@ void Dispatcher::on_call(Session* session, const wire::CallRequest& request, Ins
   const CallId& id = request.id;
   const bool says_hello = std::holds_alternative<wire::HelloCall>(request.call);
   if (session->state == State::stranger && !says_hello) {
-    ++refused_;
     refuse(session, id, ErrorCode::not_authorized, "say hello first");
     return close(session);
   }
   if (!is_notification(id) && session->asked.contains(key_of(id))) {
-    ++refused_;
     return refuse(session, id, ErrorCode::invalid_request, "this id is in use");
   }
   std::visit(Overloaded{
@@ -82,7 +80,6 @@ void Dispatcher::on_acquire(Session* session, const CallId& id, const wire::Acqu
   if (session->asked.size() >= core::kMaxRequestsOfSession ||
       leases_.count_of(session->id) >= core::kMaxLeasesOfSession ||
       leases_.leases().size() + leases_.waiting_count() >= core::kMaxLeases) {
-    ++refused_;
     return refuse(session, id, ErrorCode::too_many, "too many leases or requests");
   }
   // Nobody could ever name a lease that was asked for without an id.
@@ -96,11 +93,8 @@ void Dispatcher::on_acquire(Session* session, const CallId& id, const wire::Acqu
   request.max = call.max;
   request.job = {call.job.type, call.job.target, call.job.memory, call.job.priority};
   if (call.timeout_ms) request.deadline = now + std::chrono::milliseconds(*call.timeout_ms);
-  Asked asked{session->id, id, std::nullopt, now};
-  if (call.job.process) {
-    request.owner = watched_owner(session, call.job.process);
-    asked.watched = request.owner.has_value();
-  }
+  Asked asked{session->id, id, call.job.process.has_value(), now};
+  request.owner = watched_owner(session, call.job.process);
   tickets_.emplace(request.ticket, std::move(asked));
   session->asked.emplace(key_of(id), request.ticket);
   const core::Ticket ticket = request.ticket;
@@ -150,7 +144,7 @@ void Dispatcher::on_release(Session* session, const CallId& id, const wire::Rele
                         session->name,
                         lease->job.target,
                         lease->job.type,
-                        call.slots,
+                        call.slots == 0 ? lease->slots : std::min(call.slots, lease->slots),
                         0,
                         0};
   }
@@ -201,7 +195,7 @@ void Dispatcher::on_cancel(Session* session, const CallId& id, const wire::Cance
     session->asked.erase(asked);
     tickets_.erase(ticket);
     TOKENPOOL_CHECK(leases_.cancel(ticket, now, &effects_));
-    refuse(session, call.id, ErrorCode::cancelled, "cancelled");
+    complain(session, call.id, ErrorCode::cancelled, "cancelled");
     if (subscribers_ > 0) tell({"cancelled", 0, session->id, session->name, "", "", 0, 0, 0});
   }
   if (!is_notification(id)) {
@@ -214,7 +208,6 @@ void Dispatcher::on_cancel(Session* session, const CallId& id, const wire::Cance
 void Dispatcher::on_set(Session* session, const CallId& id, const wire::SetCall& call,
                         Instant now) {
   if (count_with(leases_.limits(), call.limits) > core::kMaxLimits) {
-    ++refused_;
     return refuse(session, id, ErrorCode::too_many, "limits: too many types have one");
   }
   // Whatever narrows the pool comes first, so that nobody slips in between two of the steps.

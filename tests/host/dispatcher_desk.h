@@ -205,7 +205,8 @@ class DispatcherDesk final : private DispatcherWorld {
   void send(SessionId session) {
     if (!is_open(session)) return;
     if (!deaf.contains(session)) {
-      std::string sent = std::exchange(dispatcher.outbox(session), {});
+      std::string sent(dispatcher.outbox(session));
+      dispatcher.sent(session, sent.size());
       for (std::size_t end = 0; !sent.empty(); sent.erase(0, end + 1)) {
         end = sent.find('\n');
         require(end != std::string::npos, "a line without its end");
