@@ -50,6 +50,9 @@ share=$prefix/usr/share
 expect "no bash completion" test -s "$share/bash-completion/completions/tokenpool"
 expect "no zsh completion" test -s "$share/zsh/vendor-completions/_tokenpool"
 expect "no fish completion" test -s "$share/fish/vendor_completions.d/tokenpool.fish"
+for unit in system/tokenpool.service system/tokenpool.socket user/tokenpool.service user/tokenpool.socket; do
+  expect "the unit $unit is not installed" test -s "$prefix/usr/lib/systemd/$unit"
+done
 
 # A build by the installed program: it finds its own shims, and they keep make -j4 in two slots.
 mkdir "$prefix/work"
