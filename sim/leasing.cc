@@ -16,20 +16,29 @@ using core::ProcessId;
 
 constexpr const char* kTypes[] = {"", "", "link", "test"};
 constexpr std::size_t kClients = 6;
+constexpr int kChildren = 90000;
 constexpr core::LeaseId kNumbersOfAnArbiter = 100000;
 
 }  // namespace
 
 Leasing::Leasing(int slots, Hub hub)
-    : hub_(std::move(hub)),
-      pool_(slots, 1, [this](const Payer&) { return root_pays_ ? 1 : 0; }),
-      slots_(slots) {
-  pool_.share();
+    : hub_(std::move(hub)), pool_(slots, 1, nullptr), slots_(slots) {
+  pool_ = fresh_pool(1);
+  if (!hub_.alone) return;
+  lent_ = slots;
+  pool_.supply(slots, {}, &effects_);
+}
+
+core::LeasePool Leasing::fresh_pool(LeaseId first_id) {
+  core::LeasePool pool(slots_, first_id, [this](const Payer& payer) { return covered(payer); });
+  if (!hub_.alone) pool.share();
+  return pool;
 }
 
 void Leasing::act(Instant now) {
   for (Client& client : clients_) {
     if (client.session == 0 && client.returns <= now) return connect(&client, now);
+    if (client.gone && chance(50)) return disconnect(&client, true, now);
   }
   if (chance(3)) return operate(now);
   if (chance(3)) return owner_ends(now);
@@ -38,23 +47,24 @@ void Leasing::act(Instant now) {
     return connect(&clients_.back(), now);
   }
   Client* client = &clients_[static_cast<std::size_t>(random(static_cast<int>(clients_.size())))];
-  if (client->session != 0) act(client, now);
+  if (client->session != 0 && !client->gone) act(client, now);
   collect(now);
 }
 
 void Leasing::act(Client* client, Instant now) {
   if (chance(3)) return disconnect(client, chance(60), now);
+  if (chance(1)) return move(client, now);
   const bool holds = pick_of(*client) != nullptr;
   const int what = random(100);
   if (holds && what < 45) return release(client, now);
   if (holds && what < 52) return resize(client, now);
   if (holds && what < 55) return hand_over(client);
-  if (!client->asked.empty() && what < 62) return cancel(client, now);
-  if (client->asked.size() < 6) ask(client, now);
+  if (!client->asked.empty() && what < 62) return cancel(client, client->asked.begin()->first, now);
+  if (client->asked.size() < 6 && !winds_up_) ask(client, now);
 }
 
 void Leasing::operate(Instant now) {
-  if (chance(40)) {
+  if (!hub_.alone && chance(40)) {
     root_pays_ = !root_pays_;
     say("the implicit slot is ", root_pays_ ? "free" : "in use");
     pool_.reconsider(now, &effects_);
@@ -72,7 +82,7 @@ void Leasing::operate(Instant now) {
 }
 
 void Leasing::connect(Client* client, Instant now) {
-  if (chance(10)) {
+  if (!winds_up_ && chance(10)) {
     say("client ", client->id.pid, " does not come back");
     return bury(client);
   }
@@ -88,6 +98,9 @@ void Leasing::connect(Client* client, Instant now) {
     lease.session = client->session;
     if (!std::exchange(held_.at(id).known, true)) {
       lease.paid = std::min(lease.slots, unused(lease.payer));
+      // Its job ran before: who has a reservation waits for it.
+      if (first_) first_->before.insert(id);
+      if (++resumed_ == expected_) grace_until_ = {};
     }
     Lease declared = lease;
     declared.paid = random(3);
@@ -103,6 +116,10 @@ void Leasing::bury(Client* client) {
     if (held.client != client->id) continue;
     held.client = {};
     if (!held.known) ids.push_back(id);
+    // The arbiter still takes it for that of the session before.
+    for (const Client& one : clients_) {
+      if (one.gone && held.known && one.session == held.lease.session) held.client = one.id;
+    }
   }
   for (const LeaseId id : ids) held_.erase(id);
   std::erase_if(clients_, [&](const Client& one) { return &one == client; });
@@ -126,11 +143,17 @@ void Leasing::ask(Client* client, Instant now) {
   say("client ", client->id.pid, " asks for ", request.min, "-", request.max, " ", request.job.type,
       " (", request.ticket, ")");
   client->asked[request.ticket] = {request, now};
+  look_at_payers();
   pool_.request(std::move(request), now, &effects_);
 }
 
 Payer Leasing::some_payer() {
-  if (chance(15)) return {Payer::Kind::root, {}, 0};
+  if (!hub_.alone && chance(15)) return {Payer::Kind::root, {}, 0};
+  const auto process = hub_.alone || !chance(20) ? std::nullopt : hub_.somebody();
+  if (process) {
+    const ProcessId child{kChildren + random(2), 1};
+    return {Payer::Kind::process, *process, 0, chance(80) ? child : ProcessId{}};
+  }
   if (held_.empty() || !chance(15)) return {};
   auto entry = held_.begin();
   std::advance(entry, random(static_cast<int>(held_.size())));
@@ -159,6 +182,8 @@ void Leasing::resize(Client* client, Instant now) {
   const Lease lease = pick_of(*client)->lease;
   const int min = 1 + random(lease.slots + 1);
   const int max = min + random(3);
+  const bool nobody_waits = waiting() == 0;
+  if (nobody_waits && max > lease.slots) hub_.offer(max - lease.slots - std::max(0, free()));
   const auto slots = pool_.resize(lease.id, min, max, now, &effects_);
   say("client ", client->id.pid, " resizes lease ", lease.id, " to ", slots.value_or(0));
   if (!slots) {
@@ -166,7 +191,11 @@ void Leasing::resize(Client* client, Instant now) {
     return;
   }
   if (*slots < min || *slots > max) fail("resized to what was not asked for");
-  if (*slots > lease.slots && *slots - lease.slots > free()) fail("grown beyond what there is");
+  if (*slots > lease.slots) {
+    if (!nobody_waits) fail("lease ", lease.id, " has grown beside those who wait");
+    if (!grants(now)) fail("lease ", lease.id, " has grown although nothing is granted now");
+    if (*slots - lease.slots > free()) fail("grown beyond what there is");
+  }
   shrink(lease.id, *slots);
 }
 
@@ -177,8 +206,7 @@ void Leasing::hand_over(Client* client) {
   pool_.hand_to(held->lease.id, *held->lease.owner);
 }
 
-void Leasing::cancel(Client* client, Instant now) {
-  const core::Ticket ticket = client->asked.begin()->first;
+void Leasing::cancel(Client* client, core::Ticket ticket, Instant now) {
   say("client ", client->id.pid, " cancels ", ticket);
   client->asked.erase(ticket);
   if (!pool_.cancel(ticket, now, &effects_)) fail("request ", ticket, " is forgotten");
@@ -203,6 +231,18 @@ void Leasing::disconnect(Client* client, bool dies, Instant now) {
   if (!ending_.empty()) fail("lease ", *ending_.begin(), " has outlived its session");
 }
 
+// It connects anew before the arbiter has seen that its connection is closed.
+void Leasing::move(Client* client, Instant now) {
+  Client before = *client;
+  // What is granted to the old session from now on is nobody's.
+  before.id.start = ++ghosts_;
+  before.gone = true;
+  client->session = 0;
+  client->asked.clear();
+  client->returns = now;
+  clients_.push_back(std::move(before));
+}
+
 void Leasing::owner_ends(Instant now) {
   if (owners_.empty()) return;
   auto entry = owners_.begin();
@@ -223,6 +263,7 @@ void Leasing::owner_ends(Instant now) {
     if (held_.at(id).known) ending_.insert(id);
     shrink(id, 0);
   }
+  if (hub_.fault == Fault::owner_unseen && !ending_.empty()) return ending_.clear();
   pool_.owner_ended(owner, now, &effects_);
   collect(now);
   if (!ending_.empty()) fail("lease ", *ending_.begin(), " has outlived its process");
@@ -236,23 +277,30 @@ void Leasing::set_paused(bool paused, Instant now) {
 }
 
 void Leasing::set_slots(int slots, Instant now) {
-  slots_ = slots;
+  const int more = slots - std::exchange(slots_, slots);
+  if (more < 0) note_before();
+  if (hub_.alone) {
+    lent_ += more;
+    pool_.supply(more, now, &effects_);
+  }
   pool_.set_ceiling(slots, now, &effects_);
   collect(now);
 }
 
 void Leasing::restart(Instant now) {
-  core::LeasePool next(slots_, ++arbiters_ * kNumbersOfAnArbiter,
-                       [this](const Payer&) { return root_pays_ ? 1 : 0; });
-  next.share();
+  core::LeasePool next = fresh_pool(++arbiters_ * kNumbersOfAnArbiter);
   grace_until_ = now + core::kResumeGrace;
-  next.set_grace(grace_until_);
+  // `run` knows how many leases there were, dead clients' too.
+  resumed_ = 0;
+  expected_ = !hub_.alone && chance(50) ? held_.size() : 0;
+  if (hub_.fault != Fault::grace_skipped) next.set_grace(grace_until_, expected_);
   next.set_paused(paused_, now, &effects_);
   for (const auto& [type, limit] : limits_) {
     if (hub_.fault != Fault::limit_ignored) next.set_limits({{type, limit}}, now, &effects_);
   }
   next.supply(lent_, now, &effects_);
   pool_ = std::move(next);
+  first_.reset();
   // Nobody is left to declare what belongs to a process.
   std::erase_if(held_, [](const auto& entry) { return entry.second.client.pid == 0; });
   for (auto& [id, held] : held_) {
@@ -264,7 +312,36 @@ void Leasing::restart(Instant now) {
     client.asked.clear();
     client.returns = now + std::chrono::milliseconds(chance(70) ? random(280) : random(900));
   }
+  for (std::size_t i = clients_.size(); i-- > 0;) {
+    if (clients_[i].gone) bury(&clients_[i]);
+  }
   collect(now);
+}
+
+void Leasing::wind_up(Instant now) {
+  winds_up_ = true;
+  root_pays_ = !hub_.alone;
+  pool_.reconsider(now, &effects_);
+  collect(now);
+}
+
+void Leasing::let_go(Instant now) {
+  for (Client& client : clients_) {
+    if (client.session == 0 && client.returns <= now) return connect(&client, now);
+    if (client.gone) return disconnect(&client, true, now);
+    if (pick_of(client) == nullptr) continue;
+    release(&client, now);
+    return collect(now);
+  }
+  if (!owners_.empty()) return owner_ends(now);
+  // The implicit slot is for those that run on it: who asks for it beside all tokens waits in vain.
+  for (Client& client : clients_) {
+    for (const auto& [ticket, asked] : client.asked) {
+      if (hub_.alone || needs(asked.request) < slots_) continue;
+      cancel(&client, ticket, now);
+      return collect(now);
+    }
+  }
 }
 
 void Leasing::end_all(Instant now) {

@@ -7,8 +7,11 @@
 //  * A request is answered once, in time, within its range, only while something is granted, within
 //    the limit of its type, never beyond what there is, and not before one that came first and
 //    needs no more.
-//  * A lease ends when its owner does, and not before.
-//  * Nobody waits beside slots that would do.
+//  * Who has been first in line for kReservationAfter has a reservation: what passes leaves the
+//    slots, the payer and the job of its type that it needs; and where there are only leases, it
+//    waits no longer than those that were there before.
+//  * A lease is as it was granted, and of whom; it ends when its owner does, and not before.
+//  * Nobody waits beside slots that would do, and nothing is given back that somebody may declare.
 #pragma once
 
 #include <functional>
@@ -24,6 +27,8 @@
 
 namespace tokenpool::sim {
 
+inline constexpr std::size_t kMostProcesses = 24;  ///< that build at one time
+
 class Leasing {
  public:
   /// What it shares with the rest of the world; all outlive it.
@@ -31,30 +36,41 @@ class Leasing {
     std::mt19937_64* random = nullptr;
     std::function<void(const std::string&)> say;
     std::function<void(const std::string&)> fail;
+    /// Tokens that the pool of tokens has booked to a client.
+    std::function<int(core::ProcessId)> tokens;
+    /// Some process of the build, if there is one.
+    std::function<std::optional<core::ProcessId>()> somebody;
+    /// Somebody could use so many slots more at once: those that lie about are to be lent.
+    std::function<void(int)> offer;
+    bool alone = false;  ///< there are only leases, as in `serve`: what there is, is supplied
     bool verbose = false;
     Fault fault = Fault::none;
   };
 
-  /// `slots`: the ceiling of the pool. Nothing is lent yet.
+  /// `slots`: the ceiling of the pool. Nothing is lent yet, but where it is alone.
   Leasing(int slots, Hub hub);
 
   /// One client does something, or its operator does.
   void act(core::Instant now);
-  /// So many tokens were handed to the pool of leases ...
+  /// So many tokens were handed to the pool of leases, or taken back by balance().
   void lend(int count, core::Instant now);
-  /// ... or taken back by balance().
-  void repaid(int count) { lent_ -= count; }
+  void repaid(int count, core::Instant now);
+  /// What clients of tokens hold, and cover for others, is what they hold now.
+  void look_at_payers();
+  /// A client of tokens got one, which is not to happen for ever while somebody here has nothing.
+  void pass(core::Instant now);
   void advance(core::Instant now);
   [[nodiscard]] std::optional<core::Instant> next_deadline() const;
   /// Tells the clients what the pool has decided.
   void collect(core::Instant now);
-
   void set_paused(bool paused, core::Instant now);
   void set_slots(int slots, core::Instant now);
-  /// There is a new arbiter, which was left what was lent. The clients will come back.
+  /// A new arbiter was left what was lent. The clients will come back.
   void restart(core::Instant now);
+  /// The implicit slot comes free for good and nobody asks for more; one client gives back.
+  void wind_up(core::Instant now);
+  void let_go(core::Instant now);
   void end_all(core::Instant now);
-
   /// `visible`: bytes in the FIFO that no reader waits for and that are not on offer.
   void audit(int visible, core::Instant now);
 
@@ -62,18 +78,24 @@ class Leasing {
   core::LeaseEffects* effects() { return &effects_; }
   [[nodiscard]] int lent() const { return lent_; }
   [[nodiscard]] bool paused() const { return paused_; }
+  [[nodiscard]] std::size_t waiting() const;
+  /// For whom the next token would be, of those that ask for leases.
+  std::optional<core::LeaseDemand> demand(core::Instant now);
   [[nodiscard]] std::uint64_t granted() const { return granted_; }
+  [[nodiscard]] std::uint64_t reservations() const { return reservations_; }
 
  private:
   struct Asked {
     core::LeaseRequest request;
     core::Instant since{};
+    int passed = 0;  ///< tokens that others got while the next one was for it
   };
   struct Client {
     core::ProcessId id;
     core::SessionId session = 0;  ///< 0: not connected
     std::map<core::Ticket, Asked> asked;
     core::Instant returns{};  ///< when it will connect again
+    bool gone = false;        ///< it has, and the arbiter has not yet seen the end of this session
   };
   struct Held {
     core::Lease lease;
@@ -97,6 +119,13 @@ class Leasing {
   static std::string word(std::uint64_t number) { return std::to_string(number); }
   static std::string word(int number) { return std::to_string(number); }
 
+  struct First {
+    core::Ticket ticket = 0;
+    core::Instant since{};
+    bool is_reserved = false;
+    std::set<core::LeaseId> before;  ///< leases that it may have to wait for
+  };
+
   void act(Client* client, core::Instant now);
   void operate(core::Instant now);
   void connect(Client* client, core::Instant now);
@@ -104,8 +133,9 @@ class Leasing {
   void release(Client* client, core::Instant now);
   void resize(Client* client, core::Instant now);
   void hand_over(Client* client);
-  void cancel(Client* client, core::Instant now);
+  void cancel(Client* client, core::Ticket ticket, core::Instant now);
   void disconnect(Client* client, bool dies, core::Instant now);
+  void move(Client* client, core::Instant now);
   void owner_ends(core::Instant now);
   Held* pick_of(const Client& client);
   core::Payer some_payer();
@@ -113,16 +143,31 @@ class Leasing {
   void granted(const core::LeaseEffect& effect, core::Instant now);
   void answered(const core::LeaseEffect& effect, core::Instant now);
   void recovered(const core::LeaseEffect& effect);
-  void check_order(const Asked& served, const core::Lease& lease, core::Instant now);
+  void check_grant(const Asked& asked, const core::Lease& lease, core::Instant now);
+  void check_order(const core::LeaseRequest& served);
+  void audit_line(int visible, core::Instant now);
+  void note_line(core::Instant now);
+  void mature(core::Instant now);
+  void note_before();
   Asked* find(const core::LeaseEffect& effect);
+  [[nodiscard]] const Asked* find(core::Ticket ticket) const;
+  Asked* next_asked(core::Instant now);
+  [[nodiscard]] int cost_of(core::ProcessId client) const;
+  void check_share(const core::LeaseRequest& request, const core::Lease& lease);
+  [[nodiscard]] const core::LeaseRequest* reserved() const;
+  [[nodiscard]] int needs(const core::LeaseRequest& request) const;
   void shrink(core::LeaseId id, int slots);
   void uncover(core::LeaseId payer, int covered);
   void lose(core::LeaseId id);
   void bury(Client* client);
   [[nodiscard]] int free() const;
-  [[nodiscard]] int unused(const core::Payer& payer) const;
-  [[nodiscard]] int used(const core::Payer& payer) const;
-  [[nodiscard]] bool blocked(const std::string& type) const;
+  [[nodiscard]] int covered(const core::Payer& payer) const;
+  /// Of what a payer covers, what no lease uses and no other request has a `claim` to.
+  [[nodiscard]] int unused(const core::Payer& payer,
+                           const core::LeaseRequest* claim = nullptr) const;
+  [[nodiscard]] int used(const core::Payer& payer, bool of_child) const;
+  [[nodiscard]] bool blocked(const std::string& type, int more_jobs = 0) const;
+  core::LeasePool fresh_pool(core::LeaseId first_id);
   [[nodiscard]] bool grants(core::Instant now) const { return !paused_ && now >= grace_until_; }
 
   Hub hub_;
@@ -133,6 +178,11 @@ class Leasing {
   bool root_pays_ = false;
   bool paused_ = false;
   core::Instant grace_until_{};
+  std::size_t expected_ = 0;  ///< leases whose resumption ends the grace; 0: nobody knows
+  std::size_t resumed_ = 0;
+  bool winds_up_ = false;
+  std::optional<First> first_;
+  std::map<core::ProcessId, int> tokens_;  ///< of those that may pay, as last looked at
   std::map<std::string, int> limits_;
   std::vector<Client> clients_;
   std::set<core::ProcessId> owners_;  ///< processes that leases belong to, alive
@@ -141,8 +191,10 @@ class Leasing {
   core::SessionId next_session_ = 1;
   core::Ticket next_ticket_ = 1;
   int next_pid_ = 100000;
+  std::uint64_t ghosts_ = 1;  ///< sessions that were left behind
   core::LeaseId arbiters_ = 1;
   std::uint64_t granted_ = 0;
+  std::uint64_t reservations_ = 0;
 };
 
 }  // namespace tokenpool::sim

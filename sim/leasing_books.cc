@@ -13,22 +13,75 @@ using core::LeaseId;
 using core::LeaseRequest;
 using core::Payer;
 
-int Leasing::used(const Payer& payer) const {
+namespace {
+
+// Tokens that others may get while the next one is for a request whose client has nothing: each
+// process that came before goes first once, and for each the offer to those that poll.
+constexpr int kMaxPasses = 2 * kMostProcesses;
+
+bool is_before(const LeaseRequest& one, const LeaseRequest& other) {
+  return one.job.priority != other.job.priority ? one.job.priority > other.job.priority
+                                                : one.ticket < other.ticket;
+}
+
+}  // namespace
+
+// Of a client of tokens: for one child of it, or for all of them.
+int Leasing::used(const Payer& payer, bool of_child) const {
   int count = 0;
   for (const auto& [id, held] : held_) {
-    if (held.known && held.lease.payer == payer) count += held.lease.paid;
+    Payer account = held.lease.payer;
+    if (!of_child) account.child = {};
+    if (held.known && account == payer) count += held.lease.paid;
   }
   return count;
 }
 
-int Leasing::unused(const Payer& payer) const {
-  int covered = 0;
-  if (payer.kind == Payer::Kind::root) covered = root_pays_ ? 1 : 0;
-  if (payer.kind == Payer::Kind::lease) {
-    const auto entry = held_.find(payer.lease);
-    covered = entry == held_.end() || !entry->second.known ? 0 : entry->second.lease.slots;
+int Leasing::covered(const Payer& payer) const {
+  switch (payer.kind) {
+    case Payer::Kind::nobody:
+      return 0;
+    case Payer::Kind::root:
+      return root_pays_ ? 1 : 0;
+    case Payer::Kind::process: {
+      const auto entry = tokens_.find(payer.process);
+      return 1 + (entry == tokens_.end() ? 0 : entry->second);
+    }
+    case Payer::Kind::lease: {
+      const auto entry = held_.find(payer.lease);
+      return entry == held_.end() || !entry->second.known ? 0 : entry->second.lease.slots;
+    }
   }
-  return std::max(0, covered - used(payer));
+  return 0;
+}
+
+int Leasing::unused(const Payer& payer, const LeaseRequest* claim) const {
+  if (payer.kind == Payer::Kind::nobody) return 0;
+  const int claimed = claim == nullptr ? 0 : std::min(claim->min, unused(claim->payer));
+  const auto left = [&](int covered, Payer account, bool of_child) {
+    int count = covered - used(account, of_child);
+    if (claimed > 0) {
+      Payer other = claim->payer;
+      if (!of_child) other.child = {};
+      if (other == account) count -= claimed;
+    }
+    return std::max(0, count);
+  };
+  Payer whole = payer;
+  whole.child = {};
+  const int of_whole = left(covered(whole), whole, false);
+  return payer.child.pid == 0 ? of_whole : std::min(of_whole, left(1, payer, true));
+}
+
+void Leasing::look_at_payers() {
+  tokens_.clear();
+  const auto look = [&](const Payer& payer) {
+    if (payer.kind == Payer::Kind::process) tokens_[payer.process] = hub_.tokens(payer.process);
+  };
+  for (const auto& [id, held] : held_) look(held.lease.payer);
+  for (const Client& client : clients_) {
+    for (const auto& [ticket, asked] : client.asked) look(asked.request.payer);
+  }
 }
 
 int Leasing::free() const {
@@ -37,22 +90,26 @@ int Leasing::free() const {
   return left;
 }
 
-bool Leasing::blocked(const std::string& type) const {
+bool Leasing::blocked(const std::string& type, int more_jobs) const {
   const auto limit = limits_.find(type);
   if (limit == limits_.end()) return false;
   const auto jobs = std::count_if(held_.begin(), held_.end(), [&](const auto& entry) {
     return entry.second.known && entry.second.lease.job.type == type;
   });
-  return jobs >= limit->second;
+  return jobs + more_jobs >= limit->second;
 }
 
 void Leasing::uncover(LeaseId payer, int covered) {
   const Payer gone{Payer::Kind::lease, {}, payer};
-  int excess = used(gone) - covered;
+  // It needs more than when others passed.
+  const LeaseRequest* waits = reserved();
+  if (waits != nullptr && waits->payer == gone) note_before();
+  int excess = used(gone, false) - covered;
   for (auto entry = held_.rbegin(); entry != held_.rend() && excess > 0; ++entry) {
     Lease& lease = entry->second.lease;
     if (!entry->second.known || lease.payer != gone) continue;
     const int unpaid = std::min(excess, lease.paid);
+    if (unpaid > 0 && first_) first_->before.insert(lease.id);
     lease.paid -= unpaid;
     excess -= unpaid;
   }
@@ -78,19 +135,67 @@ void Leasing::lose(LeaseId id) {
 void Leasing::lend(int count, Instant now) {
   lent_ += count;
   say("  ", count, " lent to the leases");
+  if (Asked* next = next_asked(now)) next->passed = 0;
   const int lost = hub_.fault == Fault::supply_lost ? std::min(count, 1) : 0;
   pool_.supply(count - lost, now, &effects_);
   collect(now);
 }
 
+void Leasing::repaid(int count, Instant now) {
+  if (count > 0 && now < grace_until_) fail("given back before it could be declared");
+  lent_ -= count;
+}
+
+// Who is first in line of those that lack one slot, or has a reservation.
+Leasing::Asked* Leasing::next_asked(Instant now) {
+  if (!grants(now)) return nullptr;
+  const LeaseRequest* first = reserved();
+  Asked* next = nullptr;
+  for (Client& client : clients_) {
+    for (auto& [ticket, asked] : client.asked) {
+      const LeaseRequest& request = asked.request;
+      if (blocked(request.job.type)) continue;
+      if (first != nullptr ? first->ticket != ticket : needs(request) != 1) continue;
+      if (next == nullptr || is_before(request, next->request)) next = &asked;
+    }
+  }
+  return next != nullptr && needs(next->request) > 0 ? next : nullptr;
+}
+
+int Leasing::cost_of(core::ProcessId client) const {
+  int cost = 0;
+  for (const auto& [id, held] : held_) {
+    if (held.known && held.lease.client == client) cost += held.lease.cost();
+  }
+  return cost;
+}
+
+std::optional<core::LeaseDemand> Leasing::demand(Instant now) {
+  if (free() < 0) return core::LeaseDemand{};
+  const Asked* next = next_asked(now);
+  if (next == nullptr) return std::nullopt;
+  return core::LeaseDemand{next->request.client, cost_of(next->request.client), next->since};
+}
+
+void Leasing::pass(Instant now) {
+  Asked* next = free() < 0 ? nullptr : next_asked(now);
+  if (next == nullptr || cost_of(next->request.client) > 0 || ++next->passed <= kMaxPasses) return;
+  fail("request ", next->request.ticket, " starves beside clients of tokens");
+}
+
 void Leasing::advance(Instant now) {
+  if (hub_.fault == Fault::time_ignored) return;
   pool_.advance(now, &effects_);
   collect(now);
 }
 
-std::optional<Instant> Leasing::next_deadline() const { return pool_.next_deadline(); }
+std::optional<Instant> Leasing::next_deadline() const {
+  if (hub_.fault == Fault::time_ignored) return std::nullopt;
+  return pool_.next_deadline();
+}
 
 void Leasing::collect(Instant now) {
+  mature(now);
   for (const LeaseEffect& effect : effects_) {
     switch (effect.kind) {
       case LeaseEffect::Kind::granted:
@@ -107,6 +212,67 @@ void Leasing::collect(Instant now) {
     }
   }
   effects_.clear();
+  note_line(now);
+}
+
+void Leasing::mature(Instant now) {
+  if (!first_ || first_->is_reserved || now - first_->since < core::kReservationAfter) return;
+  if (find(first_->ticket) == nullptr) return;
+  first_->is_reserved = true;
+  ++reservations_;
+  say("  ", first_->ticket, " has a reservation");
+  note_before();
+}
+
+void Leasing::note_before() {
+  if (!first_) return;
+  for (const auto& [id, held] : held_) {
+    if (held.known) first_->before.insert(id);
+  }
+}
+
+// Who is first in line from now on, of those that wait and that no limit stops.
+void Leasing::note_line(Instant now) {
+  mature(now);
+  if (first_ && find(first_->ticket) == nullptr) first_.reset();
+  if (first_ && first_->is_reserved) return;
+  const Asked* first = nullptr;
+  for (const Client& client : clients_) {
+    for (const auto& [ticket, asked] : client.asked) {
+      const auto& deadline = asked.request.deadline;
+      if (deadline && *deadline <= asked.since) continue;
+      if (blocked(asked.request.job.type)) continue;
+      if (first == nullptr || is_before(asked.request, first->request)) first = &asked;
+    }
+  }
+  if (first == nullptr) {
+    first_.reset();
+  } else if (!first_ || first_->ticket != first->request.ticket) {
+    first_ = {first->request.ticket, now, false, {}};
+  }
+}
+
+const Leasing::Asked* Leasing::find(core::Ticket ticket) const {
+  for (const Client& client : clients_) {
+    const auto entry = client.asked.find(ticket);
+    if (entry != client.asked.end()) return &entry->second;
+  }
+  return nullptr;
+}
+
+const LeaseRequest* Leasing::reserved() const {
+  const Asked* asked = first_ && first_->is_reserved ? find(first_->ticket) : nullptr;
+  return asked == nullptr ? nullptr : &asked->request;
+}
+
+int Leasing::needs(const LeaseRequest& request) const {
+  return std::max(0, request.min - unused(request.payer));
+}
+
+std::size_t Leasing::waiting() const {
+  std::size_t count = 0;
+  for (const Client& client : clients_) count += client.asked.size();
+  return count;
 }
 
 Leasing::Asked* Leasing::find(const LeaseEffect& effect) {
@@ -123,41 +289,85 @@ void Leasing::granted(const LeaseEffect& effect, Instant now) {
   const Asked* found = find(effect);
   if (found == nullptr) return;
   const Asked asked = *found;
-  ++granted_;
-  const LeaseRequest& request = asked.request;
   const Lease& lease = effect.lease;
+  ++granted_;
   say("  ", effect.ticket, " gets ", lease.slots, " slots as lease ", lease.id, ", ", lease.paid,
       " paid for");
-  for (Client& client : clients_) client.asked.erase(effect.ticket);
-  if (!grants(now)) fail("granted although nothing is granted now");
-  if (lease.slots < request.min || lease.slots > request.max)
-    fail("granted another number of slots");
-  if (lease.owner != request.owner || lease.session != request.session) fail("granted to another");
-  if (blocked(request.job.type)) fail("more jobs of type ", request.job.type, " than its limit");
-  if (lease.paid != std::min(request.max, unused(request.payer))) fail("paid for otherwise");
-  if (lease.cost() > std::max(0, free())) fail("more is granted than there is");
-  check_order(asked, lease, now);
   core::ProcessId client;
-  for (const Client& one : clients_) {
+  for (Client& one : clients_) {
     if (one.session == effect.session) client = one.id;
+    one.asked.erase(effect.ticket);
   }
+  check_grant(asked, lease, now);
+  const LeaseRequest* waits = reserved();
+  const int needed = waits == nullptr ? 0 : needs(*waits);
+  const bool could = waits != nullptr && !blocked(waits->job.type);
   if (!held_.emplace(lease.id, Held{lease, client, true}).second) {
     fail("lease ", lease.id, " is there twice");
   }
+  if (waits == nullptr) return;
+  const bool takes = lease.cost() > 0 || needs(*waits) > needed;
+  if (takes && free() < needs(*waits)) {
+    fail("request ", waits->ticket, " has a reservation and is delayed by ", effect.ticket);
+  }
+  if (could && blocked(waits->job.type)) {
+    fail("request ", waits->ticket, " has a reservation, ", effect.ticket, " gets its job");
+  }
 }
 
-// Who needs no more and came first is served first, but for who had a reservation.
-void Leasing::check_order(const Asked& served, const Lease& lease, Instant now) {
-  if (lease.paid > 0 || now - served.since >= core::kReservationAfter) return;
-  const LeaseRequest& request = served.request;
+void Leasing::check_grant(const Asked& asked, const Lease& lease, Instant now) {
+  const LeaseRequest& request = asked.request;
+  if (!grants(now)) fail("granted although nothing is granted now");
+  if (lease.slots < request.min || lease.slots > request.max)
+    fail("granted another number of slots");
+  if (lease.owner != request.owner || lease.session != request.session ||
+      lease.client != request.client || lease.payer != request.payer) {
+    fail("granted to another");
+  }
+  if (blocked(request.job.type)) fail("more jobs of type ", request.job.type, " than its limit");
+  if (lease.paid != std::min(request.max, unused(request.payer, reserved())))
+    fail("paid for otherwise");
+  if (lease.cost() > std::max(0, free())) fail("more is granted than there is");
+  if (hub_.alone) check_share(request, lease);
+  if (lease.paid == 0 && first_ && !(first_->is_reserved && first_->ticket == request.ticket)) {
+    check_order(request);
+  }
+}
+
+// Of what is free an equal part for each that waits, at least what it needs.
+void Leasing::check_share(const LeaseRequest& request, const Lease& lease) {
+  const LeaseRequest* waits = reserved();
+  const bool is_first = first_ && first_->is_reserved && first_->ticket == request.ticket;
+  int others = 0;
   for (const Client& client : clients_) {
     for (const auto& [ticket, other] : client.asked) {
-      const bool is_before = other.request.job.priority != request.job.priority
-                                 ? other.request.job.priority > request.job.priority
-                                 : ticket < request.ticket;
-      if (!is_before || other.request.min > request.min || blocked(other.request.job.type))
+      const bool is_reserved = waits != nullptr && waits->ticket == ticket;
+      if (is_first || (!is_reserved && is_before(request, other.request))) ++others;
+    }
+  }
+  const int available = std::max(0, free() - (waits == nullptr ? 0 : needs(*waits)));
+  const int least = std::max(0, request.min - lease.paid);
+  const int share = std::max(least, (available + others) / (others + 1));
+  if (lease.cost() != std::min({share, request.max - lease.paid, available})) {
+    fail("request ", request.ticket, " gets ", lease.cost(), " slots of ", available, " beside ",
+         others);
+  }
+}
+
+// Who needs no more and came first is served first.
+void Leasing::check_order(const LeaseRequest& served) {
+  const LeaseRequest* waits = reserved();
+  for (const Client& client : clients_) {
+    for (const auto& [ticket, other] : client.asked) {
+      const std::string& type = other.request.job.type;
+      // What the one with the reservation will get, others cannot have.
+      const bool is_claimed =
+          waits != nullptr && waits->ticket != ticket && waits->job.type == type;
+      if (!is_before(other.request, served) || other.request.min > served.min ||
+          blocked(type, is_claimed ? 1 : 0)) {
         continue;
-      fail("request ", ticket, " was passed by ", request.ticket);
+      }
+      fail("request ", ticket, " was passed by ", served.ticket);
     }
   }
 }
@@ -185,6 +395,7 @@ void Leasing::recovered(const LeaseEffect& effect) {
 }
 
 void Leasing::audit(int visible, Instant now) {
+  note_line(now);
   std::size_t known = 0;
   for (const auto& [id, held] : held_) {
     if (!held.known) continue;
@@ -194,34 +405,52 @@ void Leasing::audit(int visible, Instant now) {
       fail("lease ", id, " is forgotten");
     } else if (lease->slots != held.lease.slots || lease->paid != held.lease.paid) {
       fail("lease ", id, " has ", lease->slots, " slots and ", lease->paid, " paid for");
+    } else if (lease->session != held.lease.session || lease->owner != held.lease.owner ||
+               lease->client != held.lease.client || lease->payer != held.lease.payer ||
+               lease->job != held.lease.job) {
+      fail("lease ", id, " is another one");
     }
   }
   if (free() != pool_.free()) {
     fail("the leases have ", pool_.free(), " free slots and should have ", free());
   }
   if (pool_.leases().size() != known) fail("leases are kept that nobody has");
-  std::size_t asked = 0;
-  bool is_reserved = false;
+  if (waiting() != pool_.waiting_count()) fail("the line is not that of those who wait");
+  audit_line(hub_.alone ? free() : visible, now);
+}
+
+void Leasing::audit_line(int visible, Instant now) {
+  // A busy arbiter is late for its deadlines.
+  const Instant before = now - std::chrono::milliseconds(1);
   for (const Client& client : clients_) {
-    asked += client.asked.size();
     for (const auto& [ticket, one] : client.asked) {
-      is_reserved = is_reserved || now - one.since >= core::kReservationAfter;
       const auto& deadline = one.request.deadline;
-      if (deadline && *deadline + std::chrono::milliseconds(1) < now) {
+      if (deadline && *deadline < before) {
         fail("request ", ticket, " is not answered in time");
       }
     }
   }
-  if (asked != pool_.waiting_count()) fail("the line is not that of those who wait");
-  if (is_reserved || !grants(now)) return;
+  if (!grants(before)) return;
+  const LeaseRequest* first = reserved();
   for (const Client& client : clients_) {
     for (const auto& [ticket, one] : client.asked) {
-      const int needs = one.request.min - unused(one.request.payer);
-      if (needs <= visible && !blocked(one.request.job.type)) {
+      const LeaseRequest& request = one.request;
+      const bool passes = first != nullptr && first->ticket != ticket;
+      const int kept = passes ? needs(*first) : 0;
+      const int paid = unused(request.payer, passes ? first : nullptr);
+      const bool is_claimed = passes && first->job.type == request.job.type;
+      const int needed = std::max(0, request.min - paid);
+      if (needed > 0 && needed + kept > visible) continue;
+      if (!blocked(request.job.type, is_claimed ? 1 : 0)) {
         fail("request ", ticket, " waits beside what it needs");
       }
     }
   }
+  if (!hub_.alone || first == nullptr || blocked(first->job.type)) return;
+  const bool has_to_wait = std::any_of(held_.begin(), held_.end(), [this](const auto& one) {
+    return one.second.known && first_->before.contains(one.first);
+  });
+  if (!has_to_wait) fail("request ", first->ticket, " waits for those that came later");
 }
 
 }  // namespace tokenpool::sim

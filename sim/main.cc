@@ -23,9 +23,11 @@ struct Options {
 
 constexpr const char* kUsage =
     "usage: tokenpool_sim [--seed S|fresh] [--histories N] [--steps M] [-v]\n"
-    "                     [--break byte-lost|death-unseen|supply-lost|session-kept|limit-ignored]\n"
+    "                     [--break FAULT]\n"
     "--seed fresh: a seed that nobody knows before; it is printed\n"
-    "--break: a world that does this wrong, which must not go unnoticed\n";
+    "--break: a world that does this wrong, which must not go unnoticed: byte-lost, death-unseen,\n"
+    "         supply-lost, session-kept, limit-ignored, owner-unseen, time-ignored, "
+    "grace-skipped\n";
 
 const char* name_of(Fault fault) {
   switch (fault) {
@@ -41,14 +43,21 @@ const char* name_of(Fault fault) {
       return "session-kept";
     case Fault::limit_ignored:
       return "limit-ignored";
+    case Fault::owner_unseen:
+      return "owner-unseen";
+    case Fault::time_ignored:
+      return "time-ignored";
+    case Fault::grace_skipped:
+      return "grace-skipped";
   }
   return "none";
 }
 
 bool read_fault(int argc, char** argv, int* index, Fault* fault) {
   if (++*index >= argc) return false;
-  for (const Fault one : {Fault::byte_lost, Fault::death_unseen, Fault::supply_lost,
-                          Fault::session_kept, Fault::limit_ignored}) {
+  for (const Fault one :
+       {Fault::byte_lost, Fault::death_unseen, Fault::supply_lost, Fault::session_kept,
+        Fault::limit_ignored, Fault::owner_unseen, Fault::time_ignored, Fault::grace_skipped}) {
     if (std::string_view(argv[*index]) != name_of(one)) continue;
     *fault = one;
     return true;
@@ -104,6 +113,7 @@ int main(int argc, char** argv) {
   std::uint64_t granted = 0;
   std::uint64_t recovered = 0;
   std::uint64_t leases = 0;
+  std::uint64_t reservations = 0;
   for (std::uint64_t i = 0; i < options->histories; ++i) {
     const std::uint64_t seed = options->seed + i;
     tokenpool::sim::World world(seed, options->verbose, options->fault);
@@ -119,10 +129,12 @@ int main(int argc, char** argv) {
     granted += world.granted();
     recovered += world.recovered();
     leases += world.leases();
+    reservations += world.reservations();
     if ((i + 1) % 1000 == 0) {
-      std::printf("%s histories, %s tokens granted, %s recovered, %s leases\n",
+      std::printf("%s histories, %s tokens granted, %s recovered, %s leases, %s reservations\n",
                   std::to_string(i + 1).c_str(), std::to_string(granted).c_str(),
-                  std::to_string(recovered).c_str(), std::to_string(leases).c_str());
+                  std::to_string(recovered).c_str(), std::to_string(leases).c_str(),
+                  std::to_string(reservations).c_str());
       std::fflush(stdout);
     }
   }

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <utility>
 
-#include "core/balance.h"
 #include "core/limits.h"
 
 namespace tokenpool::sim {
@@ -26,17 +25,17 @@ World::World(std::uint64_t seed, bool verbose, Fault fault)
       verbose_(verbose),
       fault_(fault),
       loose_(chance(50)),
-      leases_too_(chance(50)),
-      issued_(1 + random(8)),
-      slots_(issued_),
+      mode_(chance(40)   ? Mode::tokens
+            : chance(75) ? Mode::both
+                         : Mode::leases),
+      slow_(chance(30)),
+      slots_(1 + random(8)),
+      issued_(mode_ == Mode::leases ? 0 : slots_),
       pool_(issued_),
-      leasing_(issued_ + 1, {.random = &random_,
-                             .say = [this](const std::string& what) { say(what); },
-                             .fail = [this](const std::string& what) { fail(what); },
-                             .verbose = verbose,
-                             .fault = fault}),
+      leasing_(slots_ + 1, hub()),
       fifo_(issued_) {
-  say(std::string(loose_ ? "a loose" : "a strict") + " world of " + std::to_string(issued_));
+  const char* kind = mode_ == Mode::leases ? "a serve" : loose_ ? "a loose" : "a strict";
+  say(std::string(kind) + " world of " + std::to_string(slots_));
 }
 
 void World::say(const std::string& what) {
@@ -53,13 +52,13 @@ void World::fail(const std::string& what) {
 std::optional<std::string> World::run(int steps) {
   for (int i = 0; i < steps && failure_.empty(); ++i) step();
   if (leasing_.paused()) operate();
+  if (chance(50)) wind_up();
   leasing_.end_all(now_);
   audit();
   pass_time(core::kResumeGrace + std::chrono::milliseconds(1));
-  if (failure_.empty() && leasing_.lent() != 0) fail("leases are gone and keep their tokens");
-  while (!living_.empty() && failure_.empty()) {
-    end(living_.begin()->first, chance(50) ? EndCause::killed : EndCause::failed);
-  }
+  const int kept = mode_ == Mode::leases ? slots_ + 1 : 0;
+  if (failure_.empty() && leasing_.lent() != kept) fail("leases are gone and keep their tokens");
+  end_builds();
   if (failure_.empty() && (pool_.free() != issued_ || pool_.owed() + pool_.reserved() != 0)) {
     fail("everybody is dead and the pool is not what it was");
   }
@@ -98,13 +97,15 @@ std::vector<ProcessId> World::openers(const Process& touched, int count) {
 }
 
 void World::step() {
-  pass_time(std::chrono::microseconds(chance(5) ? random(300000) : random(2000)));
-  if (leases_too_ && chance(35)) {
+  const int longest = slow_ ? 2000000 : 300000;
+  pass_time(std::chrono::microseconds(chance(slow_ ? 10 : 5) ? random(longest) : random(2000)));
+  if (mode_ == Mode::leases || (mode_ == Mode::both && chance(35))) {
     if (chance(2)) return operate();
+    if (mode_ == Mode::leases && chance(1)) return restart();
     leasing_.act(now_);
     return audit();
   }
-  if (living_.empty() || (living_.size() < 24 && chance(8))) return fork(nullptr);
+  if (living_.empty() || (living_.size() < kMostProcesses && chance(8))) return fork(nullptr);
   if (chance(1)) return restart();
   act(pick());
 }
@@ -117,7 +118,8 @@ void World::act(Process* process) {
     return;
   }
   if (chance(4)) return die(process);
-  if (process->kind != Kind::job && living_.size() < 24 && chance(8)) return fork(process);
+  if (process->kind != Kind::job && living_.size() < kMostProcesses && chance(8))
+    return fork(process);
   switch (process->kind) {
     case Kind::poller:
       // It asks when the kernel woke it: there is a byte, or there just was one.
@@ -177,6 +179,7 @@ void World::ask(Process* process, bool blocking) {
   process->answered = false;
   if (blocking) {
     process->read = request.id;
+    process->reads_since = now_;
     process->passed = 0;
   }
   say(name(process->id) + (blocking ? " reads" : " polls"));
@@ -328,6 +331,7 @@ void World::bury(const Process& dead, EndCause cause, const std::vector<ProcessI
 
 void World::restart() {
   say("the arbiter dies");
+  next_.reset();
   std::vector<core::Account> accounts;
   for (const auto& entry : pool_.ledger().accounts()) accounts.push_back(entry.second);
   const std::vector<core::UnseenTake> unseen = pool_.ledger().unseen();
@@ -338,6 +342,7 @@ void World::restart() {
   // The calls that waited for an answer are told to the new one, in any order.
   const auto waiting = open_;
   for (const auto& entry : waiting) {
+    living_.at(entry.second.who).reads_since = now_;
     core::Effects effects;
     pool_.request(entry.second, now_, &effects);
     carry_out(effects);
@@ -374,65 +379,6 @@ void World::notice(const std::vector<ProcessId>& openers) {
   carry_out(effects);
 }
 
-void World::operate() {
-  if (leasing_.paused() || chance(20)) {
-    leasing_.set_paused(!leasing_.paused(), now_);
-  } else {
-    slots_ = random(9);
-    leasing_.set_slots(slots_ + 1, now_);
-  }
-  issued_ = leasing_.paused() ? 0 : slots_;
-  say("there are " + std::to_string(issued_) + " tokens");
-  core::Effects effects;
-  pool_.set_issued(issued_, now_, &effects);
-  carry_out(effects);
-  audit();
-}
-
-// Moves tokens between both pools until there is nothing to move.
-void World::settle() {
-  for (int rounds = 0; failure_.empty(); ++rounds) {
-    if (rounds > 100) return fail("balance() does not come to rest");
-    // A shell may be faster than the arbiter that has just decided to take the bytes.
-    if (fifo_ > 0 && chance(2)) {
-      for (const auto& [id, other] : living_) {
-        if (other.kind == Kind::shell) thief_ = {id};
-      }
-    }
-    core::Effects effects;
-    int repaid = pool_.lent();
-    core::balance(&pool_, &leasing_.pool(), now_, &effects, leasing_.effects());
-    repaid -= pool_.lent();
-    for (const core::Effect& effect : effects) {
-      const bool lends = effect.kind == core::Effect::Kind::lend_from_fifo ||
-                         effect.kind == core::Effect::Kind::lend_direct;
-      if (lends) repaid += effect.count;
-    }
-    leasing_.repaid(repaid);
-    const bool is_lend =
-        effects.size() == 1 && effects[0].kind == core::Effect::Kind::lend_from_fifo;
-    const std::vector<ProcessId> thief = is_lend ? thief_ : std::vector<ProcessId>();
-    if (!is_lend) thief_.clear();
-    carry_out(effects);
-    thief_.clear();
-    if (!thief.empty()) notice(openers(living_.at(thief.front()), 1));
-    if (effects.empty()) break;
-  }
-  leasing_.collect(now_);
-}
-
-void World::lend(int count) {
-  if (!thief_.empty() && fifo_ > 0) {
-    --fifo_;
-    took_unseen(&living_.at(thief_.front()));
-  }
-  const int there = std::min(count, fifo_);
-  fifo_ -= there;
-  if (there < count && thief_.empty()) fail("lent a byte that is not there");
-  leasing_.lend(there, now_);
-  if (there < count) pool_.lend_failed(count - there);
-}
-
 void World::carry_out(const core::Effects& effects) {
   for (const core::Effect& effect : effects) carry_out(effect);
 }
@@ -460,6 +406,7 @@ void World::carry_out(const core::Effect& effect) {
       lend(effect.count);
       break;
     case core::Effect::Kind::lend_direct:
+      next_.reset();  // one at a time: settle() sees who is the next
       leasing_.lend(effect.count, now_);
       break;
     case core::Effect::Kind::recovered:
@@ -492,12 +439,15 @@ void World::grant(const core::Effect& effect, bool from_fifo) {
       open_.erase(entry);
       process.read.reset();
     }
+    process.reads_since = {};  // a read whose byte was missing is the next
+    next_.reset();             // may be served already, by an effect that is yet to come
     core::Effects effects;
     pool_.grant_failed(request, from_fifo, *failure, now_, &effects);
     return carry_out(effects);
   }
   say("  " + name(request.who) + " gets one" + (from_fifo ? "" : " directly"));
   open_.erase(entry);
+  if (request.blocking && !from_fifo) check_turn(process);
   process.answered = true;
   if (request.blocking) process.read.reset();
   if (process.lent) {
@@ -509,9 +459,10 @@ void World::grant(const core::Effect& effect, bool from_fifo) {
 }
 
 void World::count_pass(ProcessId taker) {
+  leasing_.pass(now_);
   // Everybody who came before may go first, twice for the offers to pollers, and a grant that
   // failed costs a place.
-  const int bound = 4 * 24 + 2 * core::kMaxOfferGap;
+  const int bound = static_cast<int>(4 * kMostProcesses) + 2 * core::kMaxOfferGap;
   for (auto& [id, process] : living_) {
     const core::Account* account = pool_.ledger().find(id);
     const bool empty = account == nullptr || account->held() == 0;
@@ -540,7 +491,7 @@ void World::audit() {
                                           [](const auto& entry) { return entry.second.blocking; });
   // One byte may be on offer to who polls.
   if (failure_.empty()) leasing_.audit(somebody_reads ? 0 : fifo_ - 1, now_);
-  int real = fifo_ + pool_.reserved() + leasing_.lent();
+  int real = fifo_ + pool_.reserved() + (mode_ == Mode::leases ? 0 : leasing_.lent());
   for (const auto& [id, process] : living_) {
     real += process.tokens + process.unseen + process.riding - (process.lent ? 1 : 0);
     if (process.read && !open_.contains(*process.read)) fail(name(id) + " waits for ever");

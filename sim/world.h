@@ -12,8 +12,9 @@
 //  * No token lies about while somebody blocks, but for an offer that has a deadline.
 //  * A blocked reader that holds nothing is passed a bounded number of times.
 // Beside them live clients of the protocol (sim/leasing.h), out of the same pool, and an operator
-// who changes the number of slots and pauses. balance() comes to rest after every event.
-// At the end everybody dies, and the FIFO holds what was issued.
+// who changes the number of slots and pauses. balance() comes to rest after every event. In a serve
+// world there are only those. At the end everybody dies, and the FIFO holds what was issued; in one
+// half of the worlds the clients of the protocol live longest and are all answered.
 //
 // In a loose world attribution is ambiguous on purpose (everybody has the FIFO open, strangers
 // write what they never took, the cause of an end is unknown): there the equation may be off by at
@@ -47,8 +48,10 @@ class World {
   [[nodiscard]] std::uint64_t granted() const { return pool_.counters().taken; }
   [[nodiscard]] std::uint64_t recovered() const { return pool_.counters().recovered; }
   [[nodiscard]] std::uint64_t leases() const { return leasing_.granted(); }
+  [[nodiscard]] std::uint64_t reservations() const { return leasing_.reservations(); }
 
  private:
+  enum class Mode : std::uint8_t { tokens, both, leases };
   enum class Kind : std::uint8_t { poller, reader, blind, shell, helper, lender, job };
 
   struct Process {
@@ -60,8 +63,9 @@ class World {
     int riding = 0;                          // runs on tokens of a dead client
     bool lent = false;
     std::optional<core::RequestId> read;  // blocks
-    bool answered = false;                // its last ask was granted
-    int passed = 0;                       // grants to others while it blocks and holds nothing
+    core::Instant reads_since{};
+    bool answered = false;  // its last ask was granted
+    int passed = 0;         // grants to others while it blocks and holds nothing
   };
   using Living = std::map<core::ProcessId, Process>;
 
@@ -92,11 +96,16 @@ class World {
   void operate();
   void settle();
   void lend(int count);
+  void audit_borrowing();
+  Leasing::Hub hub();
+  void end_builds();
+  void wind_up();
 
   void carry_out(const core::Effects& effects);
   void carry_out(const core::Effect& effect);
   void grant(const core::Effect& effect, bool from_fifo);
   void count_pass(core::ProcessId taker);
+  void check_turn(const Process& reader);
   void audit();
   void audit_holders();
 
@@ -104,9 +113,10 @@ class World {
   bool verbose_;
   Fault fault_;
   bool loose_;
-  bool leases_too_;
-  int issued_;
+  Mode mode_;
+  bool slow_;  // its waits are longer
   int slots_;  // of the pool when it is not paused, without the implicit one
+  int issued_;
   core::Pool pool_;
   Leasing leasing_;
   core::Instant now_ = std::chrono::seconds(1);
@@ -116,6 +126,7 @@ class World {
   core::RequestId next_request_ = 1;
   Living living_;
   std::map<core::RequestId, core::Request> open_;  // asked and not yet answered
+  std::optional<core::LeaseDemand> next_;          // lease that waits in line with the readers
   std::vector<core::ProcessId> thief_;             // takes the byte of the next grant first, unseen
   std::string failure_;
 };

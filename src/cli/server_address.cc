@@ -175,9 +175,9 @@ Barred explain(client::Reason reason, const std::string& address, const std::str
     case client::Reason::unreachable:
       return {"nobody answers at " + address + seen, "start the server, or name another one"};
     case client::Reason::refused:
-      return {"the arbiter at " + address + " refuses us: the cookie is not its own, the user is " +
-                  "another one, or it is about to end",
-              eval + ", or wait for the next server"};
+      return {"the arbiter at " + address + " refuses us: the cookie is not its own, or the user " +
+                  "another one",
+              eval};
     case client::Reason::incompatible:
       return {"the arbiter at " + address + " does not speak version 1 of the protocol",
               "use a tokenpool of its version"};

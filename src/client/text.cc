@@ -112,7 +112,8 @@ std::uint64_t parse_lease(std::string_view text) {
 std::string clean_text(std::string_view text, std::size_t most) {
   std::string clean;
   while (!text.empty()) {
-    const std::size_t bytes = character(text);
+    const bool is_control = static_cast<unsigned char>(text.front()) < 0x20;
+    const std::size_t bytes = is_control ? 0 : character(text);
     if (clean.size() + std::max<std::size_t>(bytes, 1) > most) break;
     if (bytes == 0) {
       clean += '?';

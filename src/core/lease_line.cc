@@ -129,13 +129,18 @@ std::optional<LeasePool::Place> LeasePool::first_in_line() const {
 void LeasePool::settle(Instant now, LeaseEffects* effects) {
   in_hand_ = std::min(in_hand_, std::max(0, free_));
   if (!shared_) in_hand_ = std::max(0, free_);
-  if (first_ && !reserved_ && now >= first_->second + kReservationAfter) reserved_ = first_->first;
+  reserve(now);
   for (const Grant& granted : plan(grantable(), now)) grant(granted, now, effects);
   watch_first(now);
   check();
 }
 
+void LeasePool::reserve(Instant now) {
+  if (first_ && !reserved_ && now >= first_->second + kReservationAfter) reserved_ = first_->first;
+}
+
 void LeasePool::watch_first(Instant now) {
+  reserve(now);
   const auto first = first_in_line();
   if (!first) {
     first_.reset();
@@ -146,7 +151,16 @@ void LeasePool::watch_first(Instant now) {
 
 int LeasePool::useful(int available, Instant now) const {
   int used = 0;
-  for (const Grant& grant : plan(grantable() + available, now)) used += grant.slots - grant.paid;
+  bool serves_reserved = !reserved_;
+  for (const Grant& grant : plan(grantable() + available, now)) {
+    used += grant.slots - grant.paid;
+    serves_reserved = serves_reserved || grant.place == *reserved_;
+  }
+  // Those behind the reservation get what is beyond it.
+  if (!serves_reserved && used > 0) {
+    const LeaseRequest& first = waiting_.at(*reserved_).request;
+    used += first.min - std::min(first.min, unused(first.payer));
+  }
   // What is owed after a resumption is put to use as well.
   const int debt = std::max(0, -free_);
   return std::clamp(used - grantable(), std::min(debt, available), std::max(0, available));

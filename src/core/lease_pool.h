@@ -154,7 +154,6 @@ class LeasePool {
   void book_paid(const Payer& payer, int slots);
   [[nodiscard]] bool is_impossible(const LeaseRequest& request) const;
   [[nodiscard]] int grantable() const { return free_ < 0 ? free_ : in_hand_; }
-
   void settle(Instant now, LeaseEffects* effects);
   void grant(const Grant& grant, Instant now, LeaseEffects* effects);
   void book(const Lease& lease);
@@ -163,6 +162,7 @@ class LeasePool {
   void close(LeaseId id);
   void uncover(LeaseId payer, int covered);
   LeaseId new_id();
+  void reserve(Instant now);
   void watch_first(Instant now);
   Waiting take_waiting(const Place& place);
   void refuse_impossible(LeaseEffects* effects);

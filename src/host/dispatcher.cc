@@ -187,10 +187,6 @@ void Dispatcher::on_hello(Session* session, const wire::CallId& id, const wire::
     punish(session, now);
     return refuse(session, id, ErrorCode::not_authorized, "the cookie is wrong");
   }
-  if (draining_) {
-    refuse(session, id, ErrorCode::draining, "the arbiter is about to end");
-    return close(session);
-  }
   penalty_ = Instant::zero();
   --strangers_;
   session->state = State::member;

@@ -51,7 +51,7 @@ class Dispatcher {
   /// Answers what the pool of leases has decided, also upon calls of others than the dispatcher.
   void carry_out(core::LeaseEffects* effects, core::Instant now);
 
-  /// From now on nobody new is let in and nothing new granted; requests that wait are refused.
+  /// From now on nothing new is granted; requests that wait are refused.
   void drain(core::Instant now);
 
   /// The sessions with something to send, or to be closed when that is sent; each once. Empties the

@@ -151,6 +151,10 @@ wire::Result<void> Launch::start() {
     const auto handed = lease_.hand_to(job_->pid());
     held = lease_.slots() > 0 && (handed.has_value() || handed.error().code != kNoSuchLease);
   }
+  if (pool_->mode() == Mode::protocol && lease_.id() == 0 && is_first_to_tell(2)) {
+    say("the arbiter has gone while " + config_.command.front() +
+        " waited for it; it runs with one slot");
+  }
   return job_->execute();
 }
 

@@ -118,8 +118,11 @@ Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
       leases_.find(under) != nullptr ? Payer{Payer::Kind::lease, {}, under, {}} : Payer{};
   if (!info) return named;
   const auto ancestors = proc::ancestors_below(*info, context_.front);
+  // A launcher below a launcher is the job of one lease and holds another, so the number decides.
+  if (is_of(under, process)) return named;
   ProcessId child = process;
   for (const ProcessId ancestor : ancestors) {
+    if (is_of(under, ancestor)) return named;
     if (const core::LeaseId lease = lease_of(ancestor); lease != 0) {
       return {Payer::Kind::lease, {}, lease};
     }
@@ -128,6 +131,13 @@ Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
   }
   if (ancestors.empty() && info->parent != context_.front) return named;  // not of the build
   return {Payer::Kind::root, {}, 0};
+}
+
+bool RunLeases::is_of(core::LeaseId id, ProcessId process) const {
+  const core::Lease* lease = leases_.find(id);
+  if (lease == nullptr) return false;
+  const core::SessionId session = dispatcher_.session_of(process);
+  return lease->owner == process || (session != 0 && lease->session == session);
 }
 
 core::LeaseId RunLeases::lease_of(ProcessId process) const {

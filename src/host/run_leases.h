@@ -78,6 +78,8 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] int free_slots() const override;
 
   core::Payer payer_of(core::ProcessId process, core::LeaseId under);
+  /// Whether that process runs under the lease or holds it.
+  [[nodiscard]] bool is_of(core::LeaseId lease, core::ProcessId process) const;
   [[nodiscard]] core::LeaseId lease_of(core::ProcessId process) const;
   [[nodiscard]] int covered(const core::Payer& payer) const;
   void look_at_root();

@@ -83,7 +83,9 @@ class Server final : private DispatcherWorld {
     dispatcher_.carry_out(&effects, now());
   }
   [[nodiscard]] int tokens_held() const override { return 0; }
-  [[nodiscard]] int free_slots() const override { return std::max(0, leases_.free()); }
+  [[nodiscard]] int free_slots() const override {
+    return leases_.paused() ? 0 : std::max(0, leases_.free());
+  }
 
   void set_limits(const ServeConfig& config) {
     core::Limits changes;

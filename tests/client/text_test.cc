@@ -87,6 +87,7 @@ TEST(Text, cleans_up_to_a_character) {
   EXPECT_EQ(clean_text("\xc0\x80\xe0\x80\x80\xf0\x80\x80\x80", 64), "?????????") << "overlong";
   EXPECT_EQ(clean_text("\xf4\x90\x80\x80", 64), "????") << "beyond Unicode";
   EXPECT_EQ(clean_text("\xf0\x9f\x94\x97", 4), "\xf0\x9f\x94\x97");
+  EXPECT_EQ(clean_text("a\tb\x01", 64), "a?b?") << "the protocol takes no control characters";
   EXPECT_EQ(clean_text("abc", 0), "");
 }
 

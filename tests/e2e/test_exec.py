@@ -102,6 +102,14 @@ def test_exec_below_exec(ctx):
     run.finish()
 
 
+def test_exec_is_the_job_of_exec(ctx):
+    """Each process is the job of one lease and holds the next; all of them run on one slot."""
+    chain = [ctx.tokenpool, "exec", "--"] * 4
+    run = ctx.run(chain + ["job", "a"], slots=1)
+    ctx.desk.drive(1, total=1)
+    run.finish()
+
+
 def test_exec_below_exec_and_a_shell(ctx):
     inner = ctx.script("inner", f"{ctx.tokenpool} exec -- job $1\njob $1-end\n")
     run = ctx.run([in_background(ctx, [f"{ctx.tokenpool} exec -- {inner} {n}" for n in "abcdef"])],
