@@ -234,13 +234,16 @@ def broken(folder, file, changes):
     return pathlib.Path(folder, "reference_driver.py")
 
 
+NOTHING = "nothing has failed"
+
+
 def unnoticed(file, changes, pattern, reason):
     """Why the kit has not noticed that break; empty when it has."""
     with tempfile.TemporaryDirectory() as folder:
         result = run_kit(broken(folder, file, changes), pattern, "7")
     failed = re.findall(r"(?ms)^FAIL .*?(?=^(?:ok|skip|FAIL)  |^\d+ )", result.stdout)
     if result.returncode != 1 or not failed:
-        return "nothing has failed"
+        return NOTHING
     if not any(re.search(reason, text) for text in failed):
         return f"it failed for another reason than {reason}"
     return ""
@@ -262,7 +265,11 @@ def main():
     for name, file, changes, pattern, reason in BREAKS:
         if not re.search(options.k, name):
             continue
-        why = unnoticed(file, changes, pattern, reason)
+        # What a client does too early goes unnoticed when it is late just then.
+        for _ in range(5):
+            why = unnoticed(file, changes, pattern, reason)
+            if why != NOTHING:
+                break
         print(f"{'FAIL' if why else 'ok':4}  a client that {name}{': ' if why else ''}{why}",
               flush=True)
         if why:
