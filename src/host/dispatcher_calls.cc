@@ -179,7 +179,7 @@ void Dispatcher::on_report(Session* session, const CallId& id, const wire::Repor
   if (call.process) {
     const auto owner = has_finished ? std::nullopt : watched_owner(session, call.process);
     watched = owner.has_value();
-    if (owner) leases_.hand_to(call.lease, *owner);
+    if (owner) leases_.hand_to(call.lease, owner);
   }
   if (is_notification(id)) return;
   wire::append_watched_result(&session->outbox, id, watched);

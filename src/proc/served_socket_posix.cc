@@ -110,7 +110,7 @@ wire::Result<std::string> read_or_make_cookie(const std::string& path, bool* was
   }
   if (errno != ENOENT) return failed(what, std::strerror(errno), "remove it");
   // Under its own name it is there only when it is whole.
-  const std::string text = random_digits(wire::kCookieDigits);
+  std::string text = random_digits(wire::kCookieDigits);
   const std::string temporary = path + "." + std::to_string(::getpid());
   fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return failed("make " + temporary, std::strerror(errno), "choose another folder");
