@@ -4,6 +4,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,7 +37,9 @@ struct Job {
   friend bool operator==(const Job&, const Job&) = default;
 };
 
+/// Types and their limits; none: no limit.
 using Limits = std::vector<std::pair<std::string, std::optional<int>>>;
+std::map<std::string, int> changed(std::map<std::string, int> limits, const Limits& changes);
 
 struct LeaseRequest {
   Ticket ticket = 0;

@@ -140,7 +140,6 @@ void LeasePool::reserve(Instant now) {
 }
 
 void LeasePool::watch_first(Instant now) {
-  reserve(now);
   const auto first = first_in_line();
   if (!first) {
     first_.reset();

@@ -36,6 +36,14 @@ void add_to(Map* map, const Key& key, int count) {
 
 }  // namespace
 
+std::map<std::string, int> changed(std::map<std::string, int> limits, const Limits& changes) {
+  for (const auto& [type, limit] : changes) {
+    limits.erase(type);
+    if (limit) limits.emplace(type, *limit);
+  }
+  return limits;
+}
+
 LeasePool::LeasePool(int ceiling, LeaseId first_id, Cover cover)
     : ceiling_(ceiling), next_id_(first_id), cover_(std::move(cover)) {
   TOKENPOOL_CHECK(ceiling >= 1 && ceiling <= kMaxSlots && first_id > 0);
@@ -53,7 +61,10 @@ void LeasePool::request(LeaseRequest request, Instant now, LeaseEffects* effects
   if (request.deadline) deadlines_.emplace(*request.deadline, request.ticket);
   if (request.payer.kind != Payer::Kind::nobody) ++waiting_for_payers_;
   waiting_.emplace(place, Waiting{std::move(request), now});
-  if (shared_) return watch_first(now);
+  if (shared_) {
+    reserve(now);
+    return watch_first(now);
+  }
   settle(now, effects);
   if (waits || !waiting_.contains(place)) return;
   emit(effects, Kind::unavailable, take_waiting(place).request);
@@ -187,11 +198,7 @@ void LeasePool::set_ceiling(int slots, Instant now, LeaseEffects* effects) {
 }
 
 bool LeasePool::set_limits(const Limits& changes, Instant now, LeaseEffects* effects) {
-  auto limits = limits_;
-  for (const auto& [type, limit] : changes) {
-    limits.erase(type);
-    if (limit) limits.emplace(type, *limit);
-  }
+  auto limits = changed(limits_, changes);
   if (limits.size() > kMaxLimits) return false;
   limits_ = std::move(limits);
   refuse_impossible(effects);

@@ -77,8 +77,7 @@ class LeasePool {
   void owner_ended(ProcessId owner, Instant now, LeaseEffects* effects);
 
   void set_ceiling(int slots, Instant now, LeaseEffects* effects);
-  /// Types and their limits (none: no limit), as one change. False, and nothing is changed, where
-  /// more than kMaxLimits types would have one.
+  /// As one change. False, and nothing is changed, where more than kMaxLimits types would have one.
   bool set_limits(const Limits& changes, Instant now, LeaseEffects* effects);
   void set_paused(bool paused, Instant now, LeaseEffects* effects);
   /// Nothing is granted until then, or until `expected` leases are resumed (0: nobody knows how

@@ -51,6 +51,9 @@ class Dispatcher {
   /// Answers what the pool of leases has decided, also upon calls of others than the dispatcher.
   void carry_out(core::LeaseEffects* effects, core::Instant now);
 
+  /// As if a client had sent it, but that nobody is told. At most kMaxLimits types may then have a
+  /// limit.
+  void reconfigure(const wire::SetCall& call, core::Instant now);
   /// From now on nothing new is granted; requests that wait are refused.
   void drain(core::Instant now);
 
@@ -115,6 +118,8 @@ class Dispatcher {
   void on_status(Session* session, const wire::CallId& id, core::Instant now);
   void on_set(Session* session, const wire::CallId& id, const wire::SetCall& call,
               core::Instant now);
+  /// False, and nothing is changed: too many limits.
+  bool set(const wire::SetCall& call, core::Instant now);
   std::vector<std::uint64_t> resume(Session* session, const std::vector<wire::ResumedLease>& leases,
                                     core::Instant now);
   void punish(Session* session, core::Instant now);

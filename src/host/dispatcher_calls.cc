@@ -1,6 +1,5 @@
 // The calls of clients that have said hello.
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "core/check.h"
@@ -34,14 +33,6 @@ struct Overloaded : Visitors... {
 };
 template <typename... Visitors>
 Overloaded(Visitors...) -> Overloaded<Visitors...>;
-
-std::size_t count_with(std::map<std::string, int> limits, const core::Limits& changes) {
-  for (const auto& [type, limit] : changes) {
-    limits.erase(type);
-    if (limit) limits.emplace(type, *limit);
-  }
-  return limits.size();
-}
 
 }  // namespace
 
@@ -207,16 +198,9 @@ void Dispatcher::on_cancel(Session* session, const CallId& id, const wire::Cance
 
 void Dispatcher::on_set(Session* session, const CallId& id, const wire::SetCall& call,
                         Instant now) {
-  if (count_with(leases_.limits(), call.limits) > core::kMaxLimits) {
+  if (!set(call, now)) {
     return refuse(session, id, ErrorCode::too_many, "limits: too many types have one");
   }
-  // Whatever narrows the pool comes first, so that nobody slips in between two of the steps.
-  const bool narrows = call.slots && *call.slots < leases_.ceiling();
-  if (call.paused && *call.paused) world_.set_paused(true);
-  if (narrows) world_.set_slots(*call.slots);
-  TOKENPOOL_CHECK(leases_.set_limits(call.limits, now, &effects_));
-  if (call.slots && !narrows) world_.set_slots(*call.slots);
-  if (call.paused && !*call.paused) world_.set_paused(false);
   if (!is_notification(id)) {
     wire::append_set_result(&session->outbox, id, leases_.ceiling(), limits(), leases_.paused());
     list(session);
@@ -225,6 +209,24 @@ void Dispatcher::on_set(Session* session, const CallId& id, const wire::SetCall&
   if (subscribers_ > 0) {
     tell({"set", 0, session->id, session->name, "", "", leases_.ceiling(), 0, 0});
   }
+}
+
+bool Dispatcher::set(const wire::SetCall& call, Instant now) {
+  if (core::changed(leases_.limits(), call.limits).size() > core::kMaxLimits) return false;
+  // Whatever narrows the pool comes first, so that nobody slips in between two of the steps.
+  const bool narrows = call.slots && *call.slots < leases_.ceiling();
+  if (call.paused && *call.paused) world_.set_paused(true);
+  if (narrows) world_.set_slots(*call.slots);
+  TOKENPOOL_CHECK(leases_.set_limits(call.limits, now, &effects_));
+  if (call.slots && !narrows) world_.set_slots(*call.slots);
+  if (call.paused && !*call.paused) world_.set_paused(false);
+  return true;
+}
+
+void Dispatcher::reconfigure(const wire::SetCall& call, Instant now) {
+  // Not too many limits: whoever made the configuration has counted them.
+  TOKENPOOL_CHECK(set(call, now));
+  carry_out(&effects_, now);
 }
 
 std::vector<wire::LimitUse> Dispatcher::limits() const {

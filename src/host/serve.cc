@@ -12,7 +12,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "core/check.h"
 #include "core/limits.h"
 #include "host/clock.h"
 #include "host/connections.h"
@@ -41,7 +40,7 @@ class Server final : private DispatcherWorld {
     core::LeaseEffects none;
     leases_.supply(config.slots, now(), &none);
     if (grace) leases_.set_grace(now() + core::kResumeGrace);
-    set_limits(config);
+    apply(config);
   }
   ~Server() override {
     if (ready_.is_open()) ready_.release();
@@ -87,14 +86,12 @@ class Server final : private DispatcherWorld {
     return leases_.paused() ? 0 : std::max(0, leases_.free());
   }
 
-  void set_limits(const ServeConfig& config) {
-    core::Limits changes;
-    for (const auto& [type, limit] : leases_.limits()) changes.emplace_back(type, std::nullopt);
-    for (const auto& [type, limit] : config.limits) changes.emplace_back(type, limit);
-    core::LeaseEffects effects;
-    // Not too many: whoever made the configuration has counted them.
-    TOKENPOOL_CHECK(leases_.set_limits(changes, now(), &effects));
-    dispatcher_.carry_out(&effects, now());
+  void apply(const ServeConfig& config) {
+    wire::SetCall call;
+    call.slots = config.slots;
+    for (const auto& [type, limit] : leases_.limits()) call.limits.emplace_back(type, std::nullopt);
+    for (const auto& [type, limit] : config.limits) call.limits.emplace_back(type, limit);
+    dispatcher_.reconfigure(call, now());
   }
   void on_end(ProcessId who) {
     dispatcher_.process_ended(who, now());
@@ -142,11 +139,7 @@ class Server final : private DispatcherWorld {
   }
   void on_reload(const wire::Result<ServeConfig>& config) {
     if (!config) return say(config.error().sentence + " (nothing is changed)");
-    // Whatever narrows the pool comes first, so that nobody slips in between.
-    const bool narrows = config->slots < leases_.ceiling();
-    if (narrows) set_slots(config->slots);
-    set_limits(*config);
-    if (!narrows) set_slots(config->slots);
+    apply(*config);
   }
 
   asio::io_context io_{1};

@@ -11,11 +11,11 @@ def in_background(ctx, lines):
     return ctx.script("all", "".join(f"{line} &\n" for line in lines) + "wait\n")
 
 
-def xargs_test(ctx, **how):
-    names = " ".join(f"j{i}" for i in range(16))
-    run = ctx.run([ctx.script("x", f"echo {names} | xargs -n 1 -P 16 {ctx.tokenpool} exec -- job\n")],
-                  **how)
-    ctx.desk.drive(4, total=16)
+def xargs_test(ctx, jobs=16, slots=4, **how):
+    names = " ".join(f"j{i}" for i in range(jobs))
+    line = f"echo {names} | xargs -n 1 -P {jobs} {ctx.tokenpool} exec -- job\n"
+    run = ctx.run([ctx.script("x", line)], slots=slots, **how)
+    ctx.desk.drive(slots, total=jobs)
     run.finish()
     expect(run.notes(), [], "notes")
 
@@ -35,11 +35,7 @@ def test_xargs_as_user(ctx):
 
 
 def test_one_slot(ctx):
-    names = " ".join(f"j{i}" for i in range(6))
-    run = ctx.run([ctx.script("x", f"echo {names} | xargs -n 1 -P 6 {ctx.tokenpool} exec -- job\n")],
-                  slots=1)
-    ctx.desk.drive(1, total=6)
-    run.finish()
+    xargs_test(ctx, jobs=6, slots=1)
 
 
 def exec_makefile(ctx, folder, jobs, prefix, every=1):
