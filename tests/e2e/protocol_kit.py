@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 
-from harness import Failure, expect, expect_that
+from harness import Failure, expect, expect_that, read_proc
 from lifecycle_kit import expect_one_line
 
 PARSE, REQUEST, METHOD, PARAMS = -32700, -32600, -32601, -32602
@@ -82,6 +82,15 @@ class Server:
         """It did not serve, and said why in one line."""
         self.run.wait()
         expect_one_line(self.run, status, "tokenpool serve: ", *words)
+
+
+def reach(ctx, run):
+    """The variables by which a shell that is no part of `run` reaches its arbiter. A job is in."""
+    words = read_proc(ctx.desk.inside[0].pid, "environ").split(b"\0")
+    found = dict(word.decode().partition("=")[::2] for word in words if b"=" in word)
+    answer = {name: found[name] for name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE")}
+    expect_that(not run.ended(), "the run has ended")
+    return answer
 
 
 class Peer:

@@ -2,6 +2,7 @@
 
 import harness
 from harness import expect_that, needs, timeout
+from protocol_kit import Peer, reach
 
 # A's jobs that may end while B waits for its second slot. Every one of them is a chance for B.
 PATIENCE = 150
@@ -39,7 +40,12 @@ def share(ctx, first, second, tools, count=2, user=None):
     """B must get `count` jobs in at once (one on its own slot, the others on tokens), although A
     takes whatever it can."""
     run = one_after_the_other(ctx, first, second, tools, user)
+    variables = reach(ctx, run)
+    peer = Peer(ctx, variables["TOKENPOOL_ADDR"])
+    peer.hello(variables["TOKENPOOL_COOKIE"])
     for number in range(PATIENCE):
+        # Who has a token needs a moment to start its job; two more are on the clients' own slots.
+        ctx.desk.wait(lambda: ctx.desk.count() == 2 + peer.status()["tokens"], "a job for each token")
         if ctx.desk.count("b") >= count:
             break
         ctx.desk.wait(lambda: ctx.desk.held("a"), "a job of A")
@@ -50,6 +56,8 @@ def share(ctx, first, second, tools, count=2, user=None):
             ctx.desk.wait(lambda: ctx.desk.held("b"), "the next job of B")
     expect_that(ctx.desk.count("b") >= count,
                 f"B had no {count} jobs at once while A ended {PATIENCE}")
+    print(f"B waited for {number} jobs of A")
+    peer.close()
     finish(ctx, run)
 
 

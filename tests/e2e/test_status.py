@@ -7,17 +7,9 @@ import re
 import select
 import signal
 
-from harness import NOBODY, expect, expect_that, needs, read_proc
+from harness import NOBODY, expect, expect_that, needs
 from lifecycle_kit import cli, expect_one_line, expect_quiet, state_of
-
-
-def reach(ctx, run):
-    """The variables by which a shell that is no part of `run` reaches its arbiter. A job is in."""
-    words = read_proc(ctx.desk.inside[0].pid, "environ").split(b"\0")
-    found = dict(word.decode().partition("=")[::2] for word in words if b"=" in word)
-    answer = {name: found[name] for name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE")}
-    expect_that(not run.ended(), "the run has ended")
-    return answer
+from protocol_kit import reach
 
 
 def look(ctx, variables, *words):
