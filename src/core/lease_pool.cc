@@ -211,6 +211,11 @@ void LeasePool::set_paused(bool paused, Instant now, LeaseEffects* effects) {
   settle(now, effects);
 }
 
+void LeasePool::set_grace(Instant until, std::size_t expected) {
+  grace_until_ = until;
+  expected_ = expected;
+}
+
 void LeasePool::supply(int slots, Instant now, LeaseEffects* effects) {
   supply_ += slots;
   free_ += slots;
@@ -276,7 +281,8 @@ int LeasePool::jobs_of_type(const std::string& type) const {
 
 bool LeasePool::is_impossible(const LeaseRequest& request) const {
   const auto limit = limits_.find(request.job.type);
-  return request.min > ceiling_ || (limit != limits_.end() && limit->second == 0);
+  const int most = ceiling_ - (request.payer.kind == Payer::Kind::nobody ? implicit_ : 0);
+  return request.min > most || (limit != limits_.end() && limit->second == 0);
 }
 
 void LeasePool::refuse_impossible(LeaseEffects* effects) {

@@ -49,8 +49,8 @@ class LeasePool {
   /// are numbered from `first_id`.
   LeasePool(int ceiling, LeaseId first_id, Cover cover);
 
-  /// Never answers later than the deadline. A request with min > ceiling or a type whose limit is 0
-  /// is impossible. The caller bounds how many there are.
+  /// Never answers later than the deadline. A request for more than there will be for it, or of a
+  /// type whose limit is 0, is impossible. The caller bounds how many there are.
   void request(LeaseRequest request, Instant now, LeaseEffects* effects);
   /// Whether it still waited; then it is gone without an effect.
   bool cancel(Ticket ticket, Instant now, LeaseEffects* effects);
@@ -82,10 +82,9 @@ class LeasePool {
   void set_paused(bool paused, Instant now, LeaseEffects* effects);
   /// Nothing is granted until then, or until `expected` leases are resumed (0: nobody knows how
   /// many there are).
-  void set_grace(Instant until, std::size_t expected = 0) {
-    grace_until_ = until;
-    expected_ = expected;
-  }
+  void set_grace(Instant until, std::size_t expected = 0);
+  /// So many slots of the ceiling are the command's of a run: nobody gets them but by a payer.
+  void set_implicit(int slots) { implicit_ = slots; }
 
   /// `slots` more (or fewer) to hand out.
   void supply(int slots, Instant now, LeaseEffects* effects);
@@ -168,6 +167,7 @@ class LeasePool {
   void check() const;
 
   int ceiling_;
+  int implicit_ = 0;
   LeaseId next_id_;
   Cover cover_;
   int free_ = 0;

@@ -30,6 +30,7 @@ bool is_same_secret(std::string_view a, std::string_view b) {
 Dispatcher::Dispatcher(DispatcherConfig config, core::LeasePool* leases, DispatcherWorld* world,
                        Instant now)
     : config_(std::move(config)), leases_(*leases), world_(*world), start_(now) {
+  leases_.set_implicit(config_.implicit);
   TOKENPOOL_CHECK(config_.cookie.size() == wire::kCookieDigits);
 }
 
@@ -294,8 +295,12 @@ void Dispatcher::answer(const core::LeaseEffect& effect, Instant now) {
       if (subscribers_ > 0) tell({"timed_out", 0, session.id, session.name, "", "", 0, 0, 0});
       break;
     case Kind::impossible:
-      refuse(&session, asked.id, ErrorCode::impossible,
-             "more slots than the pool or the limit of this type will ever have");
+      refuse(
+          &session, asked.id, ErrorCode::impossible,
+          config_.implicit == 0
+              ? "more slots than the pool or the limit of this type will ever have"
+              : "more slots than the limit of this type or the pool will ever have, of which one "
+                "is kept for the run's own command");
       break;
     case Kind::finished:
     case Kind::recovered:

@@ -196,6 +196,15 @@ TEST_F(LeasePoolTest, MoreThanThereWillEverBeIsImpossible) {
   EXPECT_EQ(desk.answer(desk.ask({.min = 4, .max = 9})), Answer::granted);
 }
 
+TEST_F(LeasePoolTest, TheImplicitSlotIsForThoseWhoHaveAPayer) {
+  desk.pool.set_implicit(1);
+  EXPECT_EQ(desk.answer(desk.ask({.min = 4})), Answer::impossible);
+  EXPECT_TRUE(desk.granted(desk.ask({.min = 3})));
+  desk.covers[{Payer::Kind::root, {}, 0}] = 1;
+  EXPECT_NE(desk.answer(desk.ask({.min = 4, .payer = {Payer::Kind::root, {}, 0}})),
+            Answer::impossible);
+}
+
 TEST_F(LeasePoolTest, ATypeThatMayNotRunIsImpossible) {
   EXPECT_TRUE(desk.set_limit("link", 0));
   EXPECT_EQ(desk.answer(desk.ask({.type = "link"})), Answer::impossible);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests against real tools.
 
-  tests/e2e/run.py --program build/tokenpool --tools build/tools [-k PATTERN] [-v] [--repeat N]
+  tests/e2e/run.py --program build/tokenpool --tools build/tools [-k PATTERN] [-x PATTERN] [-v]
+                   [--repeat N]
 
 The last line is `N passed, N failed, N skipped`; the exit status is 1 when one failed. With CI=true
 in the environment a test must not be skipped, but for those that a sanitizer keeps from running
@@ -23,7 +24,15 @@ import traceback
 import harness
 
 
-def discover(patterns):
+def matches(name, patterns):
+    for text in patterns:
+        parts = [part.strip() for part in text.split(" or ")]
+        if any(part in name or fnmatch.fnmatch(name, part) for part in parts):
+            return True
+    return False
+
+
+def discover(patterns, without):
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, here)
     found = []
@@ -35,17 +44,8 @@ def discover(patterns):
             own = getattr(function, "__module__", None) == module.__name__
             if name.startswith("test_") and callable(function) and own:
                 found.append((f"{module.__name__[5:]}.{name[5:]}", function))
-    if not patterns:
-        return found
-
-    def wanted(name):
-        for text in patterns:
-            parts = [part.strip() for part in text.split(" or ")]
-            if any(part in name or fnmatch.fnmatch(name, part) for part in parts):
-                return True
-        return False
-
-    return [(name, function) for name, function in found if wanted(name)]
+    return [(name, function) for name, function in found
+            if not matches(name, without) and (not patterns or matches(name, patterns))]
 
 
 class Running:
@@ -189,6 +189,8 @@ def parse(argv):
     parser.add_argument("--tools", help="the folder with ninja-1.13.2, cmake-4.3.1, make-4.4.1")
     parser.add_argument("-k", action="append", default=[], metavar="PATTERN",
                         help="only tests whose name contains it ('a or b'; * and ? work)")
+    parser.add_argument("-x", action="append", default=[], metavar="PATTERN",
+                        help="not the tests whose name contains it")
     parser.add_argument("-v", action="store_true", help="also the output of tests that pass")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run everything N times")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="tests at one time (2)")
@@ -244,7 +246,7 @@ class OwnGroup:
 
 def main(argv):
     options = parse(argv)
-    tests = discover(options.k)
+    tests = discover(options.k, options.x)
     if options.list:
         print("\n".join(name for name, _ in tests))
         return 0
