@@ -1,0 +1,56 @@
+// A machine in simulated time: CPUs that are shared fairly, a build whose jobs compute and sleep,
+// and others who take CPUs without asking. What the governor steers, for its tests.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/governor.h"
+
+namespace tokenpool::traces {
+
+/// A build. Times in seconds.
+struct Workload {
+  const char* name = "";
+  double work = 1;         ///< CPU time of a job, on average; each has between half and 1.5 times
+  double asleep = 0;       ///< share of its time that a job would sleep on an idle machine
+  double burst = 0.03;     ///< CPU time between two sleeps, on average
+  double burst_every = 0;  ///< 0: there are always jobs; else so many come each `burst_every`
+  int burst_jobs = 0;
+  double foreign = 0;  ///< threads of others that always want to run, per CPU ...
+  double foreign_from = 0;
+  double foreign_until = 0;  ///< ... in this time
+};
+
+class Machine {
+ public:
+  Machine(int cpus, const Workload& workload, std::uint64_t seed);
+
+  /// Goes on for kGovernorStep with at most so many jobs at once; those that run are left alone.
+  core::LoadSample run(int slots);
+  /// Simulated.
+  [[nodiscard]] core::Instant now() const;
+  /// CPU seconds that the build has had so far.
+  [[nodiscard]] double done() const { return done_; }
+
+ private:
+  struct Job {
+    double work = 0;   ///< left
+    double burst = 0;  ///< left until it sleeps
+    double sleep = 0;  ///< left until it computes
+  };
+
+  void start_jobs(int slots);
+  void compute(core::LoadSample* sum);
+  double around(double mean);
+
+  int cpus_;
+  Workload workload_;
+  std::uint64_t random_;
+  std::int64_t ticks_ = 0;
+  int queue_ = 0;  ///< jobs that may start, where they are numbered
+  double done_ = 0;
+  std::vector<Job> jobs_;
+};
+
+}  // namespace tokenpool::traces

@@ -1,0 +1,84 @@
+#include "core/governor.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/check.h"
+#include "core/limits.h"
+
+namespace tokenpool::core {
+namespace {
+
+/// Of the newest sample in a mean over about two seconds.
+constexpr double kSmoothing = 0.15;
+
+/// Where many come and go at random, as many as the square root of their mean are at one place by
+/// chance (the rule by which telephone exchanges are staffed): that is no overload yet.
+double overload(double capacity) {
+  return std::max(kOverloadAbove * capacity, capacity + std::sqrt(capacity));
+}
+
+}  // namespace
+
+Governor::Governor(int min, int max, int start) : min_(min), max_(max), slots_(start) {
+  TOKENPOOL_CHECK(1 <= min && min <= start && start <= max && max <= kMaxSlots);
+}
+
+void Governor::note_starts(int in_use, Instant now) {
+  while (!starts_.empty() && now - starts_.front().at >= kPendingWindow) starts_.pop_front();
+  // Those that began since the last sample did so just now, for all that is known.
+  if (in_use > in_use_) starts_.push_back({now, in_use - in_use_});
+  in_use_ = in_use;
+}
+
+double Governor::pending(Instant now) const {
+  double sum = 0;
+  for (const Start& start : starts_) {
+    const std::chrono::duration<double> age = now - start.at;
+    sum += start.count * (1 - age / kPendingWindow);
+  }
+  return sum;
+}
+
+int Governor::more(const LoadSample& sample, double expected) const {
+  const double gap = sample.capacity - expected;
+  int count = static_cast<int>(std::ceil(gap / 2));
+  if (sample.in_use > 0 && sample.own > 0) {
+    const double each = sample.own / sample.in_use;
+    const double room = overload(sample.capacity) - expected - delay_;
+    count = std::min(count, static_cast<int>(std::min<double>(room / each, kMaxSlots)));
+  }
+  const int most = static_cast<int>(std::ceil(kMaxSlotsPerCpu * sample.capacity));
+  return std::min(count, std::min(max_, most) - slots_);
+}
+
+int Governor::step(const LoadSample& sample, Instant now) {
+  TOKENPOOL_CHECK(sample.capacity > 0);
+  note_starts(sample.in_use, now);
+
+  delay_ += kSmoothing * (sample.delay - delay_);
+  use_ += kSmoothing * (sample.use - use_);
+  const double demand = use_ + delay_;
+  if (demand <= overload(sample.capacity)) {
+    overloaded_since_.reset();
+  } else if (!overloaded_since_) {
+    overloaded_since_ = now;
+  } else if (now - *overloaded_since_ >= kOverloadWindow) {
+    overloaded_since_ = now;
+    const auto excess = static_cast<int>(
+        std::lround(demand - (kRelievedAt * sample.capacity + overload(sample.capacity)) / 2));
+    const int out = std::max(slots_, sample.in_use);
+    slots_ = std::max(min_, std::min(slots_, out - excess));
+  }
+
+  const double expected = sample.use + pending(now);
+  const bool idle = sample.exhausted && expected < kIdleBelow * sample.capacity;
+  idle_samples_ = idle ? idle_samples_ + 1 : 0;
+  if (idle_samples_ >= 2) {
+    slots_ += std::max(0, more(sample, expected));
+    idle_samples_ = 0;
+  }
+  return slots_;
+}
+
+}  // namespace tokenpool::core

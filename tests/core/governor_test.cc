@@ -1,0 +1,108 @@
+// One test per sentence of the law in core/governor.h. What it does over time is in sim/traces.
+#include "core/governor.h"
+
+#include <gtest/gtest.h>
+
+#include "core/limits.h"
+
+namespace tokenpool::core {
+namespace {
+
+using namespace std::chrono_literals;
+
+class GovernorTest : public testing::Test {
+ protected:
+  /// One step of a machine with eight CPUs on which each of `in_use` slots uses `each`.
+  int step(int in_use, double each, double delay = 0, double others = 0) {
+    now += kGovernorStep;
+    LoadSample sample;
+    sample.own = std::min(in_use * each, kCpus);
+    sample.use = std::min(sample.own + others, kCpus);
+    sample.delay = delay;
+    sample.capacity = kCpus;
+    sample.in_use = in_use;
+    sample.exhausted = in_use >= governor.slots();
+    return governor.step(sample, now);
+  }
+  /// Until what began has become visible.
+  void settle(int in_use, double each) {
+    for (int i = 0; i < 8; ++i) step(std::min(in_use, governor.slots() - 1), each);
+  }
+
+  static constexpr double kCpus = 8;
+  Instant now = 1s;
+  Governor governor{2, 20, 8};
+};
+
+TEST_F(GovernorTest, NothingChangesWhileTheMachineIsInUse) {
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(step(8, 0.97, 0.5), 8);
+}
+
+TEST_F(GovernorTest, IdleTwiceInARowAddsHalfOfTheGap) {
+  settle(7, 0.5);
+  EXPECT_EQ(step(8, 0.5), 8) << "once may be chance";
+  // 8 - 4 that is in use - what is pending of the one that has just begun.
+  EXPECT_EQ(step(8, 0.5), 10);
+}
+
+TEST_F(GovernorTest, SlotsThatJustBeganCountAsInUse) {
+  step(0, 0);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(step(8, 0.1), 8) << "their load is still to come";
+}
+
+TEST_F(GovernorTest, NobodyNeedsMoreWhileSlotsAreFree) {
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(step(7, 0.2), 8);
+}
+
+TEST_F(GovernorTest, NoMoreThanWouldBeAnOverload) {
+  settle(7, 0.95);
+  // A ninth would use 0.95 more: 8.55 is no overload. Three would be 10.45.
+  for (int i = 0; i < 4; ++i) step(8, 0.95);
+  EXPECT_LE(governor.slots(), 11);
+}
+
+TEST_F(GovernorTest, NeverMoreThanMaxNorThanThreeForEachCpu) {
+  for (int i = 0; i < 400; ++i) step(governor.slots(), 0.01);
+  EXPECT_EQ(governor.slots(), 20);
+  governor = Governor(1, kMaxSlots, 8);
+  for (int i = 0; i < 400; ++i) step(governor.slots(), 0.01);
+  EXPECT_EQ(governor.slots(), 24);
+}
+
+TEST_F(GovernorTest, OverloadTakesBackWhatIsTooMuch) {
+  for (int i = 0; i < 40 && governor.slots() == 8; ++i) step(8, 1, 8, 8);
+  // Half way between 1.02 C and the overload there would be 9.5 on the CPUs, and there are 16.
+  EXPECT_LT(governor.slots(), 8);
+  EXPECT_GE(governor.slots(), 2);
+}
+
+TEST_F(GovernorTest, OverloadOfASecondIsNoReason) {
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(step(8, 1, 16), 8);
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(step(8, 1, 0), 8);
+}
+
+TEST_F(GovernorTest, WhatIsWithheldIsNotTakenAgain) {
+  governor = Governor(1, 24, 24);
+  for (int i = 0; i < 100; ++i) step(24, 1, 16);
+  const int slots = governor.slots();
+  EXPECT_GE(slots, 8) << "24 jobs, of which eight are no overload";
+  EXPECT_LE(slots, 11);
+  for (int i = 0; i < 40; ++i) step(24, 1, 16);
+  EXPECT_EQ(governor.slots(), slots) << "they are still out";
+}
+
+TEST_F(GovernorTest, ABuildKeepsItsLeast) {
+  for (int i = 0; i < 400; ++i) step(2, 1, 30, 30);
+  EXPECT_EQ(governor.slots(), 2);
+}
+
+TEST_F(GovernorTest, ItComesBackWhenTheOthersAreGone) {
+  for (int i = 0; i < 100; ++i) step(governor.slots(), 1, 8, 8);
+  ASSERT_LT(governor.slots(), 8);
+  for (int i = 0; i < 20; ++i) step(governor.slots(), 1);
+  EXPECT_GE(governor.slots(), 8);
+  EXPECT_LE(governor.slots(), 9);
+}
+
+}  // namespace
+}  // namespace tokenpool::core
