@@ -163,7 +163,7 @@ def server_refuses_an_id_that_is_in_use(stage):
     wire = Wire(arbiter, hello=True)
     wire.ask("acquire", "all", {"min": 1, "max": 512})
     wire.next("an acquire of all")
-    wire.ask("acquire", 7, {"min": 4})
+    wire.ask("acquire", 7, {"min": 3})
     wire.ask("acquire", 7, {})
     answer = wire.next("a second request with the id 7")
     equal(answer.get("error", {}).get("code"), -32600, "code of an id that is in use")
