@@ -143,10 +143,15 @@ struct NaiveLeases {
     require(grants(now), "granted while nothing is granted");
     require(request.min <= lease.slots && lease.slots <= request.max, "not what was asked for");
     require(!blocked(request), "more jobs than the limit of their type");
-    require(lease.paid == std::min(request.max, unused(request.payer)), "paid for otherwise");
+    const NaiveWait* first = ticket == reserved ? nullptr : waiter(reserved);
+    int covered = unused(request.payer);
+    // What will pay for the reservation pays for nobody else.
+    if (first != nullptr && first->request.payer == request.payer) {
+      covered -= std::min(covered, first->request.min);
+    }
+    require(lease.paid == std::min(request.max, covered), "paid for otherwise");
     require(lease.cost() <= std::max(0, free()), "more granted than there is");
     if (reserved != 0 && ticket != reserved) {
-      const NaiveWait* first = waiter(reserved);
       require(
           first == nullptr || lease.cost() == 0 || free() - lease.cost() >= needs(first->request),
           "somebody passed a reservation");
