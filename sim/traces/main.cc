@@ -16,7 +16,6 @@ namespace {
 constexpr double kSeconds = 60;
 /// Until here everything has to have found its place.
 constexpr double kSettled = 5;
-constexpr int kMostTimesCpus = core::kMaxSlotsPerCpu;
 
 double seconds(core::Instant time) { return std::chrono::duration<double>(time).count(); }
 
@@ -63,7 +62,7 @@ Outcome play(int cpus, const Workload& workload, int start, const Policy& policy
 }
 
 Outcome governed(int cpus, const Workload& workload) {
-  const int max = std::min(kMostTimesCpus * cpus, core::kMaxSlots);
+  const int max = std::min(core::kMaxSlotsPerCpu * cpus, core::kMaxSlots);
   core::Governor governor(1, max, cpus);
   return play(cpus, workload, cpus, [&](const core::LoadSample& sample, core::Instant now) {
     return governor.step(sample, now);
@@ -78,7 +77,7 @@ Outcome fixed(int cpus, const Workload& workload, int slots) {
 /// `make -l CPUS` or `ninja -l`: a job may start while the kernel's average over a minute, which
 /// it brings up to date each 5 s (proc_loadavg(5)), is below.
 Outcome by_load_average(int cpus, const Workload& workload) {
-  const int max = kMostTimesCpus * cpus;
+  const int max = core::kMaxSlotsPerCpu * cpus;
   double average = 0;
   double sum = 0;
   int steps = 0;
@@ -96,7 +95,7 @@ Outcome by_load_average(int cpus, const Workload& workload) {
 
 double best_fixed(int cpus, const Workload& workload) {
   double best = 0;
-  for (int slots = cpus; slots <= kMostTimesCpus * cpus; slots += std::max(1, cpus / 4)) {
+  for (int slots = cpus; slots <= core::kMaxSlotsPerCpu * cpus; slots += std::max(1, cpus / 4)) {
     best = std::max(best, fixed(cpus, workload, slots).throughput);
   }
   return best;
@@ -117,16 +116,23 @@ void expect(bool holds, int cpus, const char* workload, const char* what) {
   std::printf("WRONG: %s on %d CPUs: %s\n", workload, cpus, what);
 }
 
-Outcome row(int cpus, const Workload& workload, double* best) {
-  const Outcome ours = governed(cpus, workload);
-  const Outcome same = fixed(cpus, workload, cpus);
+/// One line of the table.
+struct Row {
+  Outcome ours;
+  Outcome plain;    ///< -j with the CPUs
+  double best = 0;  ///< throughput of the best fixed -j
+};
+
+Row row(int cpus, const Workload& workload) {
+  const Row answer{governed(cpus, workload), fixed(cpus, workload, cpus),
+                   best_fixed(cpus, workload)};
+  const auto& [ours, same, best] = answer;
   const Outcome load = by_load_average(cpus, workload);
-  *best = best_fixed(cpus, workload);
   std::printf("%-9s %3d | %5.3f %5.2f %5.2f %3d-%-3d | %5.3f %5.2f | %5.3f %5.2f | %5.3f\n",
               workload.name, cpus, ours.throughput / cpus, ours.demand, ours.peak, ours.least,
               ours.most, same.throughput / cpus, same.demand, load.throughput / cpus, load.demand,
-              *best / cpus);
-  return ours;
+              best / cpus);
+  return answer;
 }
 
 int at(const Outcome& outcome, double time) {
@@ -138,16 +144,14 @@ bool is_calm(const Outcome& outcome) {
 }
 
 void check(int cpus) {
-  double best = 0;
   for (const Workload& workload : {kSteady, kShort, kSleepers}) {
-    const Outcome ours = row(cpus, workload, &best);
+    const auto [ours, plain, best] = row(cpus, workload);
     expect(1.05 * ours.throughput >= best, cpus, workload.name, "slower than the best fixed -j");
     expect(is_calm(ours), cpus, workload.name, "the slots oscillate");
     if (workload.asleep == 0) {
       expect(ours.demand * cpus <= cpus + std::sqrt(cpus), cpus, workload.name, "overload");
     } else {
-      const double plain = fixed(cpus, workload, cpus).throughput;
-      expect(ours.throughput >= 1.3 * plain, cpus, workload.name,
+      expect(ours.throughput >= 1.3 * plain.throughput, cpus, workload.name,
              "not 1.3 times as fast as -j with the CPUs");
       expect(ours.first_raise > 0 && ours.first_raise <= 1.25, cpus, workload.name,
              "CPUs are idle for longer than a second");
@@ -156,11 +160,12 @@ void check(int cpus) {
 
   Workload bursty = kBursty;
   bursty.burst_jobs = 6 * cpus;
-  const Outcome bursts = row(cpus, bursty, &best);
-  expect(1.05 * bursts.throughput >= best, cpus, "bursty", "slower than the best fixed -j");
-  expect(bursts.demand * cpus <= cpus + std::sqrt(cpus), cpus, "bursty", "overload");
+  const Row bursts = row(cpus, bursty);
+  expect(1.05 * bursts.ours.throughput >= bursts.best, cpus, "bursty",
+         "slower than the best fixed -j");
+  expect(bursts.ours.demand * cpus <= cpus + std::sqrt(cpus), cpus, "bursty", "overload");
 
-  const Outcome foreign = row(cpus, kForeign, &best);
+  const Outcome foreign = row(cpus, kForeign).ours;
   const int share = static_cast<int>(std::ceil(std::sqrt(cpus)));
   expect(at(foreign, 24) <= share, cpus, "foreign", "it does not give way");
   expect(at(foreign, 43) >= cpus - cpus / 8, cpus, "foreign", "it does not come back");

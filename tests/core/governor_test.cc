@@ -55,10 +55,11 @@ TEST_F(GovernorTest, NobodyNeedsMoreWhileSlotsAreFree) {
 }
 
 TEST_F(GovernorTest, NoMoreThanWouldBeAnOverload) {
-  settle(7, 0.95);
-  // A ninth would use 0.95 more: 8.55 is no overload. Three would be 10.45.
-  for (int i = 0; i < 4; ++i) step(8, 0.95);
-  EXPECT_LE(governor.slots(), 11);
+  governor = Governor(1, 20, 2);
+  // 7.4 of the eight CPUs are in use; a third slot would make it 11.1, and overload begins at 10.8.
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(step(2, 3.7), 2);
+  for (int i = 0; i < 2; ++i) step(2, 3);
+  EXPECT_EQ(governor.slots(), 3) << "9 would be none";
 }
 
 TEST_F(GovernorTest, NeverMoreThanMaxNorThanThreeForEachCpu) {
@@ -71,7 +72,7 @@ TEST_F(GovernorTest, NeverMoreThanMaxNorThanThreeForEachCpu) {
 
 TEST_F(GovernorTest, OverloadTakesBackWhatIsTooMuch) {
   for (int i = 0; i < 40 && governor.slots() == 8; ++i) step(8, 1, 8, 8);
-  // Half way between 1.02 C and the overload there would be 9.5 on the CPUs, and there are 16.
+  // Eight threads of others and eight of ours want to run on eight CPUs.
   EXPECT_LT(governor.slots(), 8);
   EXPECT_GE(governor.slots(), 2);
 }
