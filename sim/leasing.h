@@ -1,19 +1,19 @@
 // The clients of the protocol in a simulated world: sessions that ask for leases, release, resize,
-// hand them to processes, lose their connection, die, and come back after the arbiter was
-// restarted.
+// hand them to processes, lose their connection, die, and come back after a restart of the arbiter.
 //
 // What is checked, from their own books and not from the pool's:
 //  * Slots of leases, less those that somebody has paid for, + free slots of the pool == lent.
 //  * A request is answered once, in time, within its range, only while something is granted, within
-//    the limit of its type, never beyond what there is, and not before one that came first and
-//    needs no more.
-//  * Who has been first in line for kReservationAfter has a reservation: what passes leaves the
-//    slots, the payer and the job of its type that it needs; and where there are only leases, it
-//    waits no longer than those that were there before.
+//    the limit of its type, never beyond what there is or, for the first in line, what the others
+//    in line lend, and not before one that came first and needs no more.
+//  * Who has been first for kReservationAfter has a reservation: what passes leaves the slots, the
+//    payer and the job of its type that it needs; where there are only leases, it waits no longer
+//    than those that were there before.
 //  * A lease is as it was granted, and of whom; it ends when its owner does, and not before.
-//  * Nobody waits beside slots that would do, and nothing is given back that somebody may declare.
+//  * Nobody waits beside slots that would do, and nothing is given back that may be declared.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <map>
 #include <optional>
@@ -38,9 +38,8 @@ class Leasing {
     std::function<void(const std::string&)> fail;
     /// Tokens that the pool of tokens has booked to a client.
     std::function<int(core::ProcessId)> tokens;
-    /// Some process of the build, if there is one.
-    std::function<std::optional<core::ProcessId>()> somebody;
-    /// Somebody could use so many slots more at once: those that lie about are to be lent.
+    std::function<std::optional<core::ProcessId>()> somebody;  ///< some process of the build
+    /// Somebody could use so many slots more at once.
     std::function<void(int)> offer;
     bool alone = false;  ///< there are only leases, as in `serve`: what there is, is supplied
     bool verbose = false;
@@ -107,17 +106,12 @@ class Leasing {
     return static_cast<int>((*hub_.random)() % static_cast<unsigned>(below));
   }
   bool chance(int percent) { return random(100) < percent; }
-  template <typename... Words>
-  void say(const Words&... words) {
+  void say(const auto&... words) {
     if (hub_.verbose) hub_.say((word(words) + ...));
   }
-  template <typename... Words>
-  void fail(const Words&... words) {
-    hub_.fail((word(words) + ...));
-  }
+  void fail(const auto&... words) { hub_.fail((word(words) + ...)); }
   static std::string word(const std::string& text) { return text; }
-  static std::string word(std::uint64_t number) { return std::to_string(number); }
-  static std::string word(int number) { return std::to_string(number); }
+  static std::string word(std::integral auto number) { return std::to_string(number); }
 
   struct First {
     core::Ticket ticket = 0;
@@ -145,6 +139,7 @@ class Leasing {
   void recovered(const core::LeaseEffect& effect);
   void check_grant(const Asked& asked, const core::Lease& lease, core::Instant now);
   void check_order(const core::LeaseRequest& served);
+  void check_first(const core::LeaseRequest& borrower);
   void audit_line(int visible, core::Instant now);
   void note_line(core::Instant now);
   void mature(core::Instant now);
@@ -156,6 +151,11 @@ class Leasing {
   void check_share(const core::LeaseRequest& request, const core::Lease& lease);
   [[nodiscard]] const core::LeaseRequest* reserved() const;
   [[nodiscard]] int needs(const core::LeaseRequest& request) const;
+  [[nodiscard]] static bool waits(const Asked& asked);
+  /// What others that have to wait lend, when `asker` uses `slots` of its own payer.
+  [[nodiscard]] int lendable(const core::LeaseRequest& asker, int slots) const;
+  [[nodiscard]] bool can_borrow(const core::LeaseRequest& first) const;
+  [[nodiscard]] bool is_lent(const core::LeaseRequest& request) const;
   void shrink(core::LeaseId id, int slots);
   void uncover(core::LeaseId payer, int covered);
   void lose(core::LeaseId id);

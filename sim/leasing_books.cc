@@ -239,9 +239,7 @@ void Leasing::note_line(Instant now) {
   const Asked* first = nullptr;
   for (const Client& client : clients_) {
     for (const auto& [ticket, asked] : client.asked) {
-      const auto& deadline = asked.request.deadline;
-      if (deadline && *deadline <= asked.since) continue;
-      if (blocked(asked.request.job.type)) continue;
+      if (!waits(asked) || blocked(asked.request.job.type)) continue;
       if (first == nullptr || is_before(asked.request, first->request)) first = &asked;
     }
   }
@@ -267,6 +265,62 @@ const LeaseRequest* Leasing::reserved() const {
 
 int Leasing::needs(const LeaseRequest& request) const {
   return std::max(0, request.min - unused(request.payer));
+}
+
+bool Leasing::waits(const Asked& asked) {
+  return !asked.request.deadline || *asked.request.deadline > asked.since;
+}
+
+int Leasing::lendable(const LeaseRequest& asker, int slots) const {
+  std::vector<LeaseRequest> others;
+  for (const Client& client : clients_) {
+    for (const auto& [ticket, asked] : client.asked) {
+      if (waits(asked) && ticket != asker.ticket) others.push_back(asked.request);
+    }
+  }
+  // What the one with the reservation will get, others do not: its payer's slot, a job of its type.
+  const LeaseRequest* first = reserved();
+  std::sort(others.begin(), others.end(), [first](const LeaseRequest& a, const LeaseRequest& b) {
+    if (first != nullptr && a.ticket == first->ticket) return b.ticket != first->ticket;
+    return (first == nullptr || b.ticket != first->ticket) && is_before(a, b);
+  });
+  std::map<Payer, int> taken;
+  const auto whole = [](Payer payer) {
+    payer.child = {};
+    return payer;
+  };
+  const auto take = [&](const Payer& payer, int count) {
+    taken[whole(payer)] += count;
+    if (payer.child.pid != 0) taken[payer] += count;
+  };
+  take(asker.payer, slots);
+  int idle = 0;
+  for (const LeaseRequest& other : others) {
+    if (other.payer.kind == Payer::Kind::nobody) continue;
+    int paid = std::min(other.min, covered(whole(other.payer)) - used(whole(other.payer), false) -
+                                       taken[whole(other.payer)]);
+    if (other.payer.child.pid != 0) {
+      paid = std::min(paid, 1 - used(other.payer, true) - taken[other.payer]);
+    }
+    paid = std::max(0, paid);
+    const bool is_claimed = first != nullptr && first->ticket != other.ticket &&
+                            first->ticket != asker.ticket && first->job.type == other.job.type;
+    const bool has_to_wait = paid < other.min || blocked(other.job.type, is_claimed ? 1 : 0);
+    if (has_to_wait) idle += std::min(1, paid);
+    take(other.payer, paid);
+  }
+  return idle;
+}
+
+bool Leasing::can_borrow(const LeaseRequest& first) const {
+  const int paid = std::min(first.min, unused(first.payer));
+  return paid < first.min && first.min - paid <= free() + lendable(first, paid);
+}
+
+bool Leasing::is_lent(const LeaseRequest& request) const {
+  const int paid = std::min(request.max, unused(request.payer));
+  return free() < 0 && paid > 0 &&
+         lendable(request, paid) < std::min(lendable(request, 0), -free());
 }
 
 std::size_t Leasing::waiting() const {
@@ -327,9 +381,15 @@ void Leasing::check_grant(const Asked& asked, const Lease& lease, Instant now) {
   if (blocked(request.job.type)) fail("more jobs of type ", request.job.type, " than its limit");
   if (lease.paid != std::min(request.max, unused(request.payer, reserved())))
     fail("paid for otherwise");
-  if (lease.cost() > std::max(0, free())) fail("more is granted than there is");
-  if (hub_.alone) check_share(request, lease);
-  if (lease.paid == 0 && first_ && !(first_->is_reserved && first_->ticket == request.ticket)) {
+  const bool borrows = lease.cost() > std::max(0, free());
+  if (borrows && (lease.slots != request.min || !can_borrow(request))) {
+    fail("more is granted than there is");
+  }
+  if (borrows) check_first(request);
+  if (!borrows && is_lent(request)) fail("granted a slot that is lent");
+  if (hub_.alone && !borrows) check_share(request, lease);
+  if (!borrows && lease.paid == 0 && first_ &&
+      !(first_->is_reserved && first_->ticket == request.ticket)) {
     check_order(request);
   }
 }
@@ -368,6 +428,19 @@ void Leasing::check_order(const LeaseRequest& served) {
         continue;
       }
       fail("request ", ticket, " was passed by ", served.ticket);
+    }
+  }
+}
+
+// Only the first in line borrows.
+void Leasing::check_first(const LeaseRequest& borrower) {
+  if (first_ && first_->is_reserved && first_->ticket == borrower.ticket) return;
+  if (reserved() != nullptr) fail("request ", borrower.ticket, " borrows before a reservation");
+  for (const Client& client : clients_) {
+    for (const auto& [ticket, other] : client.asked) {
+      if (waits(other) && is_before(other.request, borrower) && !blocked(other.request.job.type)) {
+        fail("request ", borrower.ticket, " borrows before ", ticket);
+      }
     }
   }
 }
@@ -440,7 +513,9 @@ void Leasing::audit_line(int visible, Instant now) {
       const int paid = unused(request.payer, passes ? first : nullptr);
       const bool is_claimed = passes && first->job.type == request.job.type;
       const int needed = std::max(0, request.min - paid);
-      if (needed > 0 && needed + kept > visible) continue;
+      const bool borrows = first_ && first_->ticket == ticket && can_borrow(request);
+      if (!borrows && is_lent(request)) continue;
+      if (!borrows && needed > 0 && needed + kept > visible) continue;
       if (!blocked(request.job.type, is_claimed ? 1 : 0)) {
         fail("request ", ticket, " waits beside what it needs");
       }

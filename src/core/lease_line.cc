@@ -15,10 +15,13 @@ void LeasePool::for_accounts(const Payer& payer, const std::function<void(const 
 }
 
 struct LeasePool::Outlook {
+  const LeasePool& pool;
   int free = 0;
-  int kept = 0;                     ///< of `free`, for the request with the reservation
-  std::map<std::string, int> jobs;  ///< more leases than there are now, by type
-  std::map<Payer, int> unused;      ///< what accounts still cover, as far as it was asked
+  int kept = 0;                       ///< of `free`, for the request with the reservation
+  int claimed = 0;                    ///< of what pays for that one; it is not unused any more
+  std::map<std::string, int> jobs{};  ///< more leases than there are now, by type
+  std::map<Payer, int> unused{};      ///< what accounts still cover, as far as it was asked
+  std::set<Place> granted{};          ///< of those in line
 
   [[nodiscard]] int paid(int slots, const Payer& payer) const {
     int most = payer.kind == Payer::Kind::nobody ? 0 : slots;
@@ -30,6 +33,52 @@ struct LeasePool::Outlook {
   }
   void use(int paid, const Payer& payer) {
     for_accounts(payer, [&](const Payer& account) { unused[account] -= paid; });
+  }
+  void look_at(const Payer& payer) {
+    for_accounts(payer, [&](const Payer& account) {
+      if (!unused.contains(account)) unused.emplace(account, pool.unused_of_account(account));
+    });
+  }
+  [[nodiscard]] bool is_blocked(const std::string& type) const {
+    const auto limit = pool.limits_.find(type);
+    if (limit == pool.limits_.end()) return false;
+    const auto more = jobs.find(type);
+    return pool.jobs_of_type(type) + (more == jobs.end() ? 0 : more->second) >= limit->second;
+  }
+  /// Rather than to be refused at once.
+  static bool waits(const Waiting& waiting) {
+    return !waiting.request.deadline || *waiting.request.deadline > waiting.since;
+  }
+  [[nodiscard]] bool can_be_first(const Waiting& waiting) const {
+    return waits(waiting) && !is_blocked(waiting.request.job.type);
+  }
+  /// How many slots were paid for jobs that have to wait, without those of `borrower`. Nobody knows
+  /// how much the job of a lease uses of it, but the part that asks does wait: one slot.
+  [[nodiscard]] int lendable(const Place& borrower) const {
+    Outlook outlook = *this;
+    int idle = 0;
+    for (const auto& [place, waiting] : pool.waiting_) {
+      const LeaseRequest& request = waiting.request;
+      if (request.payer.kind == Payer::Kind::nobody || !waits(waiting)) continue;
+      if (place == borrower || granted.contains(place)) continue;
+      if (place == pool.reserved_) {
+        idle += std::min(claimed, 1);
+        continue;
+      }
+      outlook.look_at(request.payer);
+      const int paid = outlook.paid(request.min, request.payer);
+      const bool has_to_wait = paid < request.min || is_blocked(request.job.type);
+      if (has_to_wait) idle += std::min(paid, 1);
+      outlook.use(paid, request.payer);
+    }
+    return idle;
+  }
+  /// Whether a job would run on a slot that was paid for another below its payer, and that is lent.
+  [[nodiscard]] bool is_lent(const Place& place, const Waiting& job, int slots) const {
+    if (free >= 0 || slots == 0) return false;
+    Outlook after = *this;
+    after.use(slots, job.request.payer);
+    return after.lendable(place) < std::min(lendable(place), -free);
   }
 };
 
@@ -56,17 +105,10 @@ int LeasePool::unused_of_account(const Payer& account) const {
   return std::max(0, covered - (used == used_.end() ? 0 : used->second));
 }
 
-bool LeasePool::is_blocked(const std::string& type, const Outlook& outlook) const {
-  const auto limit = limits_.find(type);
-  if (limit == limits_.end()) return false;
-  const auto more = outlook.jobs.find(type);
-  return jobs_of_type(type) + (more == outlook.jobs.end() ? 0 : more->second) >= limit->second;
-}
-
 std::optional<LeasePool::Grant> LeasePool::fit(const Place& place, const Waiting& waiting,
                                                const Outlook& outlook, int others) const {
   const LeaseRequest& request = waiting.request;
-  if (is_blocked(request.job.type, outlook)) return std::nullopt;
+  if (outlook.is_blocked(request.job.type)) return std::nullopt;
   const int paid = outlook.paid(request.max, request.payer);
   const int least = std::max(0, request.min - paid);
   const int available = std::max(0, outlook.free - outlook.kept);
@@ -74,36 +116,55 @@ std::optional<LeasePool::Grant> LeasePool::fit(const Place& place, const Waiting
   const int share = (available + others) / (others + 1);
   const int bought = std::min({std::max(least, share), request.max - paid, available});
   if (paid + bought == 0) return std::nullopt;
+  if (outlook.is_lent(place, waiting, paid)) return std::nullopt;
   return Grant{place, paid + bought, paid};
+}
+
+// The first in line, whom nothing is kept from.
+std::optional<LeasePool::Grant> LeasePool::fit_first(const Place& place, const Waiting& waiting,
+                                                     const Outlook& outlook) const {
+  const LeaseRequest& request = waiting.request;
+  if (waiting_for_payers_ == 0 || !outlook.can_be_first(waiting)) return std::nullopt;
+  Outlook after = outlook;
+  const int paid = outlook.paid(request.min, request.payer);
+  const int lacks = request.min - paid;
+  after.use(paid, request.payer);
+  if (lacks == 0 || lacks > outlook.free + after.lendable(place)) return std::nullopt;
+  return Grant{place, request.min, paid};
 }
 
 std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
   std::vector<Grant> grants;
   if (!grants_now(now) || (free <= 0 && waiting_for_payers_ == 0)) return grants;
-  Outlook outlook;
+  Outlook outlook{*this};
   outlook.free = free;
   auto others = static_cast<int>(waiting_.size());
+  bool all_before_served = true;
   const auto consider = [&](const Place& place, const Waiting& waiting) {
     --others;
     const Payer& payer = waiting.request.payer;
-    for_accounts(payer, [&](const Payer& account) {
-      outlook.unused.try_emplace(account, unused_of_account(account));
-    });
-    const auto grant = fit(place, waiting, outlook, others);
-    if (!grant) return false;
+    outlook.look_at(payer);
+    auto grant = fit(place, waiting, outlook, others);
+    if (!grant && all_before_served) grant = fit_first(place, waiting, outlook);
+    if (!grant) {
+      if (outlook.can_be_first(waiting)) all_before_served = false;
+      return false;
+    }
     outlook.free -= grant->slots - grant->paid;
     outlook.use(grant->paid, payer);
     if (!waiting.request.job.type.empty()) ++outlook.jobs[waiting.request.job.type];
+    outlook.granted.insert(place);
     grants.push_back(*grant);
     return true;
   };
   if (reserved_) {
     const Waiting& first = waiting_.at(*reserved_);
     if (!consider(*reserved_, first)) {
+      all_before_served = false;
       // What it will get, others cannot have: slots, what its payer covers, a job of its type.
-      const int paid = outlook.paid(first.request.min, first.request.payer);
-      outlook.kept = first.request.min - paid;
-      outlook.use(paid, first.request.payer);
+      outlook.claimed = outlook.paid(first.request.min, first.request.payer);
+      outlook.kept = first.request.min - outlook.claimed;
+      outlook.use(outlook.claimed, first.request.payer);
       if (!first.request.job.type.empty()) ++outlook.jobs[first.request.job.type];
     }
   }
@@ -116,11 +177,9 @@ std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
 
 std::optional<LeasePool::Place> LeasePool::first_in_line() const {
   if (reserved_) return reserved_;
-  const Outlook now;
+  const Outlook now{*this};
   for (const auto& [place, waiting] : waiting_) {
-    const auto& deadline = waiting.request.deadline;
-    const bool waits = !deadline || *deadline > waiting.since;
-    if (waits && !is_blocked(waiting.request.job.type, now)) return place;
+    if (now.can_be_first(waiting)) return place;
   }
   return std::nullopt;
 }
@@ -130,7 +189,10 @@ void LeasePool::settle(Instant now, LeaseEffects* effects) {
   in_hand_ = std::min(in_hand_, std::max(0, free_));
   if (!shared_) in_hand_ = std::max(0, free_);
   reserve(now);
-  for (const Grant& granted : plan(grantable(), now)) grant(granted, now, effects);
+  // A grant may have made somebody else the first in line: by the limit of a type.
+  for (auto grants = plan(grantable(), now); !grants.empty(); grants = plan(grantable(), now)) {
+    for (const Grant& granted : grants) grant(granted, now, effects);
+  }
   watch_first(now);
   check();
 }
@@ -168,11 +230,11 @@ int LeasePool::useful(int available, Instant now) const {
 std::optional<LeaseDemand> LeasePool::demand(Instant now) const {
   if (free_ < 0) return LeaseDemand{};
   if (!grants_now(now)) return std::nullopt;
-  const Outlook outlook;
+  const Outlook outlook{*this};
   for (const auto& [place, waiting] : waiting_) {
     if (reserved_ && place != *reserved_) continue;
     const LeaseRequest& request = waiting.request;
-    if (is_blocked(request.job.type, outlook)) continue;
+    if (outlook.is_blocked(request.job.type)) continue;
     const int gathered = reserved_ ? grantable() : 0;
     const int lacks = request.min - std::min(request.max, unused(request.payer)) - gathered;
     if (lacks != 1 && !(lacks > 1 && reserved_)) continue;

@@ -305,7 +305,7 @@ void LeasePool::grant(const Grant& grant, Instant now, LeaseEffects* effects) {
   lease.paid = grant.paid;
   lease.job = std::move(request.job);
   lease.since = now;
-  in_hand_ -= lease.cost();
+  in_hand_ = std::max(0, in_hand_ - lease.cost());  // less: the rest is lent by those that wait
   book(lease);
   ++counters_.granted;
   LeaseEffect effect;

@@ -1,28 +1,29 @@
 // Leases: who of those that ask over the protocol gets how many slots, and when.
 //
-// A pure state machine beside core/pool.h, which does the same for tokens. It owns no slots: it is
-// supplied with some (by `serve`, with all there are; by `run`, with what it takes out of the pool
-// of tokens, see core/balance.h) and hands them out.
+// A pure state machine beside core/pool.h, which does the same for tokens. It is supplied with
+// slots (by `serve`, with all there are; by `run`, with tokens, see core/balance.h) and hands them
+// out.
 //     free + sum over the leases of (slots - paid) == supply
-// `free` is negative only after leases were resumed, or the supply was lowered, beyond what there
-// is, or when a lease has ended or shrunk that had paid for others while so much was missing;
-// nothing is granted then that costs anything.
+// `free` is negative only while slots of those that wait are lent, after leases were resumed, or
+// the supply was lowered, beyond what there is, or when a lease has ended or shrunk that had paid
+// for others while so much was missing. Only what those that wait can lend is granted then.
 //
 // POLICY
 //  * In line: higher priority first, then who came first. A request that does not fit lets others
-//    pass. One that has been first in line (of those that no limit of their type blocks) for
-//    kReservationAfter gets a reservation: it stays first, whatever comes, and another is granted
-//    only what leaves the slots that it needs. So wide requests wait no longer than the leases
-//    before them last.
+//    pass. One that has been first (of those that no limit of their type blocks) for
+//    kReservationAfter gets a reservation: it stays first, and another is granted only what leaves
+//    the slots that it needs. So wide requests wait no longer than the leases before them last.
 //  * Who asks for a range gets an equal part of what is free for each that waits, at least its
 //    `min`.
 //  * A limit of a type counts leases (jobs), not slots.
-//  * Who has paid: a job runs on one slot whoever took it. `Payer` names who may have paid for
-//    (part of) a lease: a client of the GNU make jobserver that holds tokens for its children, a
-//    lease that the asker runs under, or the implicit slot of a run's command. As long as the payer
-//    covers more than is used of it, a lease is `paid` for to that extent and costs nothing. A
-//    client of the jobserver pays one slot for each child, all jobs below that child together.
-//    When the lease that paid ends or shrinks, what it no longer pays for costs from then on.
+//  * A job runs on one slot whoever took it. `Payer` names who may have paid for (part of) a lease:
+//    a client of the GNU make jobserver that holds tokens for its children, a lease that the asker
+//    runs under, or the implicit slot of a run's command. As far as the payer covers more than is
+//    used of it, a lease is `paid` for and costs nothing. A client of the jobserver pays one slot
+//    for each child, all jobs below it together. What a lease that ends paid for costs from then
+//    on.
+//  * Who waits lends: its job has not begun, so the slot that was paid for it is idle. Where free
+//    slots do not suffice, the first in line gets its `min` with one of each that waits.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,7 @@ class LeasePool {
   /// are numbered from `first_id`.
   LeasePool(int ceiling, LeaseId first_id, Cover cover);
 
-  /// Never answers later than the deadline. A request for more than there will be for it, or of a
+  /// Answers at the deadline at the latest. A request for more than there will be for it, or of a
   /// type whose limit is 0, is impossible. The caller bounds how many there are.
   void request(LeaseRequest request, Instant now, LeaseEffects* effects);
   /// Whether it still waited; then it is gone without an effect.
@@ -83,7 +84,7 @@ class LeasePool {
   /// Nothing is granted until then, or until `expected` leases are resumed (0: nobody knows how
   /// many there are).
   void set_grace(Instant until, std::size_t expected = 0);
-  /// So many slots of the ceiling are the command's of a run: nobody gets them but by a payer.
+  /// So many of the ceiling are the command's of a run: nobody gets them but by a payer.
   void set_implicit(int slots) { implicit_ = slots; }
 
   /// `slots` more (or fewer) to hand out.
@@ -143,7 +144,7 @@ class LeasePool {
   [[nodiscard]] std::vector<Grant> plan(int free, Instant now) const;
   [[nodiscard]] std::optional<Grant> fit(const Place& place, const Waiting& waiting,
                                          const Outlook& outlook, int others) const;
-  [[nodiscard]] bool is_blocked(const std::string& type, const Outlook& outlook) const;
+  [[nodiscard]] std::optional<Grant> fit_first(const Place&, const Waiting&, const Outlook&) const;
   [[nodiscard]] bool grants_now(Instant now) const;
   [[nodiscard]] std::optional<Place> first_in_line() const;
   [[nodiscard]] int unused(const Payer& payer) const;

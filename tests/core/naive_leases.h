@@ -73,7 +73,51 @@ struct NaiveLeases {
     return std::max(0, request.min - unused(request.payer));
   }
   [[nodiscard]] bool fits(const LeaseRequest& request) const {
-    return !blocked(request) && needs(request) <= std::max(0, free());
+    if (blocked(request)) return false;
+    if (request.ticket == head && can_borrow(request)) return true;
+    return needs(request) <= std::max(0, free()) && !is_lent(request);
+  }
+  /// Slots that were paid for others than `asker` that have to wait, when it uses `slots` of its
+  /// own payer.
+  [[nodiscard]] int lendable(const LeaseRequest& asker, int slots) const {
+    std::vector<LeaseRequest> others;
+    for (const NaiveWait& wait : line) {
+      if (wait.waits && wait.request.ticket != asker.ticket) others.push_back(wait.request);
+    }
+    // What the one with the reservation will get, others do not: its payer's slot, a job of its
+    // type.
+    const NaiveWait* first = waiter(reserved);
+    std::sort(others.begin(), others.end(), [&](const LeaseRequest& a, const LeaseRequest& b) {
+      return a.ticket == reserved || b.ticket == reserved ? a.ticket == reserved : before(a, b);
+    });
+    const auto has_to_wait = [&](const LeaseRequest& other) {
+      const auto limit = limits.find(other.job.type);
+      const bool claims = first != nullptr && first->request.ticket != other.ticket &&
+                          first->request.ticket != asker.ticket &&
+                          first->request.job.type == other.job.type;
+      return limit != limits.end() && jobs(other.job.type) + (claims ? 1 : 0) >= limit->second;
+    };
+    std::map<Payer, int> left;
+    for (const LeaseRequest& other : others) left[other.payer] = unused(other.payer);
+    left[asker.payer] = unused(asker.payer) - slots;
+    int idle = 0;
+    for (const LeaseRequest& other : others) {
+      const int paid = std::min(other.min, left[other.payer]);
+      if (paid < other.min || has_to_wait(other)) idle += std::min(1, paid);
+      left[other.payer] -= paid;
+    }
+    return idle;
+  }
+  /// Whether the slots of those that wait suffice for the `min` of the first in line.
+  [[nodiscard]] bool can_borrow(const LeaseRequest& request) const {
+    const int paid = std::min(request.min, unused(request.payer));
+    return paid < request.min && request.min - paid <= free() + lendable(request, paid);
+  }
+  /// Whether its payer's slot is in use: somebody borrowed it from another below that payer.
+  [[nodiscard]] bool is_lent(const LeaseRequest& request) const {
+    const int paid = std::min(request.max, unused(request.payer));
+    return free() < 0 && paid > 0 &&
+           lendable(request, paid) < std::min(lendable(request, 0), -free());
   }
   static bool before(const LeaseRequest& a, const LeaseRequest& b) {
     if (a.job.priority != b.job.priority) return a.job.priority > b.job.priority;
@@ -102,15 +146,19 @@ struct NaiveLeases {
   /// An event has ended: who is first from now on?
   void note_head(Instant now) {
     if (waiter(reserved) == nullptr) reserved = 0;
+    const Ticket now_first = first_in_line();
+    if (now_first == head) return;
+    head = now_first;
+    head_since = now;
+  }
+  [[nodiscard]] Ticket first_in_line() const {
+    if (waiter(reserved) != nullptr) return reserved;
     const LeaseRequest* first = nullptr;
     for (const NaiveWait& wait : line) {
       if (!wait.waits || blocked(wait.request)) continue;
       if (first == nullptr || before(wait.request, *first)) first = &wait.request;
     }
-    const Ticket now_first = reserved != 0 ? reserved : first == nullptr ? 0 : first->ticket;
-    if (now_first == head) return;
-    head = now_first;
-    head_since = now;
+    return first == nullptr ? 0 : first->ticket;
   }
 
   void forget(Ticket ticket) {
@@ -150,7 +198,11 @@ struct NaiveLeases {
       covered -= std::min(covered, first->request.min);
     }
     require(lease.paid == std::min(request.max, covered), "paid for otherwise");
-    require(lease.cost() <= std::max(0, free()), "more granted than there is");
+    const bool borrows = lease.cost() > std::max(0, free());
+    require(!borrows || (ticket == first_in_line() && lease.slots == request.min),
+            "more granted than there is");
+    require(!borrows || can_borrow(request), "more borrowed than those that wait have");
+    require(borrows || !is_lent(request), "granted a slot that is lent");
     if (reserved != 0 && ticket != reserved) {
       require(
           first == nullptr || lease.cost() == 0 || free() - lease.cost() >= needs(first->request),
@@ -163,7 +215,8 @@ struct NaiveLeases {
       const LeaseRequest& asked = other.request;
       const bool alike = asked.min == request.min && asked.max == request.max &&
                          asked.payer == request.payer && asked.job.type == request.job.type;
-      require(!alike || ticket == reserved || !before(asked, request), "served before its turn");
+      require(!alike || ticket == reserved || !before(asked, request) || is_lent(asked),
+              "served before its turn");
     }
     require(lease.session == request.session && lease.owner == request.owner &&
                 lease.client == request.client && lease.job == request.job,

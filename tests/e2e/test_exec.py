@@ -78,6 +78,61 @@ def test_make_pays_for_one_job_of_a_recipe(ctx):
     run.finish()
 
 
+def wide_makefile(ctx, jobs, slots):
+    names = " ".join(f"w{i}" for i in range(jobs))
+    ctx.write("m/Makefile", f"all: {names}\n.PHONY: all {names}\n{names}:\n"
+              f"\t@{ctx.tokenpool} exec --slots {slots} -- job $@\n")
+
+
+@needs("make-4.3")
+def test_make_whose_jobs_all_want_two(ctx):
+    """Each waits with the slot that make has paid for; that of another serves the first."""
+    wide_makefile(ctx, 9, 2)
+    run = ctx.run(["make", "-C", "m"], tools=["make-4.3"])
+    ctx.desk.drive(2, total=9)
+    run.finish()
+
+
+@needs("make-4.4.1")
+def test_make_whose_jobs_all_want_all(ctx):
+    wide_makefile(ctx, 6, 3)
+    run = ctx.run(["make", "-C", "m"], tools=["make-4.4.1"], slots=3)
+    ctx.desk.drive(1, total=6)
+    run.finish()
+
+
+@needs("make-4.3")
+def test_make_whose_jobs_all_want_two_infer(ctx):
+    wide_makefile(ctx, 9, 2)
+    run = ctx.run(["make", "-C", "m"], tools=["make-4.3"], options=["--track=infer"])
+    ctx.desk.drive(2, total=9)
+    run.finish()
+
+
+@needs("make-4.3")
+def test_lender_is_killed(ctx):
+    """Whose slot is lent dies before it runs: what make then gives back pays for it, and serves no
+    further job."""
+    narrow = " ".join(f"n{i}" for i in range(1, 7))
+    ctx.write("m/Makefile", f"all: wide1 wide2 {narrow}\n.PHONY: all wide1 wide2 {narrow}\n"
+              "wide1 wide2:\n\t@job gate-$@\n"
+              f"\t@{ctx.tokenpool} exec --slots 2 --target $@ -- job $@\n"
+              f"{narrow}:\n\t@job $@\n")
+    run = ctx.run(["make", "-k", "-C", "m"], tools=["make-4.3"], slots=3)
+    ctx.desk.wait(lambda: len(ctx.desk.inside) == 3, "all tokens to be with make")
+    for guest in ctx.desk.held("gate-"):
+        ctx.desk.release(guest)
+    ctx.desk.wait(lambda: ctx.desk.count("wide") == 1, "a wide job on the slot of the other")
+    waits = "wide2" if "wide1" in ctx.desk.names else "wide1"
+    [launcher] = [pid for pid in harness.descendants(run.pid)
+                  if harness.command_of(pid).endswith(f"--target {waits} -- job {waits}")]
+    ctx.kill(launcher)
+    ctx.desk.wait(lambda: f"{waits}] Killed" in run.stderr(), "make to see it dead")
+    ctx.desk.drive(1, total=6, prefix="n")
+    ctx.desk.let_all_out(run)
+    run.finish(status=2)
+
+
 @needs("make-4.3")
 def test_make_beside_xargs(ctx):
     exec_makefile(ctx, "m", 20, "m")
