@@ -20,11 +20,14 @@ import sys
 import tempfile
 import time
 
+import census
 import protocol
 from frame import Failure, Samples, kilobytes, percentile, ratio_of, ratio_text, stop
 
 HERE = pathlib.Path(__file__).resolve().parent
-HELPERS = ("job", "recovery", "pool", "calls", "clients", *protocol.HELPERS)
+HELPERS = ("job", "recovery", "pool", "calls", "clients", *protocol.HELPERS, *census.HELPERS)
+# Helpers that measure a part of the house, and the rooms that they need.
+ROOMS = {"census": ("core", "wire", "proc")}
 # What an outer build or pool would tell ours.
 OUTER = re.compile(r"^(MAKEFLAGS|MFLAGS|MAKELEVEL|GNUMAKEFLAGS|CARGO_MAKEFLAGS|TOKENPOOL_.*)$")
 
@@ -45,7 +48,11 @@ class Bench:
 
     def compile_helpers(self):
         for name in HELPERS:
+            source = HERE.parent / "src"
+            rooms = [str(file) for room in ROOMS.get(name, ())
+                     for file in sorted((source / room).glob("*.cc"))]
             command = ["c++", "-std=c++20", "-O2", "-static", str(HERE / f"bench_{name}.cc"),
+                       *rooms, f"-I{source}", '-DTOKENPOOL_VERSION="bench"',
                        "-o", str(self.folder / f"bench_{name}")]
             if subprocess.run(command, check=False).returncode != 0:
                 stop(f"{HERE}/bench_{name}.cc does not compile; the compiler's messages are above")
@@ -297,7 +304,8 @@ def memory(bench):
 # --- the frame -----------------------------------------------------------------------------------
 
 BENCHMARKS = {"recovery": recovery, "utilisation": utilisation, "calls": calls, "memory": memory,
-              "overhead": overhead, **protocol.BENCHMARKS}
+              "overhead": overhead, **protocol.BENCHMARKS,
+              **census.BENCHMARKS}
 
 
 def describe_machine():

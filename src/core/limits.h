@@ -52,6 +52,17 @@ inline constexpr std::size_t kMaxCmakeCache = 4U << 20;
 inline constexpr std::size_t kMaxRecoveries = 4096;
 inline constexpr std::size_t kMaxRefusals = 256;
 
+/// Files of /proc that a census keeps open: of more processes it opens them again at each walk. It
+/// looks at so many threads of one process and of all of them one by one, about 10 us each; of what
+/// has more the rest counts as if it never had to wait.
+inline constexpr std::size_t kMaxCensusFiles = 512;
+inline constexpr int kMaxCensusThreads = 256;
+inline constexpr int kMaxCensusThreadsOfWalk = 4096;
+
+/// Processes that are accused at one time of ignoring the pool; a report or a status has a line for
+/// each. With so many the others need no name either.
+inline constexpr std::size_t kMaxAccused = 64;
+
 /// Names of TMPDIR that a run reads in search of what dead runs left there (about 20 ms, while the
 /// build is under way), and folders of runs that it looks into: more than a user has builds at one
 /// time, about 20 us each. What is left over waits for a later run.

@@ -1,0 +1,110 @@
+// Billing: who uses more CPUs than it has slots, and how many slots its build has to do without
+// until that ends. Pure: it is told samples, and answers accusations.
+//
+// What a process may demand: the slots that are held in its subtree (tokens of clients, leases at
+// what they cost) and the one that it got from above: the command has the implicit slot, a client
+// of the jobserver gives each of its children one, and orphans have none. What it demands is what
+// its subtree uses and would use of idle CPUs (proc/census.h). A client that has children only
+// waits for them and reads their output: its own use is nobody's job and does not count.
+//
+// The law (facts/scheduling.md 3.1), at samples kBillingStep apart, for every holder and for the
+// whole build:
+//  * The excess of demand over what is allowed, never below 0, in a mean over kBillingMean, and the
+//    excess itself are above what is tolerated three times in a row: somebody below is accused. So
+//    a burst of a second and a half accuses nobody, whatever its width, and one whole CPU too much
+//    is named within three seconds.
+//  * Named is the process that has all of the excess below it, and no child that has: a nested
+//    make with its own pool, xargs, a linker and its threads; one for each job where several jobs
+//    of a client do so. What a named process has too much is its own from then on and burdens none
+//    of its ancestors.
+//  * Released when the mean falls below half of what is tolerated, or with its end.
+// Slots may change hands between two samples: what is allowed is what there was at the better end.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "core/effect.h"
+#include "core/process_id.h"
+
+namespace tokenpool::core {
+
+inline constexpr std::chrono::nanoseconds kBillingStep = std::chrono::milliseconds(500);
+inline constexpr std::chrono::nanoseconds kBillingMean = std::chrono::seconds(2);
+/// Excess in CPUs that is tolerated: half of the least that matters, and for each slot beyond the
+/// first one what a job's pipes and helpers use beside it (gcc -pipe runs cc1plus and as at once).
+inline constexpr double kTolerated = 0.5;
+inline constexpr double kToleratedPerSlot = 0.1;
+inline constexpr int kSamplesToAccuse = 3;
+
+struct ProcessLoad {
+  ProcessId who;
+  std::int32_t parent = 0;
+  double demand = 0;  ///< of its own threads; CPUs
+  double reaped = 0;  ///< by descendants that ended since the sample before
+  friend bool operator==(const ProcessLoad&, const ProcessLoad&) = default;
+};
+
+/// Slots that a process has beside the one from above.
+struct Holding {
+  ProcessId who;
+  int slots = 0;
+  bool client = false;  ///< it has a slot, or holds one, for each of its children
+  friend bool operator==(const Holding&, const Holding&) = default;
+};
+
+struct BillingSample {
+  std::int32_t root = 0;           ///< parent of the command and of orphans; not itself a job
+  std::vector<ProcessLoad> loads;  ///< since the sample before, of everybody below the root
+  std::vector<Holding> holdings;   ///< now; no process twice
+  int loose = 0;  ///< slots that somebody holds, nobody knows who: everybody is believed to
+  friend bool operator==(const BillingSample&, const BillingSample&) = default;
+};
+
+struct Accusation {
+  ProcessId who;
+  double cores = 0;  ///< demanded beyond what it is allowed, in the mean
+  Instant since{};
+  friend bool operator==(const Accusation&, const Accusation&) = default;
+};
+
+/// One thread. Bounded by the processes of one sample.
+class Billing {
+ public:
+  /// The next sample. Answers who is accused now, in the order of their accusation.
+  const std::vector<Accusation>& step(const BillingSample& sample, Instant now);
+  /// Nobody can have too much at the moment: what was suspected is forgotten, and the accused are
+  /// released.
+  void calm();
+
+  [[nodiscard]] const std::vector<Accusation>& accused() const { return accused_; }
+  /// Slots that the build has to do without: the sum of what the accused have too much.
+  [[nodiscard]] int withheld() const;
+  /// Somebody is accused or has too much for the moment: the next sample is wanted soon.
+  [[nodiscard]] bool is_suspicious() const;
+
+ private:
+  struct Suspicion {
+    double mean = 0;
+    int samples = 0;  ///< in a row
+  };
+  struct PastHolding {
+    Holding holding;
+    std::int32_t parent = 0;
+  };
+  class Family;
+
+  void follow_accused(const Family& family, double weight);
+  void remember(const BillingSample& sample, const Family& family);
+
+  std::unordered_map<ProcessId, Suspicion, ProcessIdHash> suspicions_;
+  std::vector<Accusation> accused_;
+  std::vector<PastHolding> held_;  ///< at the sample before
+  int loose_ = 0;
+  std::optional<Instant> last_;
+};
+
+}  // namespace tokenpool::core
