@@ -335,9 +335,9 @@ void World::restart() {
   std::vector<core::Account> accounts;
   for (const auto& entry : pool_.ledger().accounts()) accounts.push_back(entry.second);
   const std::vector<core::UnseenTake> unseen = pool_.ledger().unseen();
-  fifo_ = std::min(pool_.free() + pool_.reserved(), issued_);
+  fifo_ = std::min(pool_.free() + pool_.reserved(), issued_ + pool_.minted());
   core::Pool next(issued_);
-  next.restore(accounts, unseen, pool_.owed(), pool_.lent(), pool_.counters());
+  next.restore(accounts, unseen, pool_.owed(), pool_.lent(), pool_.minted(), pool_.counters());
   pool_ = std::move(next);
   // The calls that waited for an answer are told to the new one, in any order.
   const auto waiting = open_;
@@ -496,7 +496,7 @@ void World::audit() {
     real += process.tokens + process.unseen + process.riding - (process.lent ? 1 : 0);
     if (process.read && !open_.contains(*process.read)) fail(name(id) + " waits for ever");
   }
-  const int should = issued_ + pool_.owed();
+  const int should = issued_ + pool_.minted() + pool_.owed();
   if (std::abs(real - should) > (loose_ ? ambiguous_ : 0)) {
     fail("there are " + std::to_string(real) + " tokens and should be " + std::to_string(should));
   }

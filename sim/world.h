@@ -93,6 +93,7 @@ class World {
   void restart();
   void pass_time(core::Instant duration);
   void notice(const std::vector<core::ProcessId>& openers);
+  void mint();
   void operate();
   void settle();
   void lend(int count);

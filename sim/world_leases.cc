@@ -43,7 +43,19 @@ Leasing::Hub World::hub() {
   return hub;
 }
 
+// What is held is taken for stuck, whoever holds it.
+void World::mint() {
+  say("one more is minted");
+  core::Effects effects;
+  pool_.mint(1, true, now_, &effects);
+  carry_out(effects);
+  audit();
+}
+
 void World::operate() {
+  if (mode_ != Mode::leases && !leasing_.paused() && pool_.minted() < 4 && chance(25)) {
+    return mint();
+  }
   if (leasing_.paused() || chance(20)) {
     leasing_.set_paused(!leasing_.paused(), now_);
   } else {

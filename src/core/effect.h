@@ -65,6 +65,7 @@ struct PoolCounters {
   std::uint64_t refused = 0;    ///< over-returned tokens, swallowed
   std::uint64_t unseen_taken = 0;
   std::uint64_t unseen_returned = 0;
+  std::uint64_t minted = 0;  ///< in place of others that did not come back
   int peak_outstanding = 0;  ///< most tokens out at one time
   friend bool operator==(const PoolCounters&, const PoolCounters&) = default;
 };

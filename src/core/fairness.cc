@@ -47,7 +47,7 @@ std::optional<std::size_t> Pool::next_wanter() const {
   return best;
 }
 
-Pool::Asker& Pool::note_ask(const Request& request, Instant now) {
+Asker& Pool::note_ask(const Request& request, Instant now) {
   if (askers_.size() >= kMaxAccounts && !askers_.contains(request.who)) {
     forget_asker(askers_.begin()->first);
   }

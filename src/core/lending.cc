@@ -1,5 +1,4 @@
-// The part of the pool that lends tokens to the pool of leases, and that changes how many there
-// are.
+// The part of the pool that lends tokens to the pool of leases.
 #include <algorithm>
 
 #include "core/check.h"
@@ -81,17 +80,6 @@ void Pool::borrow(ProcessId who, int held, Instant since, Instant now, Effects* 
 void Pool::stop_borrowing(Instant now, Effects* effects) {
   if (borrowing() != nullptr) cancel(kBorrowed, now, effects);
   if (waiting_.empty()) close_offer(false);
-}
-
-void Pool::set_issued(int issued, Instant now, Effects* effects) {
-  TOKENPOOL_CHECK(issued >= 0 && issued < kMaxSlots);
-  begin(now);
-  for (; issued_ > issued; --issued_) withdraw(effects);
-  while (issued_ < issued) {
-    ++issued_;
-    place(1, now, effects);
-  }
-  finish(now, effects);
 }
 
 }  // namespace tokenpool::core

@@ -134,7 +134,7 @@ void Pool::give(ProcessId who, int count, Instant now, Effects* effects) {
   begin(now);
   int refused = 0;
   for (int i = 0; i < count; ++i) {
-    const bool may_lend = owed_ == 0 && free_ + reserved() < issued_;
+    const bool may_lend = owed_ == 0 && free_ + reserved() < capacity();
     if (ledger_.give(who, may_lend) == GiveOutcome::refused) {
       // Nothing changed, so the rest would be refused as well.
       refused = count - i;
@@ -235,7 +235,9 @@ void Pool::all_ended(Instant now, Effects* effects) {
   owed_ = 0;
   spare_ = 0;
   lent_ = 0;
-  emit(effects, Kind::put, issued_ - free_);
+  minted_ = 0;
+  emit(effects, Kind::put, std::max(0, issued_ - free_));
+  emit(effects, Kind::drain, std::max(0, free_ - issued_));
   free_ = issued_;
   finish(now, effects);
 }
@@ -263,11 +265,11 @@ std::optional<Instant> Pool::next_deadline() const {
 }
 
 int Pool::missing() const {
-  return issued_ + owed_ - free_ - reserved() - lent_ - ledger_.outstanding();
+  return capacity() + owed_ - free_ - reserved() - lent_ - ledger_.outstanding();
 }
 
 void Pool::restore(std::span<const Account> accounts, std::span<const UnseenTake> unseen, int owed,
-                   int lent, const PoolCounters& counters) {
+                   int lent, int minted, const PoolCounters& counters) {
   TOKENPOOL_CHECK(ledger_.accounts().empty() && free_ == issued_);
   for (const Account& account : accounts) {
     ledger_.introduce(account.who, account.ancestors);
@@ -277,11 +279,14 @@ void Pool::restore(std::span<const Account> accounts, std::span<const UnseenTake
   for (const UnseenTake& take : unseen) ledger_.restore_unseen(take);
   owed_ = std::max(owed, 0);
   lent_ = std::clamp(lent, 0, kMaxSlots);
+  minted_ = std::clamp(minted, 0, kMaxSlots);
   counters_ = counters;
   // The records of a killed process may be torn: whatever they say, the equation has to hold.
-  free_ = issued_ + owed_ - lent_ - ledger_.outstanding();
+  free_ = capacity() + owed_ - lent_ - ledger_.outstanding();
   if (free_ < 0) owed_ += -std::exchange(free_, 0);
-  if (free_ > issued_) spare_ = std::exchange(free_, issued_) - issued_;
+  if (free_ > capacity()) spare_ = std::exchange(free_, capacity()) - capacity();
+  // Where nobody has an account, nobody is tracked.
+  stuck_.note(ledger_, lent_, ledger_.accounts().empty() ? minted_ : 0);
   check();
 }
 
@@ -313,10 +318,10 @@ void Pool::place(int count, Instant now, Effects* effects) {
     const bool to_wanter = wanter && (!reader || before(wanting_[*wanter], *reader));
     if (to_wanter) {
       reserve(*wanter, now);
-    } else if (reader && !(offer_is_due() && free_ + put < issued_)) {
+    } else if (reader && !(offer_is_due() && free_ + put < capacity())) {
       ++offer_skip_;
       grant(take_waiting(*reader), false, effects);
-    } else if (free_ + put < issued_) {
+    } else if (free_ + put < capacity()) {
       ++put;
       if (reader) {
         offer_until_ = now + kOfferWindow;
@@ -349,17 +354,18 @@ void Pool::begin(Instant now) {
 }
 
 void Pool::finish(Instant now, Effects* effects) {
+  if (minted_ > 0) take_out_minted(effects);
   // When leases were served, balance() says whether more of them wait, for whom the offer goes on.
   const bool in_vain = waiting_.empty() && lent_ == 0;
   if (in_vain || free_ == 0) close_offer(false);
   while (!waiting_.empty() && free_ > (offer_until_ ? 1 : 0)) serve_reader_from_fifo(effects);
-  if (free_ > issued_) {
-    const int excess = free_ - issued_;
+  if (free_ > capacity()) {
+    const int excess = free_ - capacity();
     spare_ += excess;
-    free_ = issued_;
+    free_ = capacity();
     emit(effects, Kind::drain, excess);
   }
-  while (spare_ > 0 && (free_ < issued_ || !waiting_.empty())) {
+  while (spare_ > 0 && (free_ < capacity() || !waiting_.empty())) {
     --spare_;
     place(1, now, effects);
   }
@@ -371,7 +377,7 @@ void Pool::finish(Instant now, Effects* effects) {
 
 void Pool::check() const {
   TOKENPOOL_CHECK(missing() == 0);
-  TOKENPOOL_CHECK(free_ >= 0 && free_ <= issued_);
+  TOKENPOOL_CHECK(free_ >= 0 && free_ <= capacity());
   TOKENPOOL_CHECK(owed_ >= 0 && spare_ >= 0 && lent_ >= 0);
   TOKENPOOL_CHECK(waiting_.size() == since_.size());
 }

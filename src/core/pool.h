@@ -5,10 +5,10 @@
 //
 // Where a token can be: in the FIFO (free), kept back for one client (reserved), lent to the pool
 // of leases (core/lease_pool.h, which competes as a reader that blocks), or out (ledger).
-//     free + reserved + lent + outstanding == issued + owed      and      0 <= free <= issued
-// `owed` counts lent slots whose lender died while the pool was empty: the next token that comes
-// free is swallowed for each. A token that comes free while free == issued (possible only while
-// somebody lends its implicit slot) is kept back too, for nobody, until the FIFO has room;
+//     free + reserved + lent + outstanding == issued + minted + owed   and   0 <= free <= issued +
+// minted. `owed` counts lent slots whose lender died while the pool was empty: the next token that
+// comes free is swallowed for each. A token that comes free while the FIFO is full (possible only
+// while somebody lends its implicit slot) is kept back too, for nobody, until the FIFO has room;
 // reserved() counts it. Both lines hold after every call; they are checked in all builds.
 //
 // POLICY: fair share, no client starves.
@@ -28,8 +28,8 @@
 //    [kMinReservation, kMaxReservation]. One reservation per ask; one that lapses is free again.
 //    The same is done for any client that holds nothing and was refused kMaxPassed times in a row.
 //  * A poller that has just returned a token (kPolite) and takes one again while it holds more than
-//    another active client is refused once (EAGAIN), so that the others, woken by the byte, get to
-//    look first. Clients known to ask blindly are exempt: they would not come back.
+//    another active client is refused once (EAGAIN), so that the others get to look first. Clients
+//    known to ask blindly are exempt: they would not come back.
 #pragma once
 
 #include <chrono>
@@ -40,9 +40,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/asker.h"
 #include "core/effect.h"
 #include "core/ledger.h"
 #include "core/process_id.h"
+#include "core/stuck_holders.h"
 
 namespace tokenpool::core {
 
@@ -60,10 +62,9 @@ class Pool {
   void cancel(RequestId id, Instant now, Effects* effects);
   /// The grant of `request` could not be carried out. The booking is undone; the token stays in the
   /// pool (caller_gone) or is left to drift() to find (byte_missing: the read waits on in front of
-  /// the queue, or is refused when it does not block; next_deadline() is then `now`, for the case
-  /// that the byte has come back meanwhile). To be told while the effects are carried out, before
-  /// the next event. No-op when the account of the caller is closed already: ended() has freed the
-  /// token.
+  /// the queue, or is refused when it does not block; next_deadline() is then `now`, as the byte
+  /// may have come back meanwhile). To be told while the effects are carried out, before the next
+  /// event. No-op when the account of the caller is closed already: ended() has freed the token.
   void grant_failed(const Request& request, bool from_fifo, GrantFailure failure, Instant now,
                     Effects* effects);
   /// `who` returned `count` tokens; none of them is in the FIFO yet.
@@ -83,7 +84,7 @@ class Pool {
   /// No process of the build is left: every token is recovered. Afterwards free() == issued().
   void all_ended(Instant now, Effects* effects);
 
-  /// Lends `count` <= lendable() tokens to the pool of leases, see Effect::Kind::lend_from_fifo.
+  /// Lends `count` <= lendable() tokens to the leases, see Effect::Kind::lend_from_fifo.
   void lend(int count, Instant now, Effects* effects);
   /// So many bytes of a lend_from_fifo were not there. As with grant_failed(), drift() is to be
   /// asked before the next event (balance() is one), and finds who was faster.
@@ -101,6 +102,13 @@ class Pool {
 
   /// Changes how many tokens there are, 0 <= issued < kMaxSlots. Too many end as they come back.
   void set_issued(int issued, Instant now, Effects* effects);
+  /// `count` tokens beside those that were issued, in place of as many that are held now and will
+  /// not come back. For each of these that does come back one is taken out of the pool again; where
+  /// nobody's calls are `tracked`, by unmint().
+  void mint(int count, bool tracked, Instant now, Effects* effects);
+  /// `count` <= minted() are taken out again: free ones, else those that come free next.
+  void unmint(int count, Instant now, Effects* effects);
+  [[nodiscard]] int minted() const { return minted_; }
 
   /// Carries out what is due by `now`; call it at next_deadline() or later.
   void advance(Instant now, Effects* effects);
@@ -116,41 +124,24 @@ class Pool {
   [[nodiscard]] const PoolCounters& counters() const { return counters_; }
   [[nodiscard]] const std::deque<Request>& waiting() const { return waiting_; }
 
-  /// A new arbiter goes on where a dead one stopped: `accounts` as they stood, `owed`, `lent`, and
-  /// counters; every token that they do not explain is taken to be in the FIFO (the first unseen()
-  /// corrects that). Tokens that were reserved when it died were in its memory: the host puts
-  /// reserved() bytes, as they stood, into the FIFO before. Only on a pool that has seen no event.
+  /// A new arbiter goes on where a dead one stopped: `accounts` as they stood, `owed`, `lent`,
+  /// `minted`, and counters; every token that they do not explain is taken to be in the FIFO (the
+  /// first unseen() corrects that). Tokens that were reserved when it died were in its memory: the
+  /// host puts reserved() bytes, as they stood, into the FIFO before. Only on a pool that has seen
+  /// no event.
   void restore(std::span<const Account> accounts, std::span<const UnseenTake> unseen, int owed,
-               int lent, const PoolCounters& counters);
+               int lent, int minted, const PoolCounters& counters);
 
  private:
   /// Refusals in a row after which an asker that holds nothing gets a reservation, blind or not: it
   /// bounds how often anybody can be passed. Seven lost races are bad luck, eight are starvation.
   static constexpr int kMaxPassed = 8;
-
-  struct Asker {  ///< what is known of a client's way of asking
-    Instant last_ask{};
-    Instant interval{};  ///< between its last two asks
-    std::optional<Instant> last_give;
-    int blind = 0;   ///< blind asks in a row
-    int passed = 0;  ///< refusals in a row
-    bool ever_blind = false;
-    bool was_polite = false;  ///< has been refused once since its last return
-    bool active = false;      ///< is in active_
-  };
-  struct Reservation {
-    ProcessId who;
-    Instant until{};
-  };
-  struct Waiter {
-    ProcessId who;
-    Instant since{};
-  };
-
   // pool.cc: where tokens go.
   void grant(const Request& request, bool from_fifo, Effects* effects);
   void lend_one(bool from_fifo, Effects* effects);
   [[nodiscard]] int out() const { return ledger_.outstanding() + lent_; }
+  [[nodiscard]] int capacity() const { return issued_ + minted_; }
+  void take_out_minted(Effects* effects);
   void place(int count, Instant now, Effects* effects);
   bool pay_debt();
   void withdraw(Effects* effects);
@@ -181,6 +172,8 @@ class Pool {
   int free_;
   int owed_ = 0;
   int lent_ = 0;
+  int minted_ = 0;
+  StuckHolders stuck_;  ///< since the last token was minted
   int spare_ = 0;  ///< came free while the FIFO was full, because somebody lent its implicit slot
   Ledger ledger_;
   PoolCounters counters_;

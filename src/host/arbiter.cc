@@ -157,7 +157,8 @@ bool Arbiter::run() {
   leases_ready_.assign(leases_.connections().fd());
   if (!listener_ || begin_.bypass) {
     fifo_ready_.assign(fifo_.fd());
-    if (begin_.resume) pool_.restore({}, {}, 0, left_behind_.lent, left_behind_.counters);
+    if (begin_.resume)
+      pool_.restore({}, {}, 0, left_behind_.lent, left_behind_.minted, left_behind_.counters);
   }
   if (listener_) {
     listener_ready_.assign(listener_->fd());

@@ -41,6 +41,7 @@ struct AccountPage {
   std::int32_t owed = 0;
   std::int32_t reserved = 0;
   std::int32_t lent = 0;  ///< to leases
+  std::int32_t minted = 0;
   std::uint64_t leases = 0;
   Settings settings;  ///< slots 0: never published
   core::PoolCounters counters;

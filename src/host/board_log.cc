@@ -28,6 +28,7 @@ void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::si
   page.owed = pool.owed();
   page.reserved = pool.reserved();
   page.lent = pool.lent();
+  page.minted = pool.minted();
   page.leases = leases;
   page.settings = settings;
   page.counters = pool.counters();
@@ -103,9 +104,10 @@ void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool t
     board_->still_held = 0;
   } else {
     board_->still_held = tracked ? pool.ledger().outstanding() + pool.lent() + pool.reserved()
-                                 : pool.issued() - in_fifo;
+                                 : pool.issued() + pool.minted() - in_fifo;
   }
-  board_->missing = board_->issued + pool.owed() - board_->in_fifo - board_->still_held;
+  board_->missing =
+      board_->issued + pool.minted() + pool.owed() - board_->in_fifo - board_->still_held;
 }
 
 LeftBehind BoardLog::left_behind() const {
@@ -124,6 +126,7 @@ LeftBehind BoardLog::left_behind() const {
   left.owed = page.owed;
   left.reserved = page.reserved;
   left.lent = page.lent;
+  left.minted = page.minted;
   left.lending = board_->lending.load(std::memory_order_acquire);
   left.leases = page.leases;
   left.settings = page.settings;

@@ -18,6 +18,7 @@ struct LeftBehind {
   int owed = 0;
   int reserved = 0;  ///< tokens that were in neither FIFO nor ledger
   int lent = 0;      ///< to leases
+  int minted = 0;
   std::size_t leases = 0;
   int lending = 0;  ///< see Board::lending
   Settings settings;

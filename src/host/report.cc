@@ -99,7 +99,7 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
                       {"returned", counters.returned},
                       {"recovered", counters.recovered},
                       {"refused", counters.refused},
-                      {"minted", 0},
+                      {"minted", counters.minted},
                       {"held", board.still_held},
                       {"unseen_taken", counters.unseen_taken},
                       {"unseen_returned", counters.unseen_returned},

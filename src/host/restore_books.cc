@@ -49,7 +49,7 @@ void restore_books(const BookKeepers& keepers, LeftBehind* left, core::Instant n
       dead.push_back(account.who);
     }
   }
-  keepers.pool.restore(left->accounts, {}, left->owed, left->lent, left->counters);
+  keepers.pool.restore(left->accounts, {}, left->owed, left->lent, left->minted, left->counters);
   for (const auto& who : dead) {
     keepers.pool.ended(who, core::EndCause::unknown, {}, std::nullopt, now, effects);
   }

@@ -54,7 +54,7 @@ class BothDesk {
     // As the host does: what was kept back goes into the FIFO, as far as there is room.
     tokens.fifo = std::min(old.free() + old.reserved(), old.issued());
     Pool next(old.issued());
-    next.restore(accounts, unseen, old.owed(), old.lent(), old.counters());
+    next.restore(accounts, unseen, old.owed(), old.lent(), old.minted(), old.counters());
     tokens.pool = std::move(next);
     tokens.requests.clear();
     leases.pool = std::move(fresh);

@@ -114,6 +114,16 @@ class PoolDesk {
     pool.set_issued(issued, now, &effects);
     carry_out(effects);
   }
+  void mint(int count, bool tracked = true) {
+    Effects effects;
+    pool.mint(count, tracked, now, &effects);
+    carry_out(effects);
+  }
+  void unmint(int count) {
+    Effects effects;
+    pool.unmint(count, now, &effects);
+    carry_out(effects);
+  }
   int held(ProcessId who) const {
     const Account* account = pool.ledger().find(who);
     return account == nullptr ? 0 : account->held();
@@ -147,7 +157,7 @@ class PoolDesk {
     require(pool.lent() == lent_out, "the pool is wrong about what it lent");
     require(pool.missing() == 0, "a token is missing");
     require(pool.drift(fifo) == 0, "the pool is wrong about the FIFO");
-    require(pool.free() <= pool.issued(), "the pool holds more than it issued");
+    require(pool.free() <= pool.issued() + pool.minted(), "the pool holds more than it issued");
     require(pool.waiting().empty() || pool.free() <= 1, "tokens lie about while somebody waits");
     require(pool.waiting().empty() || pool.free() == 0 || pool.next_deadline().has_value(),
             "a token lies about and nobody will look at it");

@@ -153,7 +153,7 @@ struct Step : rc::state::Command<Empty, Pair> {
     // As the host does: what was kept back goes into the FIFO, as far as there is room.
     pair->desk.fifo = std::min(old.free() + old.reserved(), old.issued());
     Pool next(old.issued());
-    next.restore(accounts, unseen, old.owed(), old.lent(), old.counters());
+    next.restore(accounts, unseen, old.owed(), old.lent(), old.minted(), old.counters());
     pair->desk.pool = std::move(next);
   }
   void perform(Pair* pair) const {

@@ -332,7 +332,7 @@ TEST_F(PoolTest, ANewArbiterGoesOnWhereTheOldOneStopped) {
   std::vector<Account> accounts;
   for (const auto& entry : desk.pool.ledger().accounts()) accounts.push_back(entry.second);
   Pool next(3);
-  next.restore(accounts, desk.pool.ledger().unseen(), desk.pool.owed(), 0, desk.pool.counters());
+  next.restore(accounts, desk.pool.ledger().unseen(), desk.pool.owed(), 0, 0, desk.pool.counters());
   EXPECT_EQ(next.free(), 1);
   EXPECT_EQ(next.drift(desk.fifo), 0);
   EXPECT_EQ(next.missing(), 0);
@@ -346,13 +346,13 @@ TEST_F(PoolTest, RecordsThatCannotBeTrueStillBalance) {
   mad.who = kMake;
   mad.own = 9;
   Pool next(3);
-  next.restore(std::vector{mad}, {}, 0, 0, {});
+  next.restore(std::vector{mad}, {}, 0, 0, 0, {});
   EXPECT_EQ(next.free(), 0);
   EXPECT_EQ(next.owed(), 6);
   EXPECT_EQ(next.missing(), 0);
   mad.own = -1;
   Pool other(3);
-  other.restore(std::vector{mad}, {}, 0, 0, {});
+  other.restore(std::vector{mad}, {}, 0, 0, 0, {});
   EXPECT_EQ(other.free(), 3);
   EXPECT_EQ(other.reserved(), 1);
 }

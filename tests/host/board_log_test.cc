@@ -58,7 +58,7 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   const auto left = log.left_behind();
   ASSERT_EQ(left.accounts.size(), 2U);
   core::Pool next(3);
-  next.restore(left.accounts, {}, left.owed, 0, left.counters);
+  next.restore(left.accounts, {}, left.owed, 0, left.minted, left.counters);
   EXPECT_EQ(next.free(), 0);
   EXPECT_EQ(next.missing(), 0);
   EXPECT_EQ(next.ledger().find(kMake)->own, 2);

@@ -1,0 +1,20 @@
+#include "core/standstill.h"
+
+namespace tokenpool::core {
+
+bool Standstill::look(bool stands_still, Instant now) {
+  if (!stands_still) {
+    since_.reset();
+    return false;
+  }
+  if (!since_) {
+    since_ = now;
+    looks_ = 0;
+  }
+  if (++looks_ <= kStandstillLooks || now - *since_ < kStandstill) return false;
+  since_ = now;
+  looks_ = 0;
+  return true;
+}
+
+}  // namespace tokenpool::core

@@ -1,0 +1,93 @@
+// What is lost where nobody's calls are seen, and when a build stands still.
+#include "core/lost_tokens.h"
+
+#include <gtest/gtest.h>
+
+#include "core/standstill.h"
+
+namespace tokenpool::core {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// make (10) below the front (1), which runs jobs 11, 12, 13 by shells.
+const std::vector<FamilyMember> kMake = {{10, 1},  {11, 10}, {12, 10}, {13, 10},
+                                         {21, 11}, {22, 12}, {23, 13}};
+
+TEST(MostHeldTest, OneForEachJobButTheFirst) { EXPECT_EQ(most_held(kMake), 2); }
+
+TEST(MostHeldTest, NobodyHoldsNothing) {
+  EXPECT_EQ(most_held({}), 0);
+  EXPECT_EQ(most_held({{10, 1}}), 0);
+}
+
+TEST(MostHeldTest, WhatADeadClientLeftIsAJobEach) {
+  EXPECT_EQ(most_held({{10, 1}, {11, 10}, {31, 1}, {32, 1}}), 2);
+}
+
+TEST(MostHeldTest, ADaemonAndItsChildrenAreNobodysJobs) {
+  EXPECT_EQ(most_held({{10, 1}, {11, 10}, {31, 1, 0, true}, {32, 31}, {33, 31}}), 0);
+}
+
+TEST(MostHeldTest, ThreadsThatWorkHoldOneEach) {
+  EXPECT_EQ(most_held({{10, 1}, {11, 10, 7}, {12, 10}}), 8);
+}
+
+TEST(MostHeldTest, ACircleEnds) { EXPECT_EQ(most_held({{10, 11}, {11, 10}}), 0); }
+
+TEST(LostTokensTest, WhatIsOutForTooLongIsLost) {
+  LostTokens lost;
+  Instant now = seconds(1);
+  for (int i = 0; i < 4; ++i, now += milliseconds(250)) EXPECT_EQ(lost.look(3, 1, now), 0) << i;
+  EXPECT_TRUE(lost.is_suspicious());
+  EXPECT_EQ(lost.look(3, 1, now), 2);
+  EXPECT_FALSE(lost.is_suspicious());
+}
+
+TEST(LostTokensTest, AMomentWithoutDoubtBeginsAnew) {
+  LostTokens lost;
+  Instant now = seconds(1);
+  for (int i = 0; i < 40; ++i, now += milliseconds(250)) {
+    EXPECT_EQ(lost.look(3, i % 4 == 3 ? 3 : 1, now), 0) << i;
+  }
+}
+
+TEST(LostTokensTest, OnlyWhatIsMissingAllTheTime) {
+  LostTokens lost;
+  Instant now = seconds(1);
+  int found = 0;
+  for (int i = 0; i < 5; ++i, now += milliseconds(250)) found += lost.look(4, 1 + i % 2, now);
+  EXPECT_EQ(found, 2);
+}
+
+TEST(LostTokensTest, AMachineThatSleptHasNotLooked) {
+  LostTokens lost;
+  EXPECT_EQ(lost.look(3, 1, seconds(1)), 0);
+  EXPECT_EQ(lost.look(3, 1, seconds(100)), 0);
+  EXPECT_EQ(lost.look(3, 1, seconds(100) + milliseconds(250)), 0);
+  EXPECT_EQ(lost.look(3, 1, seconds(100) + milliseconds(500)), 2);
+}
+
+TEST(StandstillTest, FiveSecondsOfNothing) {
+  Standstill still;
+  Instant now = seconds(1);
+  for (int i = 0; i < 5; ++i, now += seconds(1)) EXPECT_FALSE(still.look(true, now)) << i;
+  EXPECT_TRUE(still.look(true, now));
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(still.look(true, now += seconds(1))) << i;
+}
+
+TEST(StandstillTest, WhoMovesDoesNotStand) {
+  Standstill still;
+  Instant now = seconds(1);
+  for (int i = 0; i < 40; ++i, now += seconds(1)) EXPECT_FALSE(still.look(i % 5 != 4, now)) << i;
+}
+
+TEST(StandstillTest, AMachineThatSleptWasNotIdle) {
+  Standstill still;
+  EXPECT_FALSE(still.look(true, seconds(1)));
+  EXPECT_FALSE(still.look(true, seconds(1000)));
+}
+
+}  // namespace
+}  // namespace tokenpool::core
