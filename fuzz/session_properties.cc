@@ -90,6 +90,7 @@ class World final : private host::DispatcherWorld {
   host::Standing standing(std::optional<ProcessId> process, LeaseId under, bool launcher) override;
   void asks(const host::Standing& /*standing*/) override {}
   void offer_for_resize(int slots) override;
+  [[nodiscard]] host::SlotCount slots() const override { return {slots_, {slots_, slots_}}; }
   void set_slots(int slots) override;
   void set_paused(bool paused) override;
   [[nodiscard]] int tokens_held() const override { return tokens_.ledger().outstanding(); }

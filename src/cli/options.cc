@@ -77,7 +77,7 @@ constexpr Choice<host::Track, 3> kTrack{"--track",
 constexpr Choice<bool, 2> kShims{"--shims", {{{"on", true}, {"off", false}}}};
 
 struct RunWords {
-  std::string slots = "auto";
+  std::string slots = "cpus";
   std::string track = "auto";
   std::string shims = "on";
   std::optional<std::string> report;

@@ -64,7 +64,7 @@ wire::Result<std::pair<std::string, int>> parse_limit(const std::string& word) {
 
 wire::Result<host::ServeConfig> check(const Words& words, int usable_cpus, bool sockets_passed) {
   host::ServeConfig config;
-  const auto slots = parse_slots(words.slots.value_or("auto"), usable_cpus);
+  const auto slots = parse_slots(words.slots.value_or("cpus"), usable_cpus);
   if (!slots) return tl::make_unexpected(slots.error());
   config.slots = *slots;
   for (const std::string& word : words.listen) {

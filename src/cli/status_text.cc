@@ -77,7 +77,9 @@ void add_head(Page* page, const wire::StatusResult& status, std::string_view add
   page->field("Server", clean_line(status.server) + ", pid " + std::to_string(status.pid) +
                             ", up " + age_text(status.uptime_ms));
   page->field("Address", clean_line(address));
-  page->field("Slots", std::to_string(status.slots) + ": " + std::to_string(status.free) +
+  const std::string elastic =
+      status.range.is_elastic() ? " of " + range(status.range.min, status.range.max) : "";
+  page->field("Slots", std::to_string(status.slots) + elastic + ": " + std::to_string(status.free) +
                            " free, " + std::to_string(status.leased) + " held by leases, " +
                            std::to_string(status.tokens) + " by make's tokens" +
                            (status.implicit > 0 ? ", 1 implicit" : ""));

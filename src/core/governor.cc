@@ -72,7 +72,8 @@ int Governor::step(const LoadSample& sample, Instant now) {
   }
 
   const double expected = sample.use + pending(now);
-  const bool idle = sample.exhausted && expected < kIdleBelow * sample.capacity;
+  const bool idle =
+      sample.exhausted && !overloaded_since_ && expected < kIdleBelow * sample.capacity;
   idle_samples_ = idle ? idle_samples_ + 1 : 0;
   if (idle_samples_ >= 2) {
     slots_ += std::max(0, more(sample, expected));

@@ -7,7 +7,7 @@
 //  * U = use of the machine + pending, where pending counts the slots that went into use within
 //    kPendingWindow, each the less the older it is: their load may not be visible yet.
 //    U < 0.96 C twice in a row while every slot is in use: ceil((C - U) / 2) more, but not so many
-//    that by what a slot uses now they would be an overload.
+//    that by what a slot uses now they would be an overload; none while there is one.
 //  * demand (use + time that runnable threads waited, in a mean over about two seconds) is an
 //    overload for kOverloadWindow: as many fewer as bring it half way from there to 1.02 C. Those
 //    that are out are withheld as they come back; as long as they have not, nothing more is taken

@@ -19,7 +19,6 @@
 #include "host/board_log.h"
 #include "host/clock.h"
 #include "host/conservation.h"
-#include "host/dispatcher_config.h"
 #include "host/kill_build.h"
 #include "host/kinship.h"
 #include "host/memory_proxy.h"
@@ -132,18 +131,15 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
       kin_(config.front, watched_, pool_),
       books_(fifo_, {begin.read_end, begin.write_end}, attached.listener >= 0,
              {&pool_, &effects_, [this] { apply(); }, &kin_, &watched_}),
-      leases_(own_config({begin.cookie.data(), begin.cookie.size()}, 1),
-              {.pool = &pool_,
+      leases_({.pool = &pool_,
                .kin = &kin_,
                .watched = &watched_,
                .effects = &effects_,
                .apply = [this] { apply(); },
                .level = [this] { return fifo_.level(); },
-               .front = config.front,
-               .tracked = begin.tracked && !begin.bypass,
-               .lent = left_behind_.lent,
-               .leases = left_behind_.leases,
-               .settings = settings_of(begin, left_behind_.settings)},
+               .config = &config_,
+               .begin = &begin_,
+               .left_behind = &left_behind_},
               now()),
       command_ended_(begin.left) {
   if (attached.listener >= 0) listener_.emplace(attached.listener);
@@ -383,16 +379,18 @@ void Arbiter::apply(const Effect& effect) {
       refuse(effect);
       break;
     case Effect::Kind::put:
+      log_.announce_move(pool_);
       (void)fifo_.put(effect.count);
       break;
     case Effect::Kind::drain:
+      log_.announce_move(pool_);
       (void)fifo_.take(effect.count);
       break;
     case Effect::Kind::lend_from_fifo:
       lend(effect.count);
       break;
     case Effect::Kind::lend_direct:
-      log_.announce_lending(pool_);
+      log_.announce_move(pool_);
       leases_.supply(effect.count, event_time_);
       break;
     case Effect::Kind::recovered: {
@@ -426,7 +424,7 @@ void Arbiter::grant(const Effect& effect, bool from_fifo) {
 }
 
 void Arbiter::lend(int count) {
-  log_.announce_lending(pool_);
+  log_.announce_move(pool_);
   fifo_touched_ = true;
   const int there = fifo_.take(count);
   leases_.supply(there, event_time_);

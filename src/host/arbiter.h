@@ -14,6 +14,7 @@
 
 #include <sys/types.h>
 
+#include "core/slot_range.h"
 #include "host/board.h"
 #include "jobserver/fifo.h"
 #include "proc/build_group.h"
@@ -42,6 +43,7 @@ struct Begin {
   int read_end = -1;    ///< the descriptor numbers that the build inherited
   int write_end = -1;
   int issued = 0;            ///< tokens that the FIFO was filled with
+  core::SlotRange slots;     ///< equal bounds: there are always issued + 1
   proc::BuildMark mark = 0;  ///< that the build carries
   bool tracked = false;      ///< a seccomp listener is attached
   int unix_sockets = 0;      ///< so many listening sockets of either kind are attached

@@ -31,14 +31,16 @@ struct AccountRow {
 
 /// What somebody has set over the protocol, and what the next arbiter goes on with.
 struct Settings {
-  std::int32_t slots = 0;
+  std::int32_t slots = 0;  ///< now, with the implicit one
   bool paused = false;
+  bool fixed = false;  ///< somebody has set `slots`: they do not follow the machine any more
   friend bool operator==(const Settings&, const Settings&) = default;
 };
 
 struct AccountPage {
   std::uint32_t count = 0;
   std::int32_t owed = 0;
+  std::int32_t issued = 0;
   std::int32_t reserved = 0;
   std::int32_t lent = 0;  ///< to leases
   std::int32_t minted = 0;
@@ -78,8 +80,8 @@ struct Board {
 
   WriteRequest write;  ///< by the arbiter and the front
 
-  /// Tokens that are on their way out of the FIFO (or, negative, into it) for leases and not yet
-  /// published as lent (or as free).
+  /// Tokens that are on their way out of the FIFO (or, negative, into it), for leases or because
+  /// the number of slots changes, and not yet published.
   std::atomic<std::int32_t> lending{0};
 
   std::uint32_t recovery_count = 0;  ///< all of them, also those beyond the array

@@ -26,6 +26,7 @@ void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::si
   AccountPage& page = board_->pages[next];
   page.count = 0;
   page.owed = pool.owed();
+  page.issued = pool.issued();
   page.reserved = pool.reserved();
   page.lent = pool.lent();
   page.minted = pool.minted();
@@ -42,9 +43,11 @@ void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::si
   board_->lending.store(0, std::memory_order_release);
 }
 
-void BoardLog::announce_lending(const core::Pool& pool) {
+void BoardLog::announce_move(const core::Pool& pool) {
   const AccountPage& page = board_->pages[board_->current.load(std::memory_order_relaxed)];
-  board_->lending.store(pool.lent() - page.lent, std::memory_order_release);
+  // Until something is published, nothing has changed.
+  const int fewer = page.settings.slots > 0 ? page.issued - pool.issued() : 0;
+  board_->lending.store(pool.lent() - page.lent + fewer, std::memory_order_release);
 }
 
 void BoardLog::keep_waiting(

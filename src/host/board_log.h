@@ -39,9 +39,10 @@ class BoardLog {
   /// All accounts that matter, the debt, what is lent and to how many leases, and the counters, as
   /// they stand.
   void publish(const core::Pool& pool, const Settings& settings, std::size_t leases);
-  /// So many more tokens than were published as lent are about to be taken out of the FIFO (fewer:
-  /// to be put into it). The next publish() tells that it is done.
-  void announce_lending(const core::Pool& pool);
+  /// So many more tokens than were published as lent, or fewer than were published as issued, are
+  /// about to be taken out of the FIFO (else: to be put into it). The next publish() tells that it
+  /// is done.
+  void announce_move(const core::Pool& pool);
   /// The stopped reads that wait for a token, oldest first.
   void keep_waiting(const std::deque<core::Request>& requests,
                     const std::function<jobserver::Notification(core::RequestId)>& call_of);

@@ -202,19 +202,19 @@ void Dispatcher::on_set(Session* session, const CallId& id, const wire::SetCall&
     return refuse(session, id, ErrorCode::too_many, "limits: too many types have one");
   }
   if (!is_notification(id)) {
-    wire::append_set_result(&session->outbox, id, leases_.ceiling(), limits(), leases_.paused());
+    wire::append_set_result(&session->outbox, id, world_.slots().now, limits(), leases_.paused());
     list(session);
   }
   carry_out(&effects_, now);
   if (subscribers_ > 0) {
-    tell({"set", 0, session->id, session->name, "", "", leases_.ceiling(), 0, 0});
+    tell({"set", 0, session->id, session->name, "", "", world_.slots().now, 0, 0});
   }
 }
 
 bool Dispatcher::set(const wire::SetCall& call, Instant now) {
   if (core::changed(leases_.limits(), call.limits).size() > core::kMaxLimits) return false;
   // Whatever narrows the pool comes first, so that nobody slips in between two of the steps.
-  const bool narrows = call.slots && *call.slots < leases_.ceiling();
+  const bool narrows = call.slots && *call.slots < world_.slots().now;
   if (call.paused && *call.paused) world_.set_paused(true);
   if (narrows) world_.set_slots(*call.slots);
   TOKENPOOL_CHECK(leases_.set_limits(call.limits, now, &effects_));
@@ -261,7 +261,9 @@ void Dispatcher::on_status(Session* session, const CallId& id, Instant now) {
   status.uptime_ms = milliseconds(now - start_);
   status.paused = leases_.paused();
   status.draining = draining_;
-  status.slots = leases_.ceiling();
+  const SlotCount slots = world_.slots();
+  status.slots = slots.now;
+  if (slots.range.is_elastic()) status.range = slots.range;
   status.free = world_.free_slots();
   status.leased = leases_.leased();
   status.tokens = world_.tokens_held();

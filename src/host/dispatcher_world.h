@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/lease.h"
+#include "core/slot_range.h"
 #include "wire/protocol.h"
 
 namespace tokenpool::host {
@@ -24,6 +25,12 @@ struct Standing {
   friend bool operator==(const Standing&, const Standing&) = default;
 };
 
+/// How many slots there are.
+struct SlotCount {
+  int now = 1;
+  core::SlotRange range;  ///< within which they follow the machine
+};
+
 /// What the dispatcher asks of the arbiter around it. All are called on its thread.
 class DispatcherWorld {
  public:
@@ -41,7 +48,8 @@ class DispatcherWorld {
   virtual void asks(const Standing& standing) = 0;
   /// A lease is to grow by up to so many slots at once, if nobody waits: supply what is free.
   virtual void offer_for_resize(int slots) = 0;
-  /// The number of slots is to change, 1..kMaxSlots; tells the pool of leases, too.
+  [[nodiscard]] virtual SlotCount slots() const = 0;
+  /// The number of slots is to change, 1..kMaxSlots, and to stay; tells the pool of leases, too.
   virtual void set_slots(int slots) = 0;
   virtual void set_paused(bool paused) = 0;
   /// Slots that the clients of the GNU make jobserver hold; slots that may be had now.

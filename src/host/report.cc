@@ -34,9 +34,9 @@ const char* name_of(core::EndCause cause) {
   return "unknown";
 }
 
-const core::PoolCounters& counters_of(const Board& board) {
-  return board.pages[board.current.load()].counters;
-}
+const AccountPage& page_of(const Board& board) { return board.pages[board.current.load()]; }
+
+const core::PoolCounters& counters_of(const Board& board) { return page_of(board).counters; }
 
 Json recoveries_of(const Board& board) {
   Json list = Json::array();
@@ -81,6 +81,7 @@ std::string temporary_name(const std::string& path) {
 
 std::string render_report(const RunOutcome& outcome, const Board& board) {
   const auto& counters = counters_of(board);
+  const int final_slots = page_of(board).settings.slots;
   Json report;
   report["schema"] = "tokenpool-report";
   report["version"] = 1;
@@ -90,9 +91,9 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
   report["wall_seconds"] = outcome.wall_seconds;
   report["cpu_seconds"] = outcome.cpu_seconds;
   report["tracking"] = outcome.tracking;
-  report["slots"] = {{"min", outcome.slots},
-                     {"max", outcome.slots},
-                     {"final", outcome.slots},
+  report["slots"] = {{"min", outcome.slots.min},
+                     {"max", outcome.slots.max},
+                     {"final", final_slots > 0 ? final_slots : outcome.slots.min},
                      {"peak_in_use", counters.peak_outstanding + 1}};
   report["tokens"] = {{"issued", board.issued},
                       {"taken", counters.taken},

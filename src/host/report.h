@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/slot_range.h"
 #include "host/board.h"
 #include "wire/error.h"
 
@@ -14,7 +15,7 @@ namespace tokenpool::host {
 struct RunOutcome {
   std::vector<std::string> command;
   std::string tracking;  ///< "exact", "infer" or "none"
-  int slots = 1;
+  core::SlotRange slots;
   int exit_code = 0;  ///< what `tokenpool run` exits with
   int signal = 0;     ///< that killed the command; 0: none
   double wall_seconds = 0;

@@ -19,6 +19,7 @@
 #include "jobserver/environment.h"
 #include "jobserver/run_folder.h"
 #include "proc/build_group.h"
+#include "proc/capacity.h"
 #include "proc/listening_socket.h"
 #include "proc/random.h"
 #include "proc/tool.h"
@@ -116,6 +117,8 @@ struct Run {
   }
 
   const RunConfig& config;
+  /// Slots at first.
+  const int start = std::clamp(proc::usable_cpus(), config.slots.min, config.slots.max);
   Timer timer;
   jobserver::Fifo fifo;
   Board* board = nullptr;
@@ -175,7 +178,7 @@ wire::Result<void> prepare(Run* run) {
   run->fifo.choose_name(parent_folder());
   if (auto started = run->front.start_arbiter(&run->fifo, run->board); !started) return started;
   if (auto created = run->fifo.create(); !created) return created;
-  const int issued = run->config.slots - 1;
+  const int issued = run->start - 1;
   if (run->fifo.put(issued) != issued) {
     return tl::unexpected(wire::Error{
         125,
@@ -198,7 +201,7 @@ std::optional<wire::Dialect> dialect_of_make(const std::string& shims) {
 
 void describe_build(Run* run, const std::string& shims, std::optional<wire::Dialect> make_dialect) {
   const wire::Jobserver jobserver{run->fifo.path(), run->spec.read_end, run->spec.write_end,
-                                  run->config.slots};
+                                  run->config.slots.max};
   jobserver::EnvironmentOptions options;
   options.shims_folder = shims;
   options.make_dialect = make_dialect;
@@ -221,7 +224,8 @@ wire::Result<void> start(Run* run) {
   Begin begin;
   begin.read_end = run->spec.read_end;
   begin.write_end = run->spec.write_end;
-  begin.issued = run->config.slots - 1;
+  begin.issued = run->start - 1;
+  begin.slots = run->config.slots;
   begin.mark = run->spec.mark;
   std::copy(run->cookie.begin(), run->cookie.end(), begin.cookie.begin());
   run->close_ends();

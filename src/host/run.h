@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/slot_range.h"
 #include "wire/address.h"
 
 namespace tokenpool::host {
@@ -16,7 +17,7 @@ enum class Track : std::uint8_t { automatic, exact, infer };
 
 struct RunConfig {
   std::vector<std::string> command;  ///< not empty; [0] is looked up on PATH
-  int slots = 1;                     ///< 1..core::kMaxSlots; one is the implicit slot
+  core::SlotRange slots;             ///< one is the implicit slot
   Track track = Track::automatic;
   bool shims = true;
   std::optional<std::string> report_path;  ///< where the JSON report goes

@@ -19,22 +19,31 @@ using core::ProcessId;
 }  // namespace
 
 Settings settings_of(const Begin& begin, const Settings& published) {
-  return published.slots > 0 ? published : Settings{begin.issued + 1, false};
+  return published.slots > 0 ? published : Settings{.slots = begin.issued + 1};
 }
 
 int tokens_of(const Settings& settings) { return settings.paused ? 0 : settings.slots - 1; }
 
-RunLeases::RunLeases(DispatcherConfig config, const RunLeasesContext& context, Instant now)
+RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
     : context_(context),
-      leases_(context.settings.slots, first_lease_of(config.epoch),
-              [this](const Payer& payer) { return covered(payer); }),
-      dispatcher_(std::move(config), &leases_, this, now),
+      settings_(settings_of(*context.begin, context.left_behind->settings)),
+      tracked_(context.begin->tracked && !context.begin->bypass),
+      config_(own_config({context.begin->cookie.data(), context.begin->cookie.size()}, 1)),
+      leases_(settings_.fixed ? settings_.slots : context.begin->slots.max,
+              first_lease_of(config_.epoch), [this](const Payer& payer) { return covered(payer); }),
+      dispatcher_(config_, &leases_, this, now),
       connections_(&dispatcher_, ::geteuid()),
       now_(now) {
-  if (context_.leases > 0) leases_.set_grace(now + core::kResumeGrace, context_.leases);
-  leases_.set_paused(context_.settings.paused, now, &lease_effects_);
-  leases_.supply(context_.lent, now, &lease_effects_);
+  const LeftBehind& left = *context.left_behind;
+  const Begin& begin = *context.begin;
+  if (left.leases > 0) leases_.set_grace(now + core::kResumeGrace, left.leases);
+  leases_.set_paused(settings_.paused, now, &lease_effects_);
+  leases_.supply(left.lent, now, &lease_effects_);
   leases_.share();
+  // What outlives its build may stay for weeks.
+  if (begin.slots.is_elastic() && !settings_.fixed && !begin.left) {
+    elastic_.emplace(begin.slots, settings_.slots, context.config->group.cpu_stat(), now);
+  }
 }
 
 void RunLeases::serve(Instant now, const std::function<void()>& publish) {
@@ -51,7 +60,7 @@ void RunLeases::settle(Instant now) {
   now_ = now;
   wants_fifo_ = false;
   for (bool rests = false; !rests;) {
-    if (context_.tracked) {
+    if (tracked_) {
       core::balance(context_.pool, &leases_, now, context_.effects, &lease_effects_);
     } else {
       wants_fifo_ = core::balance_untracked(context_.pool, &leases_, context_.level(), now,
@@ -75,9 +84,14 @@ void RunLeases::process_ended(ProcessId who, bool client, Instant now) {
 void RunLeases::advance(Instant now) {
   now_ = now;
   dispatcher_.advance(now);
+  if (elastic_ && !settings_.paused && elastic_->due() <= now) follow_the_machine();
 }
 
-std::optional<Instant> RunLeases::next_deadline() const { return dispatcher_.next_deadline(); }
+std::optional<Instant> RunLeases::next_deadline() const {
+  auto due = dispatcher_.next_deadline();
+  if (elastic_ && !settings_.paused) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
+  return due;
+}
 
 bool RunLeases::is_idle() const {
   return leases_.waiting_count() == 0 && leases_.leases().empty() && context_.pool->lent() == 0;
@@ -117,7 +131,7 @@ Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
   const Payer named =
       leases_.find(under) != nullptr ? Payer{Payer::Kind::lease, {}, under, {}} : Payer{};
   if (!info) return named;
-  const auto ancestors = proc::ancestors_below(*info, context_.front);
+  const auto ancestors = proc::ancestors_below(*info, context_.config->front);
   // A launcher below a launcher is the job of one lease and holds another, so the number decides.
   if (is_of(under, process)) return named;
   ProcessId child = process;
@@ -129,7 +143,8 @@ Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
     if (context_.kin->is_client(ancestor)) return {Payer::Kind::process, ancestor, 0, child};
     child = ancestor;
   }
-  if (ancestors.empty() && info->parent != context_.front) return named;  // not of the build
+  if (ancestors.empty() && info->parent != context_.config->front)
+    return named;  // not of the build
   return {Payer::Kind::root, {}, 0};
 }
 
@@ -156,7 +171,7 @@ int RunLeases::covered(const Payer& payer) const {
       return root_is_free_ ? 1 : 0;
     case Payer::Kind::process: {
       // Whose tokens nobody counts is believed to have one for each child.
-      if (!context_.tracked) return core::kMaxSlots;
+      if (!tracked_) return core::kMaxSlots;
       const auto* account = context_.pool->ledger().find(payer.process);
       return 1 + (account == nullptr ? 0 : account->held());
     }
@@ -188,20 +203,51 @@ void RunLeases::offer_for_resize(int slots) {
   context_.apply();
 }
 
+SlotCount RunLeases::slots() const {
+  const core::SlotRange fixed{settings_.slots, settings_.slots};
+  return {settings_.slots, elastic_ ? context_.begin->slots : fixed};
+}
+
 void RunLeases::set_slots(int slots) {
-  context_.settings.slots = slots;
+  elastic_.reset();
+  settings_.fixed = true;
+  settings_.slots = slots;
   adjust_issued();
   leases_.set_ceiling(slots, now_, &lease_effects_);
 }
 
 void RunLeases::set_paused(bool paused) {
-  context_.settings.paused = paused;
+  settings_.paused = paused;
   adjust_issued();
   leases_.set_paused(paused, now_, &lease_effects_);
 }
 
+PoolUse RunLeases::use() const {
+  const core::Pool& pool = *context_.pool;
+  PoolUse use;
+  // Where nobody's calls are seen, what is not in the FIFO and not lent is out.
+  const int free = tracked_ ? pool.free() + pool.reserved() : context_.level();
+  const int out = tracked_ ? pool.ledger().outstanding() : pool.issued() - free - pool.lent();
+  use.in_use = 1 + std::max(0, out) + leases_.leased();
+  use.exhausted = free == 0 && leases_.free() <= 0;
+  for (const core::LeaseRequest* request : leases_.waiting()) {
+    use.needed = std::max(use.needed, request->min + 1);  // the implicit slot is not theirs
+  }
+  return use;
+}
+
+void RunLeases::follow_the_machine() {
+  int slots = elastic_->step(use(), now_);
+  // Without a ledger, what is out cannot be told from what is not there any more when it comes
+  // back: fewer slots are no more than the tokens that lie in the FIFO.
+  if (!tracked_) slots = std::max(slots, settings_.slots - context_.level());
+  if (slots == settings_.slots) return;
+  settings_.slots = slots;
+  adjust_issued();
+}
+
 void RunLeases::adjust_issued() {
-  context_.pool->set_issued(tokens_of(context_.settings), now_, context_.effects);
+  context_.pool->set_issued(tokens_of(settings_), now_, context_.effects);
   context_.apply();
 }
 

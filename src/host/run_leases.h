@@ -1,4 +1,5 @@
-// The protocol in a run: leases beside tokens, out of one pool.
+// The protocol in a run: leases beside tokens, out of one pool. How many slots that pool has is
+// decided here, too: by who sets it over the protocol, else, where it is elastic, by the machine.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,10 @@
 
 #include "core/balance.h"
 #include "host/arbiter.h"
+#include "host/board_log.h"
 #include "host/connections.h"
 #include "host/dispatcher.h"
+#include "host/elastic.h"
 #include "host/kinship.h"
 #include "host/watchlist.h"
 
@@ -23,11 +26,9 @@ struct RunLeasesContext {
   core::Effects* effects = nullptr;  ///< of `pool`
   std::function<void()> apply;       ///< carries `effects` out
   std::function<int()> level;        ///< bytes in the FIFO
-  pid_t front = 0;                   ///< the root of the build
-  bool tracked = false;              ///< the ledger knows who holds what
-  int lent = 0;                      ///< to the leases of an arbiter that died
-  std::size_t leases = 0;            ///< so many: they are about to be declared
-  Settings settings;                 ///< slots of the pool, with the implicit one
+  const ArbiterConfig* config = nullptr;
+  const Begin* begin = nullptr;
+  const LeftBehind* left_behind = nullptr;  ///< leases in it are about to be declared
 };
 
 /// What the pool of a run begins with: what was set last, if an arbiter before this one published
@@ -39,7 +40,7 @@ int tokens_of(const Settings& settings);
 /// One thread, the arbiter's. Neither copies nor moves.
 class RunLeases final : private DispatcherWorld {
  public:
-  RunLeases(DispatcherConfig config, const RunLeasesContext& context, core::Instant now);
+  RunLeases(const RunLeasesContext& context, core::Instant now);
 
   Connections& connections() { return connections_; }
   /// There is something on the sockets. `publish` is called before anything is answered.
@@ -62,7 +63,7 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] bool is_idle() const;
   /// The build has ended.
   void close(core::Instant now);
-  [[nodiscard]] const Settings& settings() const { return context_.settings; }
+  [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] std::size_t count() const { return leases_.leases().size(); }
 
  private:
@@ -72,6 +73,7 @@ class RunLeases final : private DispatcherWorld {
                     bool launcher) override;
   void asks(const Standing& standing) override;
   void offer_for_resize(int slots) override;
+  [[nodiscard]] SlotCount slots() const override;
   void set_slots(int slots) override;
   void set_paused(bool paused) override;
   [[nodiscard]] int tokens_held() const override;
@@ -83,9 +85,16 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] core::LeaseId lease_of(core::ProcessId process) const;
   [[nodiscard]] int covered(const core::Payer& payer) const;
   void look_at_root();
+  void follow_the_machine();
+  [[nodiscard]] PoolUse use() const;
   void adjust_issued();
 
   RunLeasesContext context_;
+  Settings settings_;
+  /// The ledger knows who holds what.
+  bool tracked_;
+  DispatcherConfig config_;
+  std::optional<Elastic> elastic_;  ///< while the slots follow the machine
   core::LeasePool leases_;
   Dispatcher dispatcher_;
   Connections connections_;

@@ -1,9 +1,12 @@
 #include "host/serve.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
@@ -17,8 +20,10 @@
 #include "host/connections.h"
 #include "host/dispatcher.h"
 #include "host/dispatcher_config.h"
+#include "host/elastic.h"
 #include "host/named_process.h"
 #include "host/watchlist.h"
+#include "proc/capacity.h"
 #include "proc/passed_sockets.h"
 #include "proc/served_socket.h"
 
@@ -30,15 +35,27 @@ using core::ProcessId;
 
 void say(const std::string& text) { std::fprintf(stderr, "tokenpool serve: %s\n", text.c_str()); }
 
+/// Slots at first.
+int start_of(core::SlotRange range) {
+  return std::clamp(proc::usable_cpus(), range.min, range.max);
+}
+
+std::string text_of(core::SlotRange range) {
+  const std::string min = range.is_elastic() ? std::to_string(range.min) + "-" : "";
+  return min + std::to_string(range.max);
+}
+
 class Server final : private DispatcherWorld {
  public:
   Server(const ServeConfig& config, const DispatcherConfig& protocol, bool grace)
-      : leases_(config.slots, first_lease_of(protocol.epoch), [](const core::Payer&) { return 0; }),
+      : slots_(start_of(config.slots)),
+        leases_(config.slots.max, first_lease_of(protocol.epoch),
+                [](const core::Payer&) { return 0; }),
         dispatcher_(protocol, &leases_, this, now()),
         connections_(&dispatcher_, ::geteuid()),
         watched_(io_, [this](const WatchedProcess& process, int) { on_end(process.info.id); }) {
     core::LeaseEffects none;
-    leases_.supply(config.slots, now(), &none);
+    leases_.supply(slots_, now(), &none);
     if (grace) leases_.set_grace(now() + core::kResumeGrace);
     apply(config);
   }
@@ -70,11 +87,12 @@ class Server final : private DispatcherWorld {
   }
   void asks(const Standing&) override {}
   void offer_for_resize(int) override {}
+  [[nodiscard]] SlotCount slots() const override {
+    return {slots_, elastic_ ? range_ : core::SlotRange{slots_, slots_}};
+  }
   void set_slots(int slots) override {
-    core::LeaseEffects effects;
-    leases_.supply(slots - leases_.ceiling(), now(), &effects);
-    leases_.set_ceiling(slots, now(), &effects);
-    dispatcher_.carry_out(&effects, now());
+    elastic_.reset();
+    change_slots(slots, slots);
   }
   void set_paused(bool paused) override {
     core::LeaseEffects effects;
@@ -88,10 +106,37 @@ class Server final : private DispatcherWorld {
 
   void apply(const ServeConfig& config) {
     wire::SetCall call;
-    call.slots = config.slots;
+    if (config.slots.is_elastic()) {
+      range_ = config.slots;
+      const int slots = std::clamp(slots_, range_.min, range_.max);
+      elastic_.emplace(range_, slots, std::string(), now());
+      change_slots(slots, range_.max);
+    } else {
+      call.slots = config.slots.max;
+    }
     for (const auto& [type, limit] : leases_.limits()) call.limits.emplace_back(type, std::nullopt);
     for (const auto& [type, limit] : config.limits) call.limits.emplace_back(type, limit);
     dispatcher_.reconfigure(call, now());
+  }
+  void change_slots(int slots, int ceiling) {
+    core::LeaseEffects effects;
+    leases_.supply(slots - std::exchange(slots_, slots), now(), &effects);
+    leases_.set_ceiling(ceiling, now(), &effects);
+    dispatcher_.carry_out(&effects, now());
+  }
+  // While nobody asks for anything, nobody looks at the machine.
+  [[nodiscard]] bool follows_the_machine() const {
+    const bool idle = leases_.leases().empty() && leases_.waiting_count() == 0;
+    return elastic_ && !idle && !leases_.paused();
+  }
+  void follow_the_machine() {
+    if (!follows_the_machine() || elastic_->due() > now()) return;
+    PoolUse use{.in_use = leases_.leased(), .exhausted = leases_.free() <= 0};
+    for (const core::LeaseRequest* request : leases_.waiting()) {
+      use.needed = std::max(use.needed, request->min);
+    }
+    const int slots = elastic_->step(use, now());
+    if (slots != slots_) change_slots(slots, range_.max);
   }
   void on_end(ProcessId who) {
     dispatcher_.process_ended(who, now());
@@ -109,7 +154,8 @@ class Server final : private DispatcherWorld {
   void after_event() {
     connections_.flush();
     if (draining_ && leases_.leases().empty()) return io_.stop();
-    const auto due = dispatcher_.next_deadline();
+    auto due = dispatcher_.next_deadline();
+    if (follows_the_machine()) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
     if (due == timer_due_) return;
     timer_due_ = due;
     timer_.cancel();
@@ -119,6 +165,7 @@ class Server final : private DispatcherWorld {
       if (error) return;
       timer_due_.reset();
       dispatcher_.advance(now());
+      follow_the_machine();
       after_event();
     });
   }
@@ -143,6 +190,9 @@ class Server final : private DispatcherWorld {
   }
 
   asio::io_context io_{1};
+  int slots_;
+  core::SlotRange range_;           ///< while elastic_
+  std::optional<Elastic> elastic_;  ///< while the slots follow the machine
   core::LeasePool leases_;
   Dispatcher dispatcher_;
   Connections connections_;
@@ -232,7 +282,7 @@ int serve(const ServeConfig& config, const std::function<wire::Result<ServeConfi
   for (const auto& served : sockets.served) server.listen_on(served->fd(), true);
   for (const int fd : sockets.tcp) server.listen_on(fd, false);
   if (!config.quiet) {
-    say(std::to_string(config.slots) + (config.slots == 1 ? " slot" : " slots") + " on " +
+    say(text_of(config.slots) + (config.slots.max == 1 ? " slot" : " slots") + " on " +
         sockets.addresses + " (cookie in " + sockets.cookie_file + ")");
   }
   server.run(reload);

@@ -7,13 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/slot_range.h"
 #include "wire/address.h"
 #include "wire/error.h"
 
 namespace tokenpool::host {
 
 struct ServeConfig {
-  int slots = 1;                      ///< 1..core::kMaxSlots
+  core::SlotRange slots;
   std::vector<wire::Address> listen;  ///< not empty, unless sockets were passed (systemd)
   std::vector<std::pair<std::string, int>> limits;  ///< of at most kMaxLimits types
   std::optional<std::string> cookie_file;  ///< else beside the first Unix socket, PATH.cookie

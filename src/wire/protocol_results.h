@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/slot_range.h"
+
 namespace tokenpool::wire {
 
 struct HelloResult {
@@ -74,6 +76,7 @@ struct StatusResult {
   bool paused = false;
   bool draining = false;
   int slots = 0;
+  core::SlotRange range;  ///< within which `slots` follow the machine, where they do
   int free = 0;
   int leased = 0;
   int tokens = 0;

@@ -78,6 +78,9 @@ void append_result(std::string* out, const CallId& id, const StatusResult& resul
   line.member("pid", result.pid).member("uptime_ms", result.uptime_ms);
   line.member("paused", result.paused).member("draining", result.draining);
   line.member("slots", result.slots).member("free", result.free);
+  if (result.range.is_elastic()) {
+    line.member("slots_min", result.range.min).member("slots_max", result.range.max);
+  }
   line.member("leased", result.leased).member("tokens", result.tokens);
   line.member("implicit", result.implicit);
   line.member("leases_total", result.leases_total).member("waiting_total", result.waiting_total);

@@ -24,7 +24,8 @@ constexpr std::string_view kWords[] = {
     "session",   "name",     "target",       "type",         "priority",      "age_ms",
     "lease",     "paid",     "min",          "max",          "limit",         "used",
     "cause",     "ago_ms",   "granted",      "released",     "recovered",     "timed_out",
-    "cancelled", "refused",  "unauthorized", "resumed",      "implicit"};
+    "cancelled", "refused",  "unauthorized", "resumed",      "implicit",      "slots_min",
+    "slots_max"};
 constexpr std::size_t kWordCount = std::size(kWords);
 
 /// The last place is for words that nobody knows.
@@ -293,6 +294,8 @@ std::optional<StatusResult> StatusSink::result() {
   top_.take("paused", &status_.paused);
   top_.take("draining", &status_.draining);
   top_.take("slots", &status_.slots);
+  top_.take("slots_min", &status_.range.min);
+  top_.take("slots_max", &status_.range.max);
   top_.take("free", &status_.free, INT_MIN);
   top_.take("leased", &status_.leased);
   top_.take("tokens", &status_.tokens);

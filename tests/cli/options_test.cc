@@ -34,7 +34,7 @@ std::string refused(const Words& words) {
 TEST(RunOptions, Defaults) {
   const host::RunConfig config = run_of({"make"});
   EXPECT_THAT(config.command, ElementsAre("make"));
-  EXPECT_EQ(config.slots, 6);
+  EXPECT_EQ(config.slots, (core::SlotRange{6, 6}));
   EXPECT_EQ(config.track, host::Track::automatic);
   EXPECT_TRUE(config.shims);
   EXPECT_FALSE(config.report_path);
@@ -45,7 +45,7 @@ TEST(RunOptions, AllOfThem) {
   const host::RunConfig config = run_of(
       {"-qj4", "--track", "exact", "--shims=off", "--report", "out.json", "--", "ninja", "all"});
   EXPECT_THAT(config.command, ElementsAre("ninja", "all"));
-  EXPECT_EQ(config.slots, 4);
+  EXPECT_EQ(config.slots, (core::SlotRange{4, 4}));
   EXPECT_EQ(config.track, host::Track::exact);
   EXPECT_FALSE(config.shims);
   EXPECT_EQ(config.report_path, "out.json");
@@ -53,8 +53,8 @@ TEST(RunOptions, AllOfThem) {
 }
 
 TEST(RunOptions, TheLastOneWins) {
-  EXPECT_EQ(run_of({"-j3", "-j", "5", "make"}).slots, 5);
-  EXPECT_EQ(run_of({"-j0", "-j", "auto", "make"}).slots, 6);
+  EXPECT_EQ(run_of({"-j3", "-j", "5", "make"}).slots, (core::SlotRange{5, 5}));
+  EXPECT_EQ(run_of({"-j0", "-j", "2-9", "make"}).slots, (core::SlotRange{2, 9}));
   EXPECT_EQ(run_of({"--track=exact", "--track=infer", "make"}).track, host::Track::infer);
   EXPECT_EQ(run_of({"--report", "a", "--report", "b", "make"}).report_path, "b");
 }

@@ -82,6 +82,12 @@ TEST_F(GovernorTest, OverloadOfASecondIsNoReason) {
   for (int i = 0; i < 40; ++i) EXPECT_EQ(step(8, 1, 0), 8);
 }
 
+TEST_F(GovernorTest, NothingIsAddedWhileThreadsWait) {
+  // Of jobs that use nothing, which could be any number: there are idle CPUs, and a queue.
+  for (int i = 0; i < 40; ++i) EXPECT_LE(step(governor.slots(), 0, 30), 8);
+  EXPECT_EQ(governor.slots(), 2);
+}
+
 TEST_F(GovernorTest, WhatIsWithheldIsNotTakenAgain) {
   governor = Governor(1, 24, 24);
   for (int i = 0; i < 100; ++i) step(24, 1, 16);

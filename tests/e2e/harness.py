@@ -473,10 +473,14 @@ class Run:
             raise Failure(f"no report that can be read: {error}") from error
         tokens = report["tokens"]
         expect(tokens["missing"], 0, "tokens missing")
-        expect(tokens["issued"], self.slots - 1, "tokens issued")
+        slots = report["slots"]
+        least, most = self.slots if isinstance(self.slots, tuple) else (self.slots, self.slots)
+        expect(tokens["issued"], slots["final"] - 1, "tokens issued")
+        if not least <= slots["final"] <= most:
+            raise Failure(f"{slots['final']} slots at the end of {self.slots}")
         expect(tokens["held"], held, "tokens still held")
-        if report["slots"]["peak_in_use"] > self.slots + lent:
-            raise Failure(f"{report['slots']['peak_in_use']} slots in use of {self.slots}")
+        if slots["peak_in_use"] > most + lent:
+            raise Failure(f"{slots['peak_in_use']} slots in use of {self.slots}")
         self._expect_deaths(report["arbiter_restarts"])
         return report
 
@@ -638,10 +642,12 @@ class Ctx:
     def run(self, command, slots=4, tools=(), options=(), wrap=(), user=None, env=None,
             report=True, stdin=subprocess.DEVNULL, **popen):
         """Starts `tokenpool run -jSLOTS --report R OPTIONS -- COMMAND` in a session of its own.
-        `wrap`: words in front of it (bwrap ...). `user`: the uid to become."""
+        `slots`: a number, or (min, max) of an elastic pool. `wrap`: words in front of it (bwrap
+        ...). `user`: the uid to become."""
         number = len(self.runs)
         report_path = f"{self.logs}/report{number}.json" if report else None
-        argv = [self.tokenpool, "run", f"-j{slots}"]
+        words = "-".join(map(str, slots)) if isinstance(slots, tuple) else slots
+        argv = [self.tokenpool, "run", f"-j{words}"]
         if report_path:
             argv += ["--report", report_path]
         argv += [*options, "--", *command]

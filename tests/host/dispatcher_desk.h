@@ -241,6 +241,9 @@ class DispatcherDesk final : private DispatcherWorld {
   }
   void asks(const Standing&) override {}
   void offer_for_resize(int) override {}
+  [[nodiscard]] SlotCount slots() const override {
+    return {leases.ceiling(), {leases.ceiling(), leases.ceiling()}};
+  }
   void set_slots(int slots) override {
     core::LeaseEffects effects;
     leases.supply(slots - leases.ceiling(), now, &effects);

@@ -46,7 +46,7 @@ TEST_F(ReportTest, HasTheKeysThatItsPagePromises) {
   RunOutcome outcome;
   outcome.command = {"make", "-k"};
   outcome.tracking = "exact";
-  outcome.slots = 4;
+  outcome.slots = {2, 4};
   outcome.exit_code = 130;
   outcome.signal = 2;
   recovered_from(7, "ninja");
