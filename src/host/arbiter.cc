@@ -14,14 +14,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/check.h"
 #include "core/pool.h"
 #include "host/board_log.h"
+#include "host/carrier.h"
 #include "host/clock.h"
 #include "host/conservation.h"
 #include "host/kill_build.h"
 #include "host/kinship.h"
-#include "host/memory_proxy.h"
 #include "host/restore_books.h"
 #include "host/run_leases.h"
 #include "host/stopped_calls.h"
@@ -33,9 +32,7 @@ namespace tokenpool::host {
 namespace {
 
 using asio::posix::stream_descriptor;
-using core::Effect;
 using core::ProcessId;
-using jobserver::Delivery;
 using jobserver::Notification;
 using jobserver::Received;
 
@@ -61,14 +58,6 @@ class Arbiter {
   void on_front();
   void on_command_ended(bool all_ended);
   void on_timer();
-
-  // What the pool decided.
-  void apply();
-  void apply(const Effect& effect);
-  void grant(const Effect& effect, bool from_fifo);
-  void lend(int count);
-  Delivery deliver(const Notification& call);
-  void refuse(const Effect& effect);
 
   void answer_call(const Notification& call, ProcessId who);
   void leave_to_kernel(const Notification& call, ProcessId who);
@@ -103,17 +92,14 @@ class Arbiter {
   core::Pool pool_;
   Kinship kin_;
   core::Effects effects_;
-  std::size_t next_effect_ = 0;
   Conservation books_;
   RunLeases leases_;
   stream_descriptor leases_ready_{io_};
   stream_descriptor fifo_ready_{io_};
   StoppedCalls waiting_;
-  std::vector<StoppedCall>
-      unwritable_;  ///< reads that go on as soon as all effects are carried out
+  Carrier carrier_;
   core::Instant event_time_{};
   core::Instant next_look_ = now() + kLookInterval;
-  bool fifo_touched_ = false;  ///< by us, since the watch was read
   bool fifo_armed_ = false;
   bool command_ended_;
   bool left_ = false;
@@ -130,17 +116,30 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
       pool_(tokens_of(settings_of(begin, left_behind_.settings))),
       kin_(config.front, watched_, pool_),
       books_(fifo_, {begin.read_end, begin.write_end}, attached.listener >= 0,
-             {&pool_, &effects_, [this] { apply(); }, &kin_, &watched_}),
+             {&pool_, &effects_, [this] { carrier_.carry_out(event_time_); }, &kin_, &watched_}),
       leases_({.pool = &pool_,
                .kin = &kin_,
                .watched = &watched_,
                .effects = &effects_,
-               .apply = [this] { apply(); },
+               .apply = [this] { carrier_.carry_out(event_time_); },
                .level = [this] { return fifo_.level(); },
+               .owed = [this] { return carrier_.owed(); },
                .config = &config_,
                .begin = &begin_,
                .left_behind = &left_behind_},
               now()),
+      carrier_({.pool = pool_,
+                .effects = effects_,
+                .fifo = fifo_,
+                .listener = listener_,
+                .log = log_,
+                .books = books_,
+                .leases = leases_,
+                .waiting = waiting_,
+                .tracked = begin.tracked && !begin.bypass,
+                .write = &config.board->write,
+                .ask_front = [this] { return say(kWrite); },
+                .front_lives = [this] { return has_front(); }}),
       command_ended_(begin.left) {
   if (attached.listener >= 0) listener_.emplace(attached.listener);
   for (const int socket : attached.unix_sockets) leases_.connections().listen_on(socket, true);
@@ -153,8 +152,10 @@ bool Arbiter::run() {
   leases_ready_.assign(leases_.connections().fd());
   if (!listener_ || begin_.bypass) {
     fifo_ready_.assign(fifo_.fd());
-    if (begin_.resume)
+    if (begin_.resume) {
       pool_.restore({}, {}, 0, left_behind_.lent, left_behind_.minted, left_behind_.counters);
+      carrier_.take_over_owed(left_behind_.owed);
+    }
   }
   if (listener_) {
     listener_ready_.assign(listener_->fd());
@@ -209,20 +210,23 @@ void Arbiter::arm_leases() {
   });
 }
 
-// Where nobody's calls are seen, leases wait for tokens as any client does.
+// Where nobody's calls are seen, leases wait for tokens as any client does, and so do we for those
+// that are too many.
 void Arbiter::arm_fifo() {
-  if (!leases_.wants_fifo() || std::exchange(fifo_armed_, true)) return;
+  const bool wants = leases_.wants_fifo() || carrier_.owed() > 0;
+  if (!wants || std::exchange(fifo_armed_, true)) return;
   fifo_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
     fifo_armed_ = false;
     if (error) return;
     event_time_ = now();
+    carrier_.collect_owed();
     after_event();
   });
 }
 
 void Arbiter::after_event(bool has_changed) {
   // The watch reports our own accesses as well: read off here, they cost no wake-up of their own.
-  if (std::exchange(fifo_touched_, false) && listener_) books_.clear_watch();
+  if (carrier_.has_touched_fifo() && listener_) books_.clear_watch();
   if (has_changed) {
     leases_.settle(event_time_);
     publish();
@@ -266,7 +270,7 @@ void Arbiter::on_timer() {
   }
   books_.settle();
   pool_.advance(now(), &effects_);
-  apply();
+  carrier_.carry_out(event_time_);
   leases_.advance(event_time_);
   after_event();
 }
@@ -326,14 +330,14 @@ void Arbiter::leave_to_kernel(const Notification& call, ProcessId who) {
 }
 
 void Arbiter::answer_call(const Notification& call, ProcessId who) {
-  fifo_touched_ = true;
+  carrier_.touch_fifo();
   if (call.call == jobserver::Call::read) {
     const bool blocking = !proc::descriptor_is_nonblocking(call.thread, call.fd);
     const core::Request request{call.id, who, blocking};
     waiting_.add({call, request});
     log_.begin(Step::taking, call);
     pool_.request(request, event_time_, &effects_);
-    apply();
+    carrier_.carry_out(event_time_);
     return;
   }
   log_.begin(Step::putting, call);
@@ -341,7 +345,7 @@ void Arbiter::answer_call(const Notification& call, ProcessId who) {
   // The writer goes on first: what its token sets free can wait for the length of one system call,
   // and a writer that died meanwhile has returned its token all the same.
   (void)listener_->answer_one(call);
-  apply();
+  carrier_.carry_out(event_time_);
 }
 
 // A thread makes one call at a time: an older one of the same thread was interrupted.
@@ -349,105 +353,7 @@ void Arbiter::forget_waiting_of(pid_t thread) {
   const auto interrupted = waiting_.take_of_thread(thread);
   if (!interrupted) return;
   pool_.cancel(interrupted->request.id, event_time_, &effects_);
-  apply();
-}
-
-void Arbiter::apply() {
-  // Carrying out one effect may append more, or lead back here; each is carried out once, in order.
-  while (next_effect_ < effects_.size()) {
-    const Effect effect = effects_[next_effect_++];
-    apply(effect);
-  }
-  effects_.clear();
-  next_effect_ = 0;
-  for (const auto& [call, request] : unwritable_) {
-    books_.unseen().expect_read(request.who, call.thread);
-    (void)listener_->let_continue(call);
-  }
-  unwritable_.clear();
-}
-
-void Arbiter::apply(const Effect& effect) {
-  switch (effect.kind) {
-    case Effect::Kind::grant_from_fifo:
-      grant(effect, true);
-      break;
-    case Effect::Kind::grant_direct:
-      grant(effect, false);
-      break;
-    case Effect::Kind::refuse:
-      refuse(effect);
-      break;
-    case Effect::Kind::put:
-      log_.announce_move(pool_);
-      (void)fifo_.put(effect.count);
-      break;
-    case Effect::Kind::drain:
-      log_.announce_move(pool_);
-      (void)fifo_.take(effect.count);
-      break;
-    case Effect::Kind::lend_from_fifo:
-      lend(effect.count);
-      break;
-    case Effect::Kind::lend_direct:
-      log_.announce_move(pool_);
-      leases_.supply(effect.count, event_time_);
-      break;
-    case Effect::Kind::recovered: {
-      const auto micros =
-          std::chrono::duration_cast<std::chrono::microseconds>(now() - event_time_).count();
-      log_.add_recovery(effect, micros);
-      break;
-    }
-    case Effect::Kind::refused:
-      log_.add_refusal(effect.who, effect.count,
-                       effect.who.pid == 0 ? std::string() : proc::command_of(effect.who.pid));
-      break;
-  }
-}
-
-void Arbiter::grant(const Effect& effect, bool from_fifo) {
-  TOKENPOOL_CHECK(waiting_.contains(effect.request));
-  const StoppedCall waiting = waiting_.at(effect.request);
-  if (from_fifo && fifo_.take(1) == 0) {
-    pool_.grant_failed(waiting.request, true, core::GrantFailure::byte_missing, now(), &effects_);
-    books_.settle();
-    return;
-  }
-  const Delivery delivery = deliver(waiting.call);
-  (void)waiting_.take(effect.request);
-  if (delivery == Delivery::done) return;
-  // The kernel can write where nobody else can; what it takes for the reader is found as any call
-  // that was announced and not seen.
-  if (delivery == Delivery::unwritable) unwritable_.push_back(waiting);
-  pool_.grant_failed(waiting.request, from_fifo, core::GrantFailure::caller_gone, now(), &effects_);
-}
-
-void Arbiter::lend(int count) {
-  log_.announce_move(pool_);
-  fifo_touched_ = true;
-  const int there = fifo_.take(count);
-  leases_.supply(there, event_time_);
-  if (there == count) return;
-  pool_.lend_failed(count - there);
-  books_.settle();
-}
-
-Delivery Arbiter::deliver(const Notification& call) {
-  Delivery written = listener_->write_token(call);
-  if (written == Delivery::unwritable) {
-    written = write_through_front(
-        &config_.board->write, call, [this] { return say(kWrite); },
-        [this] { return has_front(); });
-  }
-  return written == Delivery::done ? listener_->answer_one(call) : written;
-}
-
-void Arbiter::refuse(const Effect& effect) {
-  const auto refused = waiting_.take(effect.request);
-  if (!refused) return;
-  // A reader that wants to wait and cannot (core::kMaxWaiting) asks again, as after a signal.
-  (void)listener_->answer_error(refused->call, refused->request.blocking ? EINTR : EAGAIN);
+  carrier_.carry_out(event_time_);
 }
 
 void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
@@ -466,7 +372,7 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
     end_holder(process, cause);
   } else {
     pool_.ended(who, cause, {}, std::nullopt, event_time_, &effects_);
-    apply();
+    carrier_.carry_out(event_time_);
   }
   leases_.process_ended(who, client, event_time_);
   after_event();
@@ -484,7 +390,7 @@ void Arbiter::end_holder(const WatchedProcess& process, core::EndCause cause) {
   }
   log_.name_dead(who, process.command);
   pool_.ended(who, cause, survivors, heir, event_time_, &effects_);
-  apply();
+  carrier_.carry_out(event_time_);
 }
 
 void Arbiter::on_front() {
@@ -514,12 +420,13 @@ void Arbiter::on_command_ended(bool all_ended) {
   if (all_ended) {
     leases_.close(event_time_);
     // Without a tracker this is where everything that is missing is found.
+    carrier_.collect_owed();
     if (const int drift = pool_.drift(fifo_.level()); drift != 0) {
       pool_.unseen(drift, {}, false, event_time_, &effects_);
-      apply();
+      carrier_.carry_out(event_time_);
     }
     pool_.all_ended(event_time_, &effects_);
-    apply();
+    carrier_.carry_out(event_time_);
   }
   publish();
   log_.close(pool_, fifo_.level(), all_ended, listener_.has_value());
@@ -552,7 +459,7 @@ void Arbiter::end_build() {
 }
 
 void Arbiter::publish() {
-  log_.publish(pool_, leases_.settings(), leases_.count());
+  log_.publish(pool_, leases_.settings(), leases_.count(), carrier_.owed());
   log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
 }
 
@@ -570,7 +477,7 @@ void Arbiter::resume_from_board() {
   auto& left = left_behind_;
   restore_books({fifo_, *listener_, kin_, watched_, pool_, config_.front}, &left, event_time_,
                 &effects_);
-  apply();
+  carrier_.carry_out(event_time_);
   books_.settle();
   // The board keeps the old list until all of them are taken over: should this arbiter die here,
   // the next one still finds every reader that waits.

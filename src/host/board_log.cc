@@ -21,11 +21,12 @@ void BoardLog::begin(Step step, const jobserver::Notification& call) {
 
 void BoardLog::end_step() { board_->step.store(Step::none, std::memory_order_release); }
 
-void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::size_t leases) {
+void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::size_t leases,
+                       int owed) {
   const std::uint32_t next = 1 - board_->current.load(std::memory_order_relaxed);
   AccountPage& page = board_->pages[next];
   page.count = 0;
-  page.owed = pool.owed();
+  page.owed = pool.owed() + owed;
   page.issued = pool.issued();
   page.reserved = pool.reserved();
   page.lent = pool.lent();
@@ -46,7 +47,8 @@ void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::si
 void BoardLog::announce_move(const core::Pool& pool) {
   const AccountPage& page = board_->pages[board_->current.load(std::memory_order_relaxed)];
   // Until something is published, nothing has changed.
-  const int fewer = page.settings.slots > 0 ? page.issued - pool.issued() : 0;
+  const int before = page.issued + page.minted;
+  const int fewer = page.settings.slots > 0 ? before - pool.issued() - pool.minted() : 0;
   board_->lending.store(pool.lent() - page.lent + fewer, std::memory_order_release);
 }
 

@@ -38,7 +38,8 @@ class BoardLog {
 
   /// All accounts that matter, the debt, what is lent and to how many leases, and the counters, as
   /// they stand.
-  void publish(const core::Pool& pool, const Settings& settings, std::size_t leases);
+  /// `owed`: bytes that are to be taken out of the FIFO beside the pool's debt.
+  void publish(const core::Pool& pool, const Settings& settings, std::size_t leases, int owed);
   /// So many more tokens than were published as lent, or fewer than were published as issued, are
   /// about to be taken out of the FIFO (else: to be put into it). The next publish() tells that it
   /// is done.

@@ -227,7 +227,8 @@ PoolUse RunLeases::use() const {
   PoolUse use;
   // Where nobody's calls are seen, what is not in the FIFO and not lent is out.
   const int free = tracked_ ? pool.free() + pool.reserved() : context_.level();
-  const int out = tracked_ ? pool.ledger().outstanding() : pool.issued() - free - pool.lent();
+  const int out =
+      tracked_ ? pool.ledger().outstanding() : pool.issued() + context_.owed() - free - pool.lent();
   use.in_use = 1 + std::max(0, out) + leases_.leased();
   use.exhausted = free == 0 && leases_.free() <= 0;
   for (const core::LeaseRequest* request : leases_.waiting()) {
@@ -237,10 +238,7 @@ PoolUse RunLeases::use() const {
 }
 
 void RunLeases::follow_the_machine() {
-  int slots = elastic_->step(use(), now_);
-  // Without a ledger, what is out cannot be told from what is not there any more when it comes
-  // back: fewer slots are no more than the tokens that lie in the FIFO.
-  if (!tracked_) slots = std::max(slots, settings_.slots - context_.level());
+  const int slots = elastic_->step(use(), now_);
   if (slots == settings_.slots) return;
   settings_.slots = slots;
   adjust_issued();

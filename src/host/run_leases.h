@@ -26,6 +26,7 @@ struct RunLeasesContext {
   core::Effects* effects = nullptr;  ///< of `pool`
   std::function<void()> apply;       ///< carries `effects` out
   std::function<int()> level;        ///< bytes in the FIFO
+  std::function<int()> owed;         ///< ... that are too many when they come back
   const ArbiterConfig* config = nullptr;
   const Begin* begin = nullptr;
   const LeftBehind* left_behind = nullptr;  ///< leases in it are about to be declared

@@ -54,7 +54,7 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   take(kMake, 1);
   take(kMake, 2);
   take(kNinja, 3);
-  log.publish(pool, {}, 0);
+  log.publish(pool, {}, 0, 0);
   const auto left = log.left_behind();
   ASSERT_EQ(left.accounts.size(), 2U);
   core::Pool next(3);
@@ -68,7 +68,7 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
 
 TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
   take(kMake, 1);
-  log.publish(pool, {}, 0);
+  log.publish(pool, {}, 0, 0);
   // The writer dies in the middle of the other page.
   AccountPage& torn = board->pages[1 - board->current.load()];
   torn.count = 77;
