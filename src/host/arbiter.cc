@@ -139,11 +139,11 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
                .effects = &effects_,
                .apply = [this] { apply(); },
                .level = [this] { return fifo_.level(); },
-               .front = config.front,
-               .tracked = begin.tracked && !begin.bypass,
-               .lent = left_behind_.lent,
-               .leases = left_behind_.leases,
-               .settings = settings_of(begin, left_behind_.settings)},
+               .config = &config_,
+               .begin = &begin_,
+               .left_behind = &left_behind_,
+               .log = &log_,
+               .tell = [this] { (void)say(kNews); }},
               now()),
       command_ended_(begin.left) {
   if (attached.listener >= 0) listener_.emplace(attached.listener);

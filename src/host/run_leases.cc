@@ -19,22 +19,42 @@ using core::ProcessId;
 }  // namespace
 
 Settings settings_of(const Begin& begin, const Settings& published) {
-  return published.slots > 0 ? published : Settings{begin.issued + 1, false};
+  return published.slots > 0 ? published : Settings{.slots = begin.issued + 1};
 }
 
-int tokens_of(const Settings& settings) { return settings.paused ? 0 : settings.slots - 1; }
+int tokens_of(const Settings& settings) {
+  return settings.paused ? 0 : std::max(0, settings.slots - 1 - settings.withheld);
+}
 
 RunLeases::RunLeases(DispatcherConfig config, const RunLeasesContext& context, Instant now)
     : context_(context),
-      leases_(context.settings.slots, first_lease_of(config.epoch),
+      settings_(settings_of(*context.begin, context.left_behind->settings)),
+      tracked_(context.begin->tracked && !context.begin->bypass),
+      leases_(settings_.slots, first_lease_of(config.epoch),
               [this](const Payer& payer) { return covered(payer); }),
       dispatcher_(std::move(config), &leases_, this, now),
       connections_(&dispatcher_, ::geteuid()),
       now_(now) {
-  if (context_.leases > 0) leases_.set_grace(now + core::kResumeGrace, context_.leases);
-  leases_.set_paused(context_.settings.paused, now, &lease_effects_);
-  leases_.supply(context_.lent, now, &lease_effects_);
+  const LeftBehind& left = *context.left_behind;
+  if (left.leases > 0) leases_.set_grace(now + core::kResumeGrace, left.leases);
+  leases_.set_paused(settings_.paused, now, &lease_effects_);
+  leases_.supply(left.lent, now, &lease_effects_);
   leases_.share();
+  // What outlives its build may stay for weeks.
+  if (!context.begin->left) {
+    billing_.emplace(RunBillingContext{.pool = context_.pool,
+                                       .leases = &leases_,
+                                       .process_of =
+                                           [this](core::SessionId session) {
+                                             return dispatcher_.process_of(session);
+                                           },
+                                       .level = context_.level,
+                                       .group = context.config->group.folder(),
+                                       .front = context.config->front,
+                                       .tracked = tracked_,
+                                       .log = context_.log},
+                     now);
+  }
 }
 
 void RunLeases::serve(Instant now, const std::function<void()>& publish) {
@@ -51,7 +71,7 @@ void RunLeases::settle(Instant now) {
   now_ = now;
   wants_fifo_ = false;
   for (bool rests = false; !rests;) {
-    if (context_.tracked) {
+    if (tracked_) {
       core::balance(context_.pool, &leases_, now, context_.effects, &lease_effects_);
     } else {
       wants_fifo_ = core::balance_untracked(context_.pool, &leases_, context_.level(), now,
@@ -75,9 +95,14 @@ void RunLeases::process_ended(ProcessId who, bool client, Instant now) {
 void RunLeases::advance(Instant now) {
   now_ = now;
   dispatcher_.advance(now);
+  bill();
 }
 
-std::optional<Instant> RunLeases::next_deadline() const { return dispatcher_.next_deadline(); }
+std::optional<Instant> RunLeases::next_deadline() const {
+  auto due = dispatcher_.next_deadline();
+  if (billing_) due = due ? std::min(*due, billing_->due()) : billing_->due();
+  return due;
+}
 
 bool RunLeases::is_idle() const {
   return leases_.waiting_count() == 0 && leases_.leases().empty() && context_.pool->lent() == 0;
@@ -87,6 +112,9 @@ void RunLeases::close(Instant now) {
   now_ = now;
   connections_.stop_listening();
   connections_.close_all();
+  if (billing_) billing_->close(now);
+  billing_.reset();
+  bill();
   settle(now);
 }
 
@@ -117,7 +145,7 @@ Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
   const Payer named =
       leases_.find(under) != nullptr ? Payer{Payer::Kind::lease, {}, under, {}} : Payer{};
   if (!info) return named;
-  const auto ancestors = proc::ancestors_below(*info, context_.front);
+  const auto ancestors = proc::ancestors_below(*info, context_.config->front);
   // A launcher below a launcher is the job of one lease and holds another, so the number decides.
   if (is_of(under, process)) return named;
   ProcessId child = process;
@@ -129,7 +157,8 @@ Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
     if (context_.kin->is_client(ancestor)) return {Payer::Kind::process, ancestor, 0, child};
     child = ancestor;
   }
-  if (ancestors.empty() && info->parent != context_.front) return named;  // not of the build
+  if (ancestors.empty() && info->parent != context_.config->front)
+    return named;  // not of the build
   return {Payer::Kind::root, {}, 0};
 }
 
@@ -156,7 +185,7 @@ int RunLeases::covered(const Payer& payer) const {
       return root_is_free_ ? 1 : 0;
     case Payer::Kind::process: {
       // Whose tokens nobody counts is believed to have one for each child.
-      if (!context_.tracked) return core::kMaxSlots;
+      if (!tracked_) return core::kMaxSlots;
       const auto* account = context_.pool->ledger().find(payer.process);
       return 1 + (account == nullptr ? 0 : account->held());
     }
@@ -189,20 +218,39 @@ void RunLeases::offer_for_resize(int slots) {
 }
 
 void RunLeases::set_slots(int slots) {
-  context_.settings.slots = slots;
+  settings_.slots = slots;
   adjust_issued();
   leases_.set_ceiling(slots, now_, &lease_effects_);
 }
 
 void RunLeases::set_paused(bool paused) {
-  context_.settings.paused = paused;
+  settings_.paused = paused;
   adjust_issued();
   leases_.set_paused(paused, now_, &lease_effects_);
 }
 
 void RunLeases::adjust_issued() {
-  context_.pool->set_issued(tokens_of(context_.settings), now_, context_.effects);
+  context_.pool->set_issued(tokens_of(settings_), now_, context_.effects);
   context_.apply();
+}
+
+// Those that ignore the pool are paid for by the rest of their build: at least the implicit slot
+// stays to it.
+void RunLeases::bill() {
+  if (billing_ && billing_->due() <= now_ && billing_->step(now_)) context_.tell();
+  int withheld = billing_ ? std::min(billing_->withheld(), settings_.slots - 1) : 0;
+  // Without a ledger, what is out cannot be told from what is not there any more when it comes
+  // back: no more than the tokens that lie in the FIFO.
+  if (!tracked_) {
+    withheld = std::min(withheld, settings_.withheld + context_.level());
+  }
+  if (withheld == settings_.withheld) return;
+  settings_.withheld = withheld;
+  adjust_issued();
+}
+
+std::vector<wire::UncooperativeRow> RunLeases::uncooperative() const {
+  return billing_ ? billing_->accused(now_) : std::vector<wire::UncooperativeRow>();
 }
 
 int RunLeases::tokens_held() const { return std::max(0, context_.pool->ledger().outstanding()); }

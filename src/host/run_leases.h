@@ -5,12 +5,15 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/balance.h"
 #include "host/arbiter.h"
+#include "host/board_log.h"
 #include "host/connections.h"
 #include "host/dispatcher.h"
 #include "host/kinship.h"
+#include "host/run_billing.h"
 #include "host/watchlist.h"
 
 namespace tokenpool::host {
@@ -23,11 +26,11 @@ struct RunLeasesContext {
   core::Effects* effects = nullptr;  ///< of `pool`
   std::function<void()> apply;       ///< carries `effects` out
   std::function<int()> level;        ///< bytes in the FIFO
-  pid_t front = 0;                   ///< the root of the build
-  bool tracked = false;              ///< the ledger knows who holds what
-  int lent = 0;                      ///< to the leases of an arbiter that died
-  std::size_t leases = 0;            ///< so many: they are about to be declared
-  Settings settings;                 ///< slots of the pool, with the implicit one
+  const ArbiterConfig* config = nullptr;
+  const Begin* begin = nullptr;
+  const LeftBehind* left_behind = nullptr;  ///< leases in it are about to be declared
+  BoardLog* log = nullptr;                  ///< for those that ignore the pool
+  std::function<void()> tell;               ///< there is one more of them on the board
 };
 
 /// What the pool of a run begins with: what was set last, if an arbiter before this one published
@@ -62,7 +65,7 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] bool is_idle() const;
   /// The build has ended.
   void close(core::Instant now);
-  [[nodiscard]] const Settings& settings() const { return context_.settings; }
+  [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] std::size_t count() const { return leases_.leases().size(); }
 
  private:
@@ -76,6 +79,7 @@ class RunLeases final : private DispatcherWorld {
   void set_paused(bool paused) override;
   [[nodiscard]] int tokens_held() const override;
   [[nodiscard]] int free_slots() const override;
+  [[nodiscard]] std::vector<wire::UncooperativeRow> uncooperative() const override;
 
   core::Payer payer_of(core::ProcessId process, core::LeaseId under);
   /// Whether that process runs under the lease or holds it.
@@ -84,11 +88,15 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] int covered(const core::Payer& payer) const;
   void look_at_root();
   void adjust_issued();
+  void bill();
 
   RunLeasesContext context_;
+  Settings settings_;
+  bool tracked_;  ///< the ledger knows who holds what
   core::LeasePool leases_;
   Dispatcher dispatcher_;
   Connections connections_;
+  std::optional<RunBilling> billing_;  ///< while the command runs
   core::LeaseEffects lease_effects_;
   core::Instant now_{};
   bool root_is_free_ = false;

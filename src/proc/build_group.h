@@ -17,6 +17,8 @@ class BuildGroup {
   void choose_name(const std::string& unique);
   /// Makes the group and moves `pid` into it. False: there is none.
   bool create_with(pid_t pid);
+  /// Where its files are; empty where there is no group.
+  [[nodiscard]] const std::string& folder() const { return folder_; }
   /// SIGKILLs every process in it (cgroup.kill, Linux 5.14). False: there is no such group or file.
   [[nodiscard]] bool kill() const;
   /// Whether a process is in it.
