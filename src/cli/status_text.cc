@@ -139,6 +139,20 @@ void add_recoveries(Page* page, const std::vector<wire::RecoveryRow>& recoveries
   page->table({{"WHO", kMostOfName}, {"SLOTS"}, {"AGO", 0, true}, {"CAUSE", 16}, {"TARGET"}}, rows);
 }
 
+void add_uncooperative(Page* page, const std::vector<wire::UncooperativeRow>& rows) {
+  if (rows.empty()) return;
+  page->heading("Not following the pool");
+  std::vector<Cells> cells;
+  for (const wire::UncooperativeRow& row : rows) {
+    const std::int64_t tenths = (row.millicores + 50) / 100;
+    cells.push_back({std::to_string(row.pid),
+                     std::to_string(tenths / 10) + "." + std::to_string(tenths % 10),
+                     age_text(row.since_ms), clean_line(row.command)});
+  }
+  page->table({{"PID", 0, true}, {"CPUS TOO MANY", 0, true}, {"SINCE", 0, true}, {"COMMAND"}},
+              cells);
+}
+
 void add_counters(Page* page, const wire::StatusCounters& counters) {
   page->heading("Counters");
   const auto word = [](std::string_view name, std::uint64_t count) {
@@ -159,6 +173,7 @@ std::string to_text(const wire::StatusResult& status, std::string_view address,
   add_rows(&page, "Leases", status.leases, status.leases_total, false);
   add_rows(&page, "Waiting", status.waiting, status.waiting_total, true);
   add_limits(&page, status.limits);
+  add_uncooperative(&page, status.uncooperative);
   add_recoveries(&page, status.recoveries);
   add_counters(&page, status.counters);
   return page.take();

@@ -63,6 +63,9 @@ inline constexpr int kMaxCensusThreadsOfWalk = 4096;
 /// each. With so many the others need no name either.
 inline constexpr std::size_t kMaxAccused = 64;
 
+/// Accusations kept for the report; one who stops and begins anew is accused anew.
+inline constexpr std::size_t kMaxUncooperative = 256;
+
 /// Names of TMPDIR that a run reads in search of what dead runs left there (about 20 ms, while the
 /// build is under way), and folders of runs that it looks into: more than a user has builds at one
 /// time, about 20 us each. What is left over waits for a later run.

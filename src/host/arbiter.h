@@ -60,13 +60,15 @@ struct Attached {
 
 /// Words on the control socket. Front to arbiter: kAllEnded or kSomeLeft, once, when CMD has ended
 /// (or kAllEnded in place of Begin: there will be no build). Arbiter to front: kReady, it serves;
-/// kSettled, the board holds the final figures; kWrite, as often as it likes, the board holds a
-/// request (host/memory_proxy.h).
+/// kSettled, the board holds the final figures; as often as it likes, kWrite, the board holds a
+/// request (host/memory_proxy.h), and kNews.
 inline constexpr char kAllEnded = 'E';
 inline constexpr char kSomeLeft = 'L';
 inline constexpr char kReady = 'R';
 inline constexpr char kSettled = 'S';
 inline constexpr char kWrite = 'W';
+/// The board names somebody more who ignores the pool.
+inline constexpr char kNews = 'N';
 
 /// Serves one build in the calling process. Answers 0, or 3 when it
 /// cannot get what it needs. `left`: the front is about to return, and processes that the command

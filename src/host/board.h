@@ -33,7 +33,8 @@ struct AccountRow {
 struct Settings {
   std::int32_t slots = 0;  ///< now, with the implicit one
   bool paused = false;
-  bool fixed = false;  ///< somebody has set `slots`: they do not follow the machine any more
+  bool fixed = false;         ///< somebody has set `slots`: they do not follow the machine any more
+  std::int32_t withheld = 0;  ///< of the slots, on account of processes that ignore the pool
   friend bool operator==(const Settings&, const Settings&) = default;
 };
 
@@ -66,6 +67,15 @@ struct RefusalRow {
   std::array<char, kBoardCommand> command{};
 };
 
+/// A process that ignores the pool.
+struct UncooperativeRow {
+  std::int32_t pid = 0;
+  double cores = 0;           ///< most that it used beyond its slots
+  std::int64_t since_ns = 0;  ///< core::Instant of the accusation
+  std::int64_t until_ns = 0;  ///< ... and of its end; 0: it goes on
+  std::array<char, kBoardCommand> command{};
+};
+
 /// What the arbiter is doing to the FIFO for one stopped call.
 enum class Step : std::uint8_t { none, received, taking, putting };
 
@@ -88,6 +98,9 @@ struct Board {
   std::array<RecoveryRow, core::kMaxRecoveries> recoveries;
   std::uint32_t refusal_count = 0;
   std::array<RefusalRow, core::kMaxRefusals> refusals;
+  std::int64_t begun_ns = 0;  ///< core::Instant at which the first arbiter began to serve
+  std::atomic<std::uint32_t> uncooperative_count{0};
+  std::array<UncooperativeRow, core::kMaxUncooperative> uncooperative;
 
   std::uint32_t arbiter_deaths = 0;  ///< written by the front
   std::int32_t issued = 0;

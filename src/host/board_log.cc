@@ -102,6 +102,29 @@ void BoardLog::add_refusal(core::ProcessId who, int count, const std::string& co
   copy_command(command, &board_->refusals[index].command);
 }
 
+std::size_t BoardLog::accuse(const core::Accusation& accusation, const std::string& command) {
+  const std::uint32_t index = board_->uncooperative_count.load(std::memory_order_relaxed);
+  if (index < board_->uncooperative.size()) {
+    UncooperativeRow& row = board_->uncooperative[index];
+    row = {};
+    row.pid = accusation.who.pid;
+    row.cores = accusation.cores;
+    row.since_ns = accusation.since.count();
+    copy_command(command, &row.command);
+  }
+  board_->uncooperative_count.store(index + 1, std::memory_order_release);
+  return index;
+}
+
+void BoardLog::accuse_more(std::size_t row, double cores) {
+  if (row >= board_->uncooperative.size()) return;
+  board_->uncooperative[row].cores = std::max(board_->uncooperative[row].cores, cores);
+}
+
+void BoardLog::release(std::size_t row, core::Instant now) {
+  if (row < board_->uncooperative.size()) board_->uncooperative[row].until_ns = now.count();
+}
+
 void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool tracked) {
   board_->issued = pool.issued();
   board_->in_fifo = in_fifo;

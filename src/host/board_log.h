@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/billing.h"
 #include "core/pool.h"
 #include "host/board.h"
 
@@ -32,6 +33,11 @@ class BoardLog {
  public:
   explicit BoardLog(Board* board) : board_(board) {}
 
+  /// The first of all arbiters of the run says so.
+  void begin_at(core::Instant now) {
+    if (board_->begun_ns == 0) board_->begun_ns = now.count();
+  }
+
   /// Says what is about to be done for `call`, and that it is done.
   void begin(Step step, const jobserver::Notification& call);
   void end_step();
@@ -54,6 +60,12 @@ class BoardLog {
   /// what it had fetched for another process, or whose loan ended, lost none and gets none.
   void add_recovery(const core::Effect& effect, std::int64_t after_us);
   void add_refusal(core::ProcessId who, int count, const std::string& command);
+
+  /// A row for a process that ignores the pool; answers its place, for release() and
+  /// accuse_more(), which keeps the most.
+  std::size_t accuse(const core::Accusation& accusation, const std::string& command);
+  void accuse_more(std::size_t row, double cores);
+  void release(std::size_t row, core::Instant now);
 
   /// The final figures. `all_ended`: no process of the build is left. `tracked`: the ledger knows
   /// who holds what; without it everything that is not in the FIFO counts as held by those that are

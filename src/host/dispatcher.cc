@@ -424,6 +424,11 @@ bool Dispatcher::is_closing(SessionId session) const {
   return entry == sessions_.end() || entry->second.state == State::closing;
 }
 
+std::optional<core::ProcessId> Dispatcher::process_of(SessionId session) const {
+  const auto entry = sessions_.find(session);
+  return entry == sessions_.end() ? std::nullopt : entry->second.process;
+}
+
 SessionId Dispatcher::session_of(core::ProcessId who) const {
   const auto entry = by_process_.find(who);
   return entry == by_process_.end() ? 0 : entry->second;

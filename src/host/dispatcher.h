@@ -68,6 +68,8 @@ class Dispatcher {
 
   /// The session of a process, any of them; 0: it has none.
   [[nodiscard]] core::SessionId session_of(core::ProcessId who) const;
+  /// The process of a session, where it is known.
+  [[nodiscard]] std::optional<core::ProcessId> process_of(core::SessionId session) const;
   void count_stranger() { ++unauthorized_; }
 
  private:

@@ -304,6 +304,7 @@ void Dispatcher::on_status(Session* session, const CallId& id, Instant now) {
     status.recoveries.push_back(recovery.row);
     status.recoveries.back().ago_ms = milliseconds(now - recovery.when);
   }
+  status.uncooperative = world_.uncooperative();
   wire::append_result(&session->outbox, id, status);
   list(session);
 }

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "core/lease.h"
 #include "core/slot_range.h"
 #include "wire/protocol.h"
+#include "wire/protocol_results.h"
 
 namespace tokenpool::host {
 
@@ -55,6 +57,8 @@ class DispatcherWorld {
   /// Slots that the clients of the GNU make jobserver hold; slots that may be had now.
   [[nodiscard]] virtual int tokens_held() const = 0;
   [[nodiscard]] virtual int free_slots() const = 0;
+  /// Processes of the build that ignore the pool, now.
+  [[nodiscard]] virtual std::vector<wire::UncooperativeRow> uncooperative() const { return {}; }
 };
 
 }  // namespace tokenpool::host

@@ -54,6 +54,9 @@ class Front {
   /// Serves signals and deaths until the command has ended and the arbiter has settled.
   CommandEnd wait_for(const StartedCommand& command);
 
+  /// Says nothing of processes that ignore the pool.
+  void be_quiet() { is_quiet_ = true; }
+
   /// There is no build to wait for: ends arbiter and command (if there is one) and reaps them.
   void abandon(const StartedCommand* command);
 
@@ -61,6 +64,7 @@ class Front {
   void serve(int timeout_ms);
   void on_signal(int signal, int code);
   void on_control();
+  void tell_news();
   void reap();
   void on_arbiter_death(int status);
   wire::Result<void> fork_arbiter();
@@ -89,6 +93,8 @@ class Front {
   pid_t command_ = 0;
   pid_t arbiter_ = 0;
   std::optional<int> wait_status_;
+  bool is_quiet_ = false;
+  std::uint32_t told_ = 0;        ///< accusations on the board
   bool ready_ = false;            ///< an arbiter has served this build
   bool arbiter_gave_up_ = false;  ///< the last one that died could not get what it needs
   bool settled_ = false;

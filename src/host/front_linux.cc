@@ -19,6 +19,7 @@
 
 #include "host/front.h"
 #include "host/kill_build.h"
+#include "host/report.h"
 #include "proc/descriptor_passing.h"
 #include "proc/null_device.h"
 
@@ -194,8 +195,18 @@ void Front::on_control() {
   }
   if (message[0] == kReady) ready_ = true;
   if (message[0] == kSettled) settled_ = true;
+  if (message[0] == kNews) tell_news();
   if (message[0] == kWrite && attached_.listener >= 0) {
     write_for_arbiter(&config_.board->write, jobserver::Listener(attached_.listener));
+  }
+}
+
+void Front::tell_news() {
+  const Board& board = *config_.board;
+  const auto count =
+      std::min<std::uint32_t>(board.uncooperative_count.load(), board.uncooperative.size());
+  for (; told_ < count; ++told_) {
+    if (!is_quiet_) say(uncooperative_line(board.uncooperative[told_]));
   }
 }
 

@@ -1,7 +1,9 @@
 #include "host/report.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -64,6 +66,27 @@ Json refusals_of(const Board& board) {
   return list;
 }
 
+Json uncooperative_of(const Board& board) {
+  Json list = Json::array();
+  const auto count =
+      std::min<std::size_t>(board.uncooperative_count.load(), board.uncooperative.size());
+  const auto seconds = [](std::int64_t ns) {
+    return std::round(static_cast<double>(ns) / 1e6) / 1e3;
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const UncooperativeRow& row = board.uncooperative[i];
+    // An arbiter that was killed has not said until when.
+    const bool ended = row.until_ns > 0;
+    list.push_back(
+        {{"pid", row.pid},
+         {"command", row.command.data()},
+         {"cores", std::round(row.cores * 100) / 100},
+         {"since_seconds", seconds(row.since_ns - board.begun_ns)},
+         {"seconds", ended ? Json(seconds(row.until_ns - row.since_ns)) : Json(nullptr)}});
+  }
+  return list;
+}
+
 std::string counted(std::uint64_t count, const char* one, const char* several) {
   return std::to_string(count) + " " + (count == 1 ? one : several);
 }
@@ -109,11 +132,22 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
   report["recoveries_total"] = board.recovery_count;
   report["refusals"] = refusals_of(board);
   report["jobs"] = Json::array();
-  report["uncooperative"] = Json::array();
+  report["uncooperative"] = uncooperative_of(board);
   report["memory"] = {{"peak_process_bytes", outcome.peak_process_bytes}};
   report["left_running"] = outcome.left_running;
   report["arbiter_restarts"] = board.arbiter_deaths;
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string uncooperative_line(const UncooperativeRow& row) {
+  std::string command(row.command.data());
+  if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";
+  std::array<char, 32> cores{};
+  std::snprintf(cores.data(), cores.size(), "%.1f", row.cores);
+  return "process " + std::to_string(row.pid) + " (" + command +
+         ") does not follow the pool: it uses " + cores.data() +
+         " CPUs more than it has slots, and the rest of the build has so many slots fewer until it "
+         "stops; let it read MAKEFLAGS, or run it with tokenpool exec --slots N";
 }
 
 namespace {

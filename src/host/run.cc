@@ -296,6 +296,7 @@ int run(const RunConfig& config) {
     run.fifo.remove();
     return fail(started.error());
   }
+  if (config.quiet) run.front.be_quiet();
   clean_up_after_dead_runs(run);
   const CommandEnd end = run.front.wait_for(*run.command);
   if (end.left_running == 0) run.fifo.remove();

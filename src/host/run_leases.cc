@@ -22,7 +22,9 @@ Settings settings_of(const Begin& begin, const Settings& published) {
   return published.slots > 0 ? published : Settings{.slots = begin.issued + 1};
 }
 
-int tokens_of(const Settings& settings) { return settings.paused ? 0 : settings.slots - 1; }
+int tokens_of(const Settings& settings) {
+  return settings.paused ? 0 : std::max(0, settings.slots - 1 - settings.withheld);
+}
 
 RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
     : context_(context),
@@ -43,6 +45,20 @@ RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
   // What outlives its build may stay for weeks.
   if (begin.slots.is_elastic() && !settings_.fixed && !begin.left) {
     elastic_.emplace(begin.slots, settings_.slots, context.config->group.cpu_stat(), now);
+  }
+  if (!context.begin->left) {
+    billing_.emplace(RunBillingContext{.pool = context_.pool,
+                                       .leases = &leases_,
+                                       .process_of =
+                                           [this](core::SessionId session) {
+                                             return dispatcher_.process_of(session);
+                                           },
+                                       .level = context_.level,
+                                       .group = context.config->group.folder(),
+                                       .front = context.config->front,
+                                       .tracked = tracked_,
+                                       .log = context_.log},
+                     now);
   }
 }
 
@@ -85,11 +101,13 @@ void RunLeases::advance(Instant now) {
   now_ = now;
   dispatcher_.advance(now);
   if (elastic_ && !settings_.paused && elastic_->due() <= now) follow_the_machine();
+  bill();
 }
 
 std::optional<Instant> RunLeases::next_deadline() const {
   auto due = dispatcher_.next_deadline();
   if (elastic_ && !settings_.paused) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
+  if (billing_) due = due ? std::min(*due, billing_->due()) : billing_->due();
   return due;
 }
 
@@ -101,6 +119,9 @@ void RunLeases::close(Instant now) {
   now_ = now;
   connections_.stop_listening();
   connections_.close_all();
+  if (billing_) billing_->close(now);
+  billing_.reset();
+  bill();
   settle(now);
 }
 
@@ -247,6 +268,25 @@ void RunLeases::follow_the_machine() {
 void RunLeases::adjust_issued() {
   context_.pool->set_issued(tokens_of(settings_), now_, context_.effects);
   context_.apply();
+}
+
+// Those that ignore the pool are paid for by the rest of their build: at least the implicit slot
+// stays to it.
+void RunLeases::bill() {
+  if (billing_ && billing_->due() <= now_ && billing_->step(now_)) context_.tell();
+  int withheld = billing_ ? std::min(billing_->withheld(), settings_.slots - 1) : 0;
+  // Without a ledger, what is out cannot be told from what is not there any more when it comes
+  // back: no more than the tokens that lie in the FIFO.
+  if (!tracked_) {
+    withheld = std::min(withheld, settings_.withheld + context_.level());
+  }
+  if (withheld == settings_.withheld) return;
+  settings_.withheld = withheld;
+  adjust_issued();
+}
+
+std::vector<wire::UncooperativeRow> RunLeases::uncooperative() const {
+  return billing_ ? billing_->accused(now_) : std::vector<wire::UncooperativeRow>();
 }
 
 int RunLeases::tokens_held() const { return std::max(0, context_.pool->ledger().outstanding()); }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/balance.h"
 #include "host/arbiter.h"
@@ -14,6 +15,7 @@
 #include "host/dispatcher.h"
 #include "host/elastic.h"
 #include "host/kinship.h"
+#include "host/run_billing.h"
 #include "host/watchlist.h"
 
 namespace tokenpool::host {
@@ -30,6 +32,8 @@ struct RunLeasesContext {
   const ArbiterConfig* config = nullptr;
   const Begin* begin = nullptr;
   const LeftBehind* left_behind = nullptr;  ///< leases in it are about to be declared
+  BoardLog* log = nullptr;                  ///< for those that ignore the pool
+  std::function<void()> tell;               ///< there is one more of them on the board
 };
 
 /// What the pool of a run begins with: what was set last, if an arbiter before this one published
@@ -79,6 +83,7 @@ class RunLeases final : private DispatcherWorld {
   void set_paused(bool paused) override;
   [[nodiscard]] int tokens_held() const override;
   [[nodiscard]] int free_slots() const override;
+  [[nodiscard]] std::vector<wire::UncooperativeRow> uncooperative() const override;
 
   core::Payer payer_of(core::ProcessId process, core::LeaseId under);
   /// Whether that process runs under the lease or holds it.
@@ -89,6 +94,7 @@ class RunLeases final : private DispatcherWorld {
   void follow_the_machine();
   [[nodiscard]] PoolUse use() const;
   void adjust_issued();
+  void bill();
 
   RunLeasesContext context_;
   Settings settings_;
@@ -99,6 +105,7 @@ class RunLeases final : private DispatcherWorld {
   core::LeasePool leases_;
   Dispatcher dispatcher_;
   Connections connections_;
+  std::optional<RunBilling> billing_;  ///< while the command runs
   core::LeaseEffects lease_effects_;
   core::Instant now_{};
   bool root_is_free_ = false;

@@ -174,7 +174,8 @@ double Census::State::delay(const Reading& reading, const Member* before_it, Mem
   const auto waited = files.waited_ns(stat.id.pid, stat.threads, most);
   if (!waited) return 0;
   member->waited = waited;
-  if (before_it != nullptr && !before_it->waited) return 0;  // since when is not known
+  // Since when is not known at the first walk, and of one that has slept until now.
+  if (seconds <= 0 || (before_it != nullptr && !before_it->waited)) return 0;
   const std::uint64_t since = before_it == nullptr ? 0 : *before_it->waited;
   const double cpus = static_cast<double>(less(*waited, since)) / 1e9 / seconds;
   return std::min(cpus, static_cast<double>(std::max(stat.threads, 1)));
@@ -196,8 +197,8 @@ CensusRow Census::State::row(const Reading& reading, double seconds) {
     const double per = 1 / (ticks_a_second * seconds);
     row.use = static_cast<double>(less(stat.ticks, own)) * per;
     row.reaped = static_cast<double>(less(less(stat.reaped_ticks, reaped), already)) * per;
-    row.delay = delay(reading, before_it, &member, seconds);
   }
+  row.delay = delay(reading, before_it, &member, seconds);
   members[stat.id.pid] = member;
   return row;
 }

@@ -57,6 +57,14 @@ struct RecoveryRow {
   std::int64_t ago_ms = 0;
   friend bool operator==(const RecoveryRow&, const RecoveryRow&) = default;
 };
+/// A process of the build that uses more CPUs than it has slots.
+struct UncooperativeRow {
+  std::int32_t pid = 0;
+  std::string command;
+  std::int64_t millicores = 0;  ///< thousandths of a CPU, more than its slots
+  std::int64_t since_ms = 0;
+  friend bool operator==(const UncooperativeRow&, const UncooperativeRow&) = default;
+};
 struct StatusCounters {
   std::uint64_t granted = 0;
   std::uint64_t released = 0;
@@ -88,7 +96,8 @@ struct StatusResult {
   std::size_t waiting_total = 0;
   std::size_t sessions = 0;
   StatusCounters counters;
-  std::vector<RecoveryRow> recoveries;  ///< at most kMaxRecoveryRows
+  std::vector<RecoveryRow> recoveries;          ///< at most kMaxRecoveryRows
+  std::vector<UncooperativeRow> uncooperative;  ///< at most kMaxRecoveryRows
   friend bool operator==(const StatusResult&, const StatusResult&) = default;
 };
 inline constexpr std::size_t kMaxStatusRows = 64;

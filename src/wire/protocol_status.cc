@@ -42,6 +42,16 @@ void write_recoveries(LineWriter& line, const std::vector<RecoveryRow>& rows) {
   line.raw("]");
 }
 
+void write_uncooperative(LineWriter& line, const std::vector<UncooperativeRow>& rows) {
+  line.key("uncooperative").raw("[");
+  for (std::size_t i = 0; i < std::min(rows.size(), kMaxRecoveryRows); ++i) {
+    const UncooperativeRow& row = rows[i];
+    line.element().raw("{").member("pid", row.pid).member("command", row.command);
+    line.member("millicores", row.millicores).member("since_ms", row.since_ms).raw("}");
+  }
+  line.raw("]");
+}
+
 void write_row(LineWriter& line, const StatusRow& row) {
   line.element().raw("{").member("session", row.session).member("name", row.name);
   line.member("pid", row.pid).member("target", row.target).member("type", row.type);
@@ -88,6 +98,8 @@ void append_result(std::string* out, const CallId& id, const StatusResult& resul
   write_counters(line, result.counters);
   write_limits(line, result.limits);
   write_recoveries(line, result.recoveries);
+  // Most builds have none, and older clients know no such member.
+  if (!result.uncooperative.empty()) write_uncooperative(line, result.uncooperative);
   // Rows of the longest names and targets do not all fit: then each list has half of what is left.
   const std::size_t end = std::max(begin + core::kMaxLine - kEnd, line.size());
   write_rows(line, "waiting", result.waiting, line.size() + (end - line.size()) / 2);

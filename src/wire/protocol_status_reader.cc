@@ -18,14 +18,14 @@ using Kind = JsonValue::Kind;
 constexpr auto kMaxNumber = static_cast<std::int64_t>(core::kMaxNumber);
 
 constexpr std::string_view kWords[] = {
-    "server",    "epoch",    "pid",          "uptime_ms",    "paused",        "draining",
-    "slots",     "free",     "leased",       "tokens",       "limits",        "leases",
-    "waiting",   "sessions", "counters",     "leases_total", "waiting_total", "recoveries",
-    "session",   "name",     "target",       "type",         "priority",      "age_ms",
-    "lease",     "paid",     "min",          "max",          "limit",         "used",
-    "cause",     "ago_ms",   "granted",      "released",     "recovered",     "timed_out",
-    "cancelled", "refused",  "unauthorized", "resumed",      "implicit",      "slots_min",
-    "slots_max"};
+    "server",    "epoch",         "pid",          "uptime_ms",    "paused",        "draining",
+    "slots",     "free",          "leased",       "tokens",       "limits",        "leases",
+    "waiting",   "sessions",      "counters",     "leases_total", "waiting_total", "recoveries",
+    "session",   "name",          "target",       "type",         "priority",      "age_ms",
+    "lease",     "paid",          "min",          "max",          "limit",         "used",
+    "cause",     "ago_ms",        "granted",      "released",     "recovered",     "timed_out",
+    "cancelled", "refused",       "unauthorized", "resumed",      "implicit",      "slots_min",
+    "slots_max", "uncooperative", "command",      "since_ms",     "millicores"};
 constexpr std::size_t kWordCount = std::size(kWords);
 
 /// The last place is for words that nobody knows.
@@ -119,6 +119,15 @@ RecoveryRow to_recovery(Row& row) {
   return recovery;
 }
 
+UncooperativeRow to_uncooperative(Row& row) {
+  UncooperativeRow one;
+  row.take("pid", &one.pid);
+  row.take("command", &one.command);
+  row.take("millicores", &one.millicores);
+  row.take("since_ms", &one.since_ms);
+  return one;
+}
+
 StatusCounters to_counters(Row& row) {
   StatusCounters counters;
   row.take("granted", &counters.granted);
@@ -144,7 +153,7 @@ class StatusSink final : public JsonSink {
 
  private:
   enum class Level : std::uint8_t { outside, top, counters, list, row };
-  enum class List : std::uint8_t { limits, leases, waiting, recoveries };
+  enum class List : std::uint8_t { limits, leases, waiting, recoveries, uncooperative };
 
   [[nodiscard]] std::optional<List> list_at_current();
   bool enter(Kind kind);
@@ -181,6 +190,7 @@ std::optional<StatusSink::List> StatusSink::list_at_current() {
   if (current_ == top_.place("leases")) return List::leases;
   if (current_ == top_.place("waiting")) return List::waiting;
   if (current_ == top_.place("recoveries")) return List::recoveries;
+  if (current_ == top_.place("uncooperative")) return List::uncooperative;
   return std::nullopt;
 }
 
@@ -194,6 +204,8 @@ void StatusSink::clear_list() {
       return status_.waiting.clear();
     case List::recoveries:
       return status_.recoveries.clear();
+    case List::uncooperative:
+      return status_.uncooperative.clear();
   }
 }
 
@@ -256,6 +268,9 @@ void StatusSink::end_row() {
     case List::recoveries:
       keep(&status_.recoveries, kMaxRecoveryRows, to_recovery(row_));
       break;
+    case List::uncooperative:
+      keep(&status_.uncooperative, kMaxRecoveryRows, to_uncooperative(row_));
+      break;
   }
   failed_ = failed_ || row_.failed();
 }
@@ -304,7 +319,8 @@ std::optional<StatusResult> StatusSink::result() {
   top_.take("waiting_total", &status_.waiting_total);
   top_.take("sessions", &status_.sessions);
   top_.expect("counters", Kind::object);
-  for (const std::string_view list : {"limits", "leases", "waiting", "recoveries"}) {
+  for (const std::string_view list :
+       {"limits", "leases", "waiting", "recoveries", "uncooperative"}) {
     top_.expect(list, Kind::list);
   }
   if (failed_ || top_.failed()) return std::nullopt;

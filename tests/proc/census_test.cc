@@ -172,9 +172,7 @@ TEST_F(CensusTest, DemandIsUseAndTheWaitForACpu) {
   };
   const Worker one(spin);
   const Worker other(spin);
-  walk();
-  walk();
-  for (int round = 0; round < 2; ++round) {  // the first one tells since when
+  for (int round = 0; round < 2; ++round) {  // the first walk tells since when
     one.start();
     other.start();
     one.wait();

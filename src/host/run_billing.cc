@@ -1,0 +1,139 @@
+#include "host/run_billing.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include <unistd.h>
+
+#include "proc/process.h"
+
+namespace tokenpool::host {
+namespace {
+
+using core::Instant;
+
+/// A build that uses less than this, or a machine on which nobody is runnable, is idle.
+constexpr double kIdle = 0.05;
+
+bool is_idle(const core::LoadSigns& signs) {
+  return signs.use ? *signs.use < kIdle : signs.runnable.value_or(1) <= 0;
+}
+
+}  // namespace
+
+RunBilling::RunBilling(RunBillingContext context, Instant now)
+    : context_(std::move(context)),
+      load_(context_.group),
+      census_(context_.front, ::getpid()),
+      due_(now + core::kBillingStep) {
+  context_.log->begin_at(now);
+}
+
+std::vector<core::Holding> RunBilling::holdings() const {
+  std::vector<core::Holding> all;
+  const auto find = [&all](core::ProcessId who) -> core::Holding& {
+    const auto known = std::find_if(all.begin(), all.end(),
+                                    [&](const core::Holding& held) { return held.who == who; });
+    return known != all.end() ? *known : all.emplace_back(core::Holding{who, 0, false});
+  };
+  for (const auto& [who, account] : context_.pool->ledger().accounts()) {
+    if (!account.client && account.held() == 0) continue;
+    all.push_back({who, account.held(), account.client || account.own > 0});
+  }
+  for (const auto& [id, lease] : context_.leases->leases()) {
+    auto owner = lease.owner;
+    if (!owner && lease.session != 0) owner = context_.process_of(lease.session);
+    find(owner.value_or(lease.client)).slots += lease.cost();
+  }
+  return all;
+}
+
+int RunBilling::loose() const {
+  const core::Pool& pool = *context_.pool;
+  if (!context_.tracked) return std::max(0, pool.issued() - context_.level() - pool.lent());
+  int count = 0;
+  for (const core::UnseenTake& take : pool.ledger().unseen()) count += take.count;
+  return count;
+}
+
+core::BillingSample RunBilling::sample_of(const proc::CensusSample& census) const {
+  core::BillingSample sample{context_.front, {}, holdings(), loose()};
+  sample.loads.reserve(census.rows.size());
+  for (const proc::CensusRow& row : census.rows) {
+    sample.loads.push_back({row.who, row.parent, row.use + row.delay, row.reaped});
+  }
+  return sample;
+}
+
+bool RunBilling::step(Instant now) {
+  const core::LoadSigns signs = load_.glance(now);
+  due_ = now + (is_idle(signs) ? 2 : 1) * core::kBillingStep;
+  int slots = 1 + loose();
+  for (const core::Holding& holding : holdings()) slots += holding.slots;
+  switch (pace_.glance(signs, slots, billing_.is_suspicious(), now)) {
+    case core::CensusPace::Answer::nothing:
+      return false;
+    case core::CensusPace::Answer::calm:
+      billing_.calm();
+      census_.forget();
+      return note_accusations(now);
+    case core::CensusPace::Answer::walk:
+      break;
+  }
+  const proc::CensusSample census = census_.sample(now);
+  const bool is_first = census.interval.count() == 0;
+  if (!is_first) billing_.step(sample_of(census), now);
+  pace_.walked(census.cost, is_first || billing_.is_suspicious(), now);
+  return note_accusations(now);
+}
+
+bool RunBilling::note_accusations(Instant now) {
+  const auto& accused = billing_.accused();
+  const auto find = [&accused](const Named& named) {
+    return std::find_if(accused.begin(), accused.end(), [&](const core::Accusation& accusation) {
+      return accusation.who == named.accusation.who;
+    });
+  };
+  std::erase_if(named_, [&](Named& named) {
+    const auto found = find(named);
+    if (found == accused.end()) {
+      context_.log->release(named.row, now);
+      return true;
+    }
+    named.accusation = *found;
+    context_.log->accuse_more(named.row, found->cores);
+    return false;
+  });
+  bool anew = false;
+  for (const core::Accusation& accusation : accused) {
+    const bool is_known = std::any_of(named_.begin(), named_.end(), [&](const Named& named) {
+      return named.accusation.who == accusation.who;
+    });
+    if (is_known) continue;
+    std::string command = proc::command_of(accusation.who.pid);
+    const std::size_t row = context_.log->accuse(accusation, command);
+    named_.push_back({accusation, std::move(command), row});
+    anew = true;
+  }
+  return anew;
+}
+
+std::vector<wire::UncooperativeRow> RunBilling::accused(Instant now) const {
+  std::vector<wire::UncooperativeRow> rows;
+  for (const Named& named : named_) {
+    const auto since =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - named.accusation.since);
+    rows.push_back({named.accusation.who.pid, named.command,
+                    std::lround(1000 * named.accusation.cores), since.count()});
+  }
+  return rows;
+}
+
+void RunBilling::close(Instant now) {
+  billing_.calm();
+  (void)note_accusations(now);
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,74 @@
+// Processes of the build that ignore the pool: found, named and paid for. The law is
+// core/billing.h, when it is worth a look core/census_pace.h; this class has the eyes.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "core/billing.h"
+#include "core/census_pace.h"
+#include "core/lease_pool.h"
+#include "core/pool.h"
+#include "host/board_log.h"
+#include "proc/build_load.h"
+#include "proc/census.h"
+#include "wire/protocol_results.h"
+
+namespace tokenpool::host {
+
+/// What it looks at. All outlive it.
+struct RunBillingContext {
+  const core::Pool* pool = nullptr;
+  const core::LeasePool* leases = nullptr;
+  /// The process of a session, where it is known.
+  std::function<std::optional<core::ProcessId>(core::SessionId)> process_of;
+  std::function<int()> level;  ///< bytes in the FIFO
+  std::string group;           ///< folder of the build's control group; empty: there is none
+  pid_t front = 0;
+  bool tracked = false;     ///< the ledger knows who holds what
+  BoardLog* log = nullptr;  ///< accusations go there, too, for the report
+};
+
+/// One thread, the arbiter's, which is no part of the build. Neither copies nor moves.
+class RunBilling {
+ public:
+  RunBilling(RunBillingContext context, core::Instant now);
+
+  /// When step() is due: every half second while the build computes, else every second. Between
+  /// two steps it costs nothing.
+  [[nodiscard]] core::Instant due() const { return due_; }
+  /// Looks. Answers whether somebody is accused anew.
+  bool step(core::Instant now);
+  /// Slots that the build has to do without, at present.
+  [[nodiscard]] int withheld() const { return billing_.withheld(); }
+  /// Who ignores the pool at present, first the one that was found first.
+  [[nodiscard]] std::vector<wire::UncooperativeRow> accused(core::Instant now) const;
+  /// The build has ended: who is accused was so to the end.
+  void close(core::Instant now);
+
+ private:
+  struct Named {
+    core::Accusation accusation;
+    std::string command;
+    std::size_t row = 0;  ///< on the board
+  };
+
+  [[nodiscard]] core::BillingSample sample_of(const proc::CensusSample& census) const;
+  [[nodiscard]] std::vector<core::Holding> holdings() const;
+  [[nodiscard]] int loose() const;
+  bool note_accusations(core::Instant now);
+
+  RunBillingContext context_;
+  proc::BuildLoad load_;
+  proc::Census census_;
+  core::CensusPace pace_;
+  core::Billing billing_;
+  std::vector<Named> named_;
+  core::Instant due_;
+};
+
+}  // namespace tokenpool::host
