@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+import elastic
 import protocol
 from frame import Failure, Samples, kilobytes, percentile, ratio_of, ratio_text, stop
 
@@ -297,7 +298,7 @@ def memory(bench):
 # --- the frame -----------------------------------------------------------------------------------
 
 BENCHMARKS = {"recovery": recovery, "utilisation": utilisation, "calls": calls, "memory": memory,
-              "overhead": overhead, **protocol.BENCHMARKS}
+              "overhead": overhead, **elastic.BENCHMARKS, **protocol.BENCHMARKS}
 
 
 def describe_machine():

@@ -42,7 +42,7 @@ def limits_of(status):
 
 def test_config_jobs(ctx):
     cpus = json.loads(cli(ctx, "doctor", "--json").stdout())["slots"]["default"]
-    for text, slots in (("jobs = 3", 3), ("jobs = 512", 512), ('jobs = "auto"', cpus), ("", cpus)):
+    for text, slots in (("jobs = 3", 3), ("jobs = 512", 512), ('jobs = "cpus"', cpus), ("", cpus)):
         server = configured(ctx, text)
         expect(server.member().status()["slots"], slots, f"slots with {text!r}")
         server.end()
