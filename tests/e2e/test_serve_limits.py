@@ -155,7 +155,7 @@ def test_a_wrong_command_line_is_one_line(ctx):
     for words, said in (
             (["--nonsense"], "--nonsense"), (["more"], "more"), (["--listen"], "--listen"),
             (["--limit", "link"], "link"), (["--limit", "=1"], "=1"),
-            (["--limit", "link=x"], "link=x"), (["-j", "0"], "-j 0"), (["-j", "1-4"], "-j 1-4"),
+            (["--limit", "link=x"], "link=x"), (["-j", "0"], "-j 0"), (["-j", "4-1"], "-j 4-1"),
             (["--listen", "tcp:example.org:1"], "numeric")):
         Server(ctx, *words).expect_refused(2, said)
 
