@@ -53,7 +53,7 @@ def elastic_of(bench, title, words, targets):
 
 
 def elastic(bench):
-    """Slots that follow the machine, for jobs that compute and jobs that sleep half of their time."""
+    """Slots that follow the machine, for jobs that compute and jobs that sleep half the time."""
     elastic_of(bench, "computing jobs", ("burn", JOB_MS), (1.05, None))
     elastic_of(bench, "jobs asleep half of their time", ("half", 2 * JOB_MS), (1.05, 1.3))
 
