@@ -1,4 +1,5 @@
-// One job of a build. `bench_job sleep MS` waits, `bench_job burn MS` uses that much CPU time.
+// One job of a build. `bench_job sleep MS` waits, `bench_job burn MS` uses that much CPU time,
+// `bench_job half MS` does either for half of it, by turns.
 #include <cstdlib>
 #include <cstring>
 
@@ -12,6 +13,12 @@ std::int64_t cpu_ns() {
   return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
 }
 
+void burn(std::int64_t ns) {
+  const std::int64_t end = cpu_ns() + ns;
+  while (cpu_ns() < end) {
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -21,8 +28,14 @@ int main(int argc, char** argv) {
     tokenpool::bench::sleep_ns(ns);
     return 0;
   }
-  const std::int64_t end = cpu_ns() + ns;
-  while (cpu_ns() < end) {
+  if (std::strcmp(argv[1], "half") == 0) {
+    constexpr int kTurns = 5;
+    for (int i = 0; i < kTurns; ++i) {
+      burn(ns / 2 / kTurns);
+      tokenpool::bench::sleep_ns(ns / 2 / kTurns);
+    }
+    return 0;
   }
+  burn(ns);
   return 0;
 }

@@ -21,6 +21,7 @@ import tempfile
 import time
 
 import census
+import elastic
 import protocol
 from frame import Failure, Samples, kilobytes, percentile, ratio_of, ratio_text, stop
 
@@ -304,7 +305,7 @@ def memory(bench):
 # --- the frame -----------------------------------------------------------------------------------
 
 BENCHMARKS = {"recovery": recovery, "utilisation": utilisation, "calls": calls, "memory": memory,
-              "overhead": overhead, **protocol.BENCHMARKS,
+              "overhead": overhead, **elastic.BENCHMARKS, **protocol.BENCHMARKS,
               **census.BENCHMARKS}
 
 

@@ -38,7 +38,7 @@ _tokenpool_run() {
   done
   [[ $cur == '=' ]] && cur=''
   case $option in
-    -j) mapfile -t COMPREPLY < <(compgen -W "auto $(nproc 2>/dev/null)" -- "$cur") ;;
+    -j) mapfile -t COMPREPLY < <(compgen -W "auto cpus $(nproc 2>/dev/null)" -- "$cur") ;;
     --track) mapfile -t COMPREPLY < <(compgen -W 'auto exact infer' -- "$cur") ;;
     --shims) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --listen) mapfile -t COMPREPLY < <(compgen -W 'tcp:127.0.0.1:0' -- "$cur") ;;

@@ -52,7 +52,7 @@ complete -c tokenpool -n __fish_use_subcommand -a help -d 'Explain a command'
 complete -c tokenpool -n __fish_use_subcommand -l version -d 'Show the version'
 complete -c tokenpool -n __fish_use_subcommand -s h -l help -d 'Show the help'
 
-complete -c tokenpool -n '__tokenpool_in_options run' -s j -x -a auto -d 'Slots of the pool'
+complete -c tokenpool -n '__tokenpool_in_options run' -s j -x -a 'auto cpus' -d 'Slots of the pool'
 complete -c tokenpool -n '__tokenpool_in_options run' -l track -x -a 'auto exact infer' -d 'How holders are known'
 complete -c tokenpool -n '__tokenpool_in_options run' -l shims -x -a 'on off' -d 'Adjust the flags of the tools'
 complete -c tokenpool -n '__tokenpool_in_options run' -l listen -x -a 'tcp:127.0.0.1:0' -d 'Serve the protocol on TCP, too'

@@ -46,8 +46,9 @@ Usage:
   tokenpool run [OPTION]... [--] CMD [ARG]...
 
 Options (they end where CMD begins; given twice, the last one counts):
-  -j N|auto                 slots of the pool, 1-512: that many jobs run at once; auto is as many
-                            as this process may use CPUs (default: auto)
+  -j N|MIN-MAX|cpus|auto    slots of the pool, 1-512: that many jobs run at once; MIN-MAX: as many
+                            within it as keep the CPUs busy; cpus: as many as this process may
+                            use CPUs; auto: 1 to three for each of them (default: cpus)
   --track auto|exact|infer  how the holders of tokens are known. exact: the kernel reports each
                             token call; infer: by counting; auto: exact where the kernel
                             offers it, else infer (default: auto)
@@ -80,7 +81,8 @@ Usage:
   tokenpool serve [OPTION]...
 
 Options (given twice, the last one counts, but for --listen and --limit):
-  -j N|auto           slots, 1-512; auto is as many as this process may use CPUs (default: auto)
+  -j SLOTS            N, 1-512; MIN-MAX: as many within it as keep the CPUs busy; cpus: as many as
+                      this process may use CPUs; auto: 1 to three for each (default: cpus)
   --listen ADDR       unix:/path or tcp:HOST:PORT, as often as needed (default: unix: and
                       $XDG_RUNTIME_DIR/tokenpool/socket, /run/tokenpool/socket for root)
   --limit TYPE=N      at most N jobs of that type at one time, as often as needed (default: none)
@@ -172,7 +174,7 @@ Usage:
   tokenpool set KEY=VALUE... [--server ADDR] [--cookie-file FILE]
 
 Keys:
-  jobs=N              slots of the pool, 1-512
+  jobs=N              slots of the pool, 1-512; they do not follow the machine any more
   limit.TYPE=N|none   leases of that type at one time, 0-512, or no limit
 
 Options:

@@ -113,7 +113,7 @@ std::optional<wire::Error> read_key(const std::string& file, std::string_view ke
     } else if (const auto text = value.value_exact<std::string>()) {
       words->slots = *text;
     } else {
-      return wrong("give a number of slots or \"auto\"");
+      return wrong("give a number of slots, \"MIN-MAX\", \"cpus\" or \"auto\"");
     }
   } else if (key == "listen") {
     const auto* list = value.as_array();

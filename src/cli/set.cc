@@ -85,6 +85,10 @@ wire::Result<void> read_word(const std::string& word, wire::SetCall* call) {
   const std::string value = word.substr(equals + 1);
   if (is_limit) return read_limit(word, key.substr(kLimit.size()), value, call);
   call->slots = number_of(value, 1);
+  if (!call->slots && (value == "auto" || value.find('-', 1) != std::string::npos)) {
+    return usage(word + ": a running pool is only given a number of slots, 1-" +
+                 std::to_string(core::kMaxSlots) + "; begin it with -j " + value);
+  }
   if (!call->slots) {
     return usage(word + ": no number of slots, give 1-" + std::to_string(core::kMaxSlots));
   }

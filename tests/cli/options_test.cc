@@ -109,7 +109,7 @@ TEST(PrintOptions, JsonHelpAndNothingElse) {
 
 TEST(Help, NamesEveryOptionOfRun) {
   const std::string text = help_text("run", false);
-  for (const char* option : {"-j N|auto", "--track auto|exact|infer", "--shims on|off",
+  for (const char* option : {"-j N|MIN-MAX|cpus|auto", "--track auto|exact|infer", "--shims on|off",
                              "--report FILE", "  -q ", "--help", "Examples:", "Exit status:"}) {
     EXPECT_THAT(text, HasSubstr(option));
   }

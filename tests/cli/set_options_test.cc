@@ -62,7 +62,7 @@ TEST(SetOptions, UnknownKeys) {
 }
 
 TEST(SetOptions, ValuesOutOfBounds) {
-  for (const char* word : {"jobs=0", "jobs=513", "jobs=-1", "jobs=", "jobs=4x", "jobs=auto",
+  for (const char* word : {"jobs=0", "jobs=513", "jobs=-1", "jobs=", "jobs=4x",
                            "jobs=99999999999999999999", "jobs=2.0", "jobs= 4"}) {
     EXPECT_EQ(refused({word}), std::string(word) + ": no number of slots, give 1-512");
   }
@@ -71,6 +71,16 @@ TEST(SetOptions, ValuesOutOfBounds) {
   }
   EXPECT_EQ(refused({"jobs"}), "jobs: no value, give jobs=4");
   EXPECT_EQ(refused({"limit.link"}), "limit.link: no value, give limit.link=2 or =none");
+}
+
+TEST(SetOptions, ARunningPoolIsGivenNoRange) {
+  for (const char* value : {"auto", "4-16"}) {
+    const std::string word = std::string("jobs=") + value;
+    EXPECT_EQ(refused({word}), word +
+                                   ": a running pool is only given a number of slots, 1-512; "
+                                   "begin it with -j " +
+                                   value);
+  }
 }
 
 TEST(SetOptions, TypesThatAreNone) {

@@ -161,11 +161,9 @@ def test_inferred(ctx):
     """Without a ledger."""
     machine = Machine(ctx)
     run = make_run(ctx, machine, options=["--track", "infer"])
-    machine.says(BUSY)
-    for guest in ctx.desk.held()[:-1]:
-        ctx.desk.release(guest)
-    # The make takes what comes back unless the arbiter is first, so it takes a few of them.
     variables = reach(ctx, run)
+    machine.says(BUSY)
+    # The make takes what comes back unless the arbiter is first, so it takes a few of them.
     while look(ctx, variables)["slots"] > 1:
         for guest in ctx.desk.held()[:-1]:
             ctx.desk.release(guest)

@@ -42,7 +42,7 @@ def limits_of(status):
 
 def test_config_jobs(ctx):
     cpus = json.loads(cli(ctx, "doctor", "--json").stdout())["slots"]["default"]
-    for text, slots in (("jobs = 3", 3), ("jobs = 512", 512), ('jobs = "auto"', cpus), ("", cpus)):
+    for text, slots in (("jobs = 3", 3), ("jobs = 512", 512), ('jobs = "cpus"', cpus), ("", cpus)):
         server = configured(ctx, text)
         expect(server.member().status()["slots"], slots, f"slots with {text!r}")
         server.end()
@@ -155,7 +155,7 @@ def test_a_wrong_command_line_is_one_line(ctx):
     for words, said in (
             (["--nonsense"], "--nonsense"), (["more"], "more"), (["--listen"], "--listen"),
             (["--limit", "link"], "link"), (["--limit", "=1"], "=1"),
-            (["--limit", "link=x"], "link=x"), (["-j", "0"], "-j 0"), (["-j", "1-4"], "-j 1-4"),
+            (["--limit", "link=x"], "link=x"), (["-j", "0"], "-j 0"), (["-j", "4-1"], "-j 4-1"),
             (["--listen", "tcp:example.org:1"], "numeric")):
         Server(ctx, *words).expect_refused(2, said)
 

@@ -66,6 +66,23 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   EXPECT_EQ(next.counters(), pool.counters());
 }
 
+TEST_F(BoardLogTest, WhatIsOnItsWayBecauseTheSlotsChangeIsAnnounced) {
+  const Settings four{.slots = 4};
+  take(kMake, 1);
+  log.publish(pool, four, 0);
+  EXPECT_EQ(log.left_behind().lending, 0);
+  core::Effects effects;
+  pool.set_issued(8, core::Instant{}, &effects);
+  log.announce_move(pool);
+  EXPECT_EQ(log.left_behind().lending, -5) << "five into the FIFO";
+  EXPECT_EQ(log.left_behind().settings, four);
+  pool.set_issued(2, core::Instant{}, &effects);
+  log.announce_move(pool);
+  EXPECT_EQ(log.left_behind().lending, 1) << "one out of it";
+  log.publish(pool, {.slots = 3}, 0);
+  EXPECT_EQ(log.left_behind().lending, 0);
+}
+
 TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
   take(kMake, 1);
   log.publish(pool, {}, 0, 0);

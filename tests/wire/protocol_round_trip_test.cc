@@ -281,6 +281,7 @@ StatusResult status(int rows) {
   status.leased = number<int>(0, core::kMaxSlots);
   status.tokens = number<int>(0, core::kMaxSlots);
   status.implicit = number<int>(0, 1);
+  if (yes()) status.range = {number<int>(1, 5), number<int>(6, 512)};
   status.leases_total = number<std::size_t>(0, core::kMaxLeases);
   status.waiting_total = number<std::size_t>(0, kMaxNumber);
   status.sessions = number<std::size_t>(0, core::kMaxSessions);
