@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "wire/address.h"
+#include "wire/wrapped_tool.h"
 
 namespace tokenpool::host {
 
@@ -19,6 +20,7 @@ struct RunConfig {
   int slots = 1;                     ///< 1..core::kMaxSlots; one is the implicit slot
   Track track = Track::automatic;
   bool shims = true;
+  std::optional<wire::WrapNames> wrap;     ///< which compilers and linkers have shims; empty: none
   std::optional<std::string> report_path;  ///< where the JSON report goes
   bool quiet = false;                      ///< no closing line
   /// TCP addresses that the arbiter listens on besides its Unix socket.
