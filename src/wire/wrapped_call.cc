@@ -213,6 +213,7 @@ constexpr std::string_view kGhcValued[] = {
 
 constexpr std::string_view kOcamlAsks[] = {
     "-version", "--version", "-v", "-vnum", "-config", "-where", "-help", "--help", "-config-var"};
+// -impl and -intf stand in front of an input.
 constexpr std::string_view kOcamlValued[] = {"-o",
                                              "-I",
                                              "-w",
@@ -226,8 +227,6 @@ constexpr std::string_view kOcamlValued[] = {"-o",
                                              "-inline",
                                              "-for-pack",
                                              "-intf-suffix",
-                                             "-impl",
-                                             "-intf",
                                              "-package",
                                              "-predicates",
                                              "-color",

@@ -126,6 +126,7 @@ TEST(WrappedCall, Haskell) {
 
 TEST(WrappedCall, Ocaml) {
   EXPECT_EQ(call("ocamlopt.opt -w -a -I x -c -o a.cmx a.ml"), compile("a.cmx"));
+  EXPECT_EQ(call("ocamlc -c -impl a.ml"), compile("a.ml"));
   EXPECT_EQ(call("ocamlc -o app a.cmo"), link("app"));
   EXPECT_EQ(call("ocamlfind ocamlopt -package unix -c a.ml"), compile("a.ml"));
   for (const char* line : {"ocamlc -config", "ocamlc -config-var x", "ocamlfind query unix",
