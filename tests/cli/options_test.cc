@@ -99,7 +99,7 @@ TEST(RunOptions, BadOnesAreNamed) {
 }
 
 TEST(RunOptions, WhatIsNotThereIsUnknown) {
-  for (const char* option : {"--trace", "--memory", "--wrap", "--jobs", "-x", "-k"}) {
+  for (const char* option : {"--trace", "--memory", "--jobs", "-x", "-k"}) {
     EXPECT_THAT(refused({option, "1", "make"}),
                 HasSubstr(std::string(option) + ": no such option"));
   }
