@@ -45,7 +45,13 @@ wire::Result<void> make_folders(const std::string& path) {
     if (slash == std::string::npos) break;
   }
   struct stat info{};
-  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {};
+  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+    // It comes before all others on PATH.
+    if (info.st_uid == ::geteuid() && (info.st_mode & 022) == 0) return {};
+    return tl::unexpected(wire::Error{125, "--wrap: the folder " + path +
+                                               " is another user's, or others may write to it; "
+                                               "set XDG_CACHE_HOME to one of your own"});
+  }
   return tl::unexpected(failure("the folder " + path, S_ISREG(info.st_mode) ? ENOTDIR : errno));
 }
 

@@ -211,6 +211,16 @@ def test_no_place_for_shims(ctx):
     expect(ctx.desk.entered, 0, "jobs")
 
 
+def test_folder_of_others(ctx):
+    """Nobody else may put programs in front of the build's."""
+    ctx.run(["true"], options=["--wrap=cc"]).finish()
+    os.chmod(wrap_folder(ctx), 0o777)
+    run = ctx.run(["job", "never"], options=["--wrap=cc"], report=False)
+    expect(run.wait(), 125, "status")
+    expect_that("others may write" in run.stderr(), run.stderr())
+    expect(ctx.desk.entered, 0, "jobs")
+
+
 @timeout(180)
 def test_launcher_of_one_word(ctx):
     """tokenpool-exec in front of a compiler: type and target are known, questions cost nothing."""

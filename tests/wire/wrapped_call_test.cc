@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
 
 #include "wire/wrapped_tool.h"
 
@@ -141,6 +142,23 @@ TEST(WrappedCall, Launchers) {
   EXPECT_EQ(call("ccache gcc --version"), kNoWork);
   EXPECT_EQ(call("ccache -s"), kNoWork);
   EXPECT_EQ(call("ccache"), kNoWork);
+}
+
+TEST(WrappedCall, AnyWordsAreAccepted) {
+  EXPECT_TRUE(rc::check([] {
+    const auto name = *rc::gen::element<std::string>("cc", "ld", "rustc", "javac", "ghc", "ocamlc",
+                                                     "ocamlfind", "ccache", "myc", "");
+    const auto word = rc::gen::weightedOneOf<std::string>(
+        {{4, rc::gen::element<std::string>("-o", "-c", "-", "a.c", "ccache", "cc", "-oa", "--print",
+                                           "-v", "--version", "ocamlopt", "--crate-name", "x=y",
+                                           "--output=", "")},
+         {1, rc::gen::arbitrary<std::string>()}});
+    const auto args = *rc::gen::container<std::vector<std::string>>(word);
+    const WrappedCall call = describe_call(name, args);
+    RC_ASSERT(call.works || (call.type.empty() && call.target.empty()));
+    RC_ASSERT(call.type.empty() || call.type == "compile" || call.type == "link");
+    for (const std::string& one : args) (void)parse_wrap(one);
+  }));
 }
 
 TEST(WrappedCall, OfUnknownToolsEveryCallIsWork) {
