@@ -1,6 +1,5 @@
 """`run --wrap`: what a shim of a compiler does, and who pays."""
 
-import json
 import os
 import shutil
 import signal
@@ -8,7 +7,7 @@ import subprocess
 
 import harness
 from harness import expect, expect_that, needs, timeout
-from wrap_kit import compiler, environment, sources, wrap_folder
+from wrap_kit import compiler, environment, sources, status, wrap_folder
 
 WRAP = ["--wrap"]
 DEAD = {"TOKENPOOL_ADDR": "unix:/nowhere/socket", "TOKENPOOL_COOKIE": "0" * 64}
@@ -102,14 +101,10 @@ def test_type_and_target(ctx):
     ctx.write("a.c", "int f(void) { return 0; }\n")
     run = ctx.run(["cc", "-o", "out.o", "-c", "a.c"], slots=2, options=WRAP, env=environment(ctx))
     ctx.desk.wait(lambda: ctx.desk.count() == 1, "the compiler")
-    variables = dict(word.split("=", 1) for word in
-                     harness.read_proc(ctx.desk.inside[0].pid, "environ").decode().split("\0")
-                     if "=" in word)
+    seen, variables = status(ctx, ctx.desk.inside[0])
     expect(variables["TOKENPOOL_WRAPPED"], variables["TOKENPOOL_LEASE"], "the mark")
-    status = subprocess.run([ctx.tokenpool, "status", "--json"], env=variables, check=True,
-                            capture_output=True).stdout
     leases = [(lease["type"], lease["target"], lease["pid"])
-              for lease in json.loads(status)["leases"]]
+              for lease in seen["leases"]]
     script = harness.stat_of(ctx.desk.inside[0].pid)[1]
     expect(leases, [("compile", "out.o", script)], "leases")
     ctx.desk.let_all_out(run)

@@ -4,13 +4,20 @@ import os
 import shutil
 
 from harness import expect, expect_that, needs, timeout
-from wrap_kit import COMPILES, compiler, environment, sources
+from wrap_kit import COMPILES, compiler, environment, sources, status
 
 WRAP = ["--wrap"]
 
 
-def obeys(ctx, run, jobs, slots=3):
-    """So many compilers are in at once and never more, whatever -j says."""
+def obeys(ctx, run, jobs, slots=3, asks=True):
+    """So many compilers are in at once and never more, whatever -j says. `asks`: the tool starts all
+    of its jobs at once, so all others are known to wait while those are in."""
+    if asks:
+        ctx.desk.wait(lambda: ctx.desk.count("c-") >= slots, f"{slots} compilers")
+        ctx.wait(lambda: ctx.desk.count("c-") > slots or
+                 status(ctx, ctx.desk.inside[0])[0]["waiting_total"] == jobs - slots,
+                 f"{jobs - slots} more that wait")
+        expect(ctx.desk.count("c-"), slots, "compilers at once")
     ctx.desk.drive(slots, total=jobs, prefix="c-")
     report = run.finish()
     expect(ctx.desk.peak, slots, "compilers at once")
@@ -135,7 +142,8 @@ def test_cargo(ctx):
                                               ([], {"RUSTC_WRAPPER": f"{ctx.tokenpool}-exec"}))):
         env = environment(ctx, "cargo", CARGO_TARGET_DIR=f"{ctx.dir}/target{number}", **more)
         run = ctx.run(command, slots=3, options=options, env=env)
-        obeys(ctx, run, 6)
+        # cargo starts as many as it has tokens for.
+        obeys(ctx, run, 6, asks=False)
 
 
 @needs("bazel-2.1.0")

@@ -1,6 +1,10 @@
 """Compilers that stay until the test lets them go, for the tests of `run --wrap`."""
 
+import json
 import os
+import subprocess
+
+import harness
 
 # What the script of a compiler asks before it executes the real one: whether this call is a job.
 COMPILES = 'case " $* " in *" -c "*) {stay} ;; esac\n'
@@ -32,3 +36,12 @@ def wrap_folder(ctx):
     """Where the shims of the test are, which has made one set of them."""
     top = f"{ctx.dir}/cache/tokenpool/wrap"
     return f"{top}/{os.listdir(top)[0]}"
+
+
+def status(ctx, guest):
+    """What `tokenpool status` tells in the surroundings of a job that is inside."""
+    variables = dict(word.split("=", 1) for word in
+                     harness.read_proc(guest.pid, "environ").decode().split("\0") if "=" in word)
+    text = subprocess.run([ctx.tokenpool, "status", "--json"], env=variables, check=True,
+                          capture_output=True).stdout
+    return json.loads(text), variables
