@@ -409,7 +409,7 @@ def launcher(bench):
 def wrap(bench):
     """Compilers of a build one after another, with and without --wrap."""
     jobs = bench.pick(200, 40)
-    loop = ('i=0; while [ $i -lt $0 ]; do cc -c -x c /dev/null -o wrap.o || exit; '
+    loop = ('i=0; while [ $i -lt $0 ]; do cc -c -x c /dev/null -o /dev/null || exit; '
             'i=$((i+1)); done')
     sides = {"plain": [], "wrap": ["--wrap"]}
     wall = {side: Samples("ms") for side in sides}
