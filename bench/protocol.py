@@ -406,6 +406,22 @@ def launcher(bench):
     bench.compare("exec -- true below run, one job: wall", wall["plain"], wall["exec"])
 
 
+def wrap(bench):
+    """Compilers of a build one after another, with and without --wrap."""
+    jobs = bench.pick(200, 40)
+    loop = ('i=0; while [ $i -lt $0 ]; do cc -c -x c /dev/null -o /dev/null || exit; '
+            'i=$((i+1)); done')
+    sides = {"plain": [], "wrap": ["--wrap"]}
+    wall = {side: Samples("ms") for side in sides}
+    for number in bench.rounds(15, 5):
+        for side in in_turns(sides, number):
+            command = bench.pooled(4, ["sh", "-c", loop, str(jobs)])
+            command[2:2] = sides[side]
+            wall[side].add(bench.run(command)[1] * 1000 / jobs)
+    bench.compare("cc of an empty file below run --wrap, one call: wall", wall["plain"],
+                  wall["wrap"])
+
+
 HELPERS = ("echo", "load", "crowd", "sessions")
 BENCHMARKS = {"round-trips": round_trips, "grants": grants, "crowd": crowd, "sessions": sessions,
-              "lease-recovery": lease_recovery, "exec": launcher}
+              "lease-recovery": lease_recovery, "exec": launcher, "wrap": wrap}

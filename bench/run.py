@@ -40,6 +40,7 @@ class Bench:
         self.program = str(pathlib.Path(options.program).resolve())
         self.rows = []
         self.environment = {k: v for k, v in os.environ.items() if not OUTER.match(k)}
+        self.environment["XDG_CACHE_HOME"] = f"{folder}/cache"  # for the shims of --wrap
         self.helpers = pathlib.Path(options.build).resolve() if options.build else self.folder
         if not options.build:
             self.compile_helpers()

@@ -6,6 +6,11 @@ include(GNUInstallDirs)
 install(TARGETS tokenpool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 include(cmake/install_client.cmake)
 
+set(launcher_stage ${PROJECT_BINARY_DIR}/install-launcher)
+file(MAKE_DIRECTORY ${launcher_stage})
+file(CREATE_LINK tokenpool ${launcher_stage}/tokenpool-exec SYMBOLIC)
+install(FILES ${launcher_stage}/tokenpool-exec DESTINATION ${CMAKE_INSTALL_BINDIR})
+
 set(tokenpool_shims make gmake ninja ninja-build ctest cmake)
 # Fixed, not CMAKE_INSTALL_LIBDIR: the program looks for ../lib/tokenpool/shims beside its own folder.
 set(tokenpool_shims_dir lib/tokenpool/shims)

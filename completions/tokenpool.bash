@@ -25,6 +25,10 @@ _tokenpool_run() {
         [[ ${COMP_WORDS[i]} == '=' ]] && ((++i))
         ((i < COMP_CWORD)) && option=''
         ;;
+      --wrap)
+        # Its value only stands behind =.
+        [[ ${COMP_WORDS[i + 1]-} == '=' ]] && ((i += 2))
+        ;;
       --)
         _tokenpool_command $((i + 1))
         return
@@ -48,7 +52,7 @@ _tokenpool_run() {
       ;;
     *)
       if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --listen --allow-remote --report -q
+        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --wrap --listen --allow-remote --report -q
           -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"

@@ -54,6 +54,9 @@ Options (they end where CMD begins; given twice, the last one counts):
                             offers it, else infer (default: auto)
   --shims on|off            put a folder first on PATH in which make, ninja, ctest and cmake adjust
                             their flags and execute the real tool (default: on)
+  --wrap[=NAME,...]         each call of a compiler or linker is a job of the pool, whoever starts
+                            it: for tools that know no jobserver. NAMEs alone, or +NAME and -NAME
+                            beside those that are known (default: off)
   --listen tcp:HOST:PORT    answer clients of the protocol there, too, beside the run's own Unix
                             socket; port 0: any that is free (default: none)
   --allow-remote            let --listen name an address that is not loopback (default: refuse it)
@@ -64,6 +67,7 @@ Options (they end where CMD begins; given twice, the last one counts):
 Examples:
   tokenpool run make                                 a slot for every CPU
   tokenpool run -j 4 -- cmake --build out            cmake, and the make or ninja below it
+  tokenpool run --wrap scons -j 100                  scons knows no jobserver, its compilers obey
   tokenpool run --report tokens.json -q cargo test   quietly, with a report
 
 Exit status:
@@ -128,7 +132,10 @@ TOKENPOOL_SLOTS, too. Without an arbiter, CMD runs with one slot.
 Examples:
   xargs -P 100 -n 1 tokenpool exec -- cc -c < files
   tokenpool exec --slots 1-8 -- xz -T{slots} big.tar
-  cmake -DCMAKE_CXX_COMPILER_LAUNCHER='tokenpool;exec;--' ...
+  cmake -DCMAKE_CXX_COMPILER_LAUNCHER=tokenpool-exec ...
+
+tokenpool-exec is the same in one word, as RUSTC_WRAPPER needs it; it knows the type and target of a
+compiler's or linker's call.
 
 Exit status:
   the status of CMD, 128 + the signal when a signal ended it;

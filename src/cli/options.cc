@@ -9,6 +9,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "cli/real_tool.h"
 #include "cli/slots.h"
 #include "cli/suggest.h"
 
@@ -80,6 +81,7 @@ struct RunWords {
   std::string slots = "cpus";
   std::string track = "auto";
   std::string shims = "on";
+  std::string wrap;  ///< "*" where no list was given
   std::optional<std::string> report;
   std::vector<std::string> listen;
   bool allow_remote = false;
@@ -105,6 +107,18 @@ wire::Result<std::vector<wire::Address>> check_tcp(const std::vector<std::string
   return addresses;
 }
 
+wire::Result<wire::WrapNames> read_wrap(const std::string& text) {
+  auto names = wire::parse_wrap(text);
+  if (!names) return names;
+  for (const std::string& name : names->added) {
+    if (is_shim_name(name) || name.starts_with("tokenpool")) {
+      return usage("--wrap=" + text + ": " + name +
+                   " is no compiler; make, ninja, ctest and cmake have shims of their own");
+    }
+  }
+  return names;
+}
+
 wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   host::RunConfig config;
   const auto slots = parse_slots(words.slots, usable_cpus);
@@ -113,6 +127,11 @@ wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   if (!track) return tl::make_unexpected(track.error());
   const auto shims = kShims.read(words.shims);
   if (!shims) return tl::make_unexpected(shims.error());
+  if (!words.wrap.empty()) {
+    auto wrap = read_wrap(words.wrap);
+    if (!wrap) return tl::make_unexpected(wrap.error());
+    config.wrap = std::move(*wrap);
+  }
   if (words.report && words.report->empty()) {
     return usage("--report '': an empty file name, give the file that the report goes to");
   }
@@ -134,6 +153,7 @@ std::optional<std::string> option_without_value(const std::vector<std::string>& 
   constexpr std::array<std::string_view, 5> kValued{"-j", "--track", "--shims", "--report",
                                                     "--listen"};
   for (std::size_t i = 0; i < words.size() && words[i].starts_with('-') && words[i] != "--"; ++i) {
+    if (words[i] == "--wrap=") return words[i];
     for (const std::string_view option : kValued) {
       if (words[i] == std::string(option) + "=") return words[i];
     }
@@ -155,6 +175,7 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   app.add_option("-j", values.slots);
   app.add_option("--track", values.track);
   app.add_option("--shims", values.shims);
+  app.add_flag("--wrap{*}", values.wrap);  // a list only behind =, so that CMD is none
   app.add_option("--report", values.report);
   app.add_option("--listen", values.listen)
       ->allow_extra_args(false)

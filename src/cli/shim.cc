@@ -1,19 +1,16 @@
 #include "cli/shim.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <unistd.h>
-
 #include "cli/cmake_build.h"
 #include "cli/real_tool.h"
 #include "cli/shim_files.h"
+#include "cli/tool_process.h"
 #include "jobserver/environment.h"
 #include "wire/cmake_tree.h"
 #include "wire/makeflags.h"
@@ -23,16 +20,6 @@ namespace tokenpool::cli {
 namespace {
 
 using wire::ToolKind;
-
-// More shims than this in one process, without a fork between, only happen when those of several
-// installations find each other.
-constexpr int kMostHops = 8;
-
-void say(const std::string& text) {
-  const std::string line = "tokenpool: " + text + "\n";
-  // One call, so that lines of several shims do not mix. A closed stderr is nothing to mend.
-  [[maybe_unused]] const ssize_t written = write(2, line.data(), line.size());
-}
 
 std::string value_of(const char* name) {
   const char* value = std::getenv(name);
@@ -47,30 +34,10 @@ struct Call {
   std::vector<std::string> args;  ///< without argv[0]
 };
 
-// Executing does not change the pid, so a second shim under the same pid was executed by the first.
-// make executes itself again after it has remade a makefile and says so in MAKE_RESTARTS.
-bool goes_in_a_circle() {
-  if (std::getenv("MAKE_RESTARTS") != nullptr) return false;
-  const std::string pid = std::to_string(getpid()) + ":";
-  const std::string before = value_of("TOKENPOOL_SHIM_HOPS");
-  int hops = 0;
-  if (before.starts_with(pid)) hops = std::atoi(before.c_str() + pid.size());
-  setenv("TOKENPOOL_SHIM_HOPS", (pid + std::to_string(hops + 1)).c_str(), 1);
-  return hops >= kMostHops;
-}
-
 int execute(const Call& call, const char* as_invoked) {
   // cmake and ctest look for their data beside argv[0].
   const bool own_path = call.kind == ToolKind::cmake || call.kind == ToolKind::ctest;
-  std::vector<std::string> words = {own_path ? call.path : as_invoked};
-  words.insert(words.end(), call.args.begin(), call.args.end());
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  execv(call.path.c_str(), argv.data());
-  say("cannot run '" + call.path + "': " + std::strerror(errno) + "; check that installation");
-  return errno == ENOENT ? 127 : 126;
+  return become_tool(call.path, own_path ? call.path : as_invoked, call.args);
 }
 
 std::string listed(const std::vector<std::string>& words) {
@@ -109,8 +76,8 @@ void tell_outsider(const Call& call, const FoundTool& worker, const std::string&
   if (!leaves_pool(call)) return;
   const std::string name = worker.path.substr(worker.path.find_last_of('/') + 1);
   if (!claim(folder, "outside-" + name)) return;
-  say(name + (tool.version ? " " + tool.version_text : "") + " at " + worker.path +
-      " does not obey the pool: that needs " + what_obeys(tool.kind));
+  say_as_shim(name + (tool.version ? " " + tool.version_text : "") + " at " + worker.path +
+              " does not obey the pool: that needs " + what_obeys(tool.kind));
 }
 
 void drop_parallel_level(const std::string& folder) {
@@ -118,7 +85,8 @@ void drop_parallel_level(const std::string& folder) {
   if (level.empty() || level == "1") return;
   unsetenv("CMAKE_BUILD_PARALLEL_LEVEL");
   if (claim(folder, "level-cmake")) {
-    say("took CMAKE_BUILD_PARALLEL_LEVEL=" + level + " away from cmake: the pool's slots decide");
+    say_as_shim("took CMAKE_BUILD_PARALLEL_LEVEL=" + level +
+                " away from cmake: the pool's slots decide");
   }
 }
 
@@ -166,8 +134,8 @@ void join(Call* call, const wire::Jobserver& pool) {
   const wire::Jobserver held = dialect == wire::Dialect::fifo ? pool : hold_ends(pool);
   setenv("MAKEFLAGS", wire::compose_makeflags(flags, held, dialect).c_str(), 1);
   if (!surgery.removed.empty() && claim(folder, "jobs-" + std::string(to_string(call->kind)))) {
-    say("took " + listed(surgery.removed) + " off " + call->name + ": the pool decides (" +
-        std::to_string(pool.slots) + (pool.slots == 1 ? " slot)" : " slots)"));
+    say_as_shim("took " + listed(surgery.removed) + " off " + call->name + ": the pool decides (" +
+                std::to_string(pool.slots) + (pool.slots == 1 ? " slot)" : " slots)"));
   }
   call->args = std::move(surgery.args);
 }
@@ -185,14 +153,15 @@ int shim_main(int argc, char** argv) {
   if (call.own_shims.empty()) call.own_shims = jobserver::find_shims_folder();
   const auto path = real_tool(call.name, call.own_shims);
   if (!path) {
-    say("cannot run '" + call.name + "': there is only its shim on PATH; install " + call.name);
+    say_as_shim("cannot run '" + call.name + "': there is only its shim on PATH; install " +
+                call.name);
     return 127;
   }
   call.path = *path;
   if (goes_in_a_circle()) {
-    say("cannot run '" + call.name +
-        "': shims of several installations call each other, the last '" + call.path +
-        "'; take their folders out of PATH");
+    say_as_shim("cannot run '" + call.name +
+                "': shims of several installations call each other, the last '" + call.path +
+                "'; take their folders out of PATH");
     return 126;
   }
   if (pool) join(&call, pool->jobserver);

@@ -19,6 +19,10 @@ struct LaunchConfig {
   std::vector<std::string> command;  ///< not empty; with {slots} in its arguments
   client::Wanted wanted;             ///< without pid
   bool opam = false;                 ///< the job gets opam's extended jobserver (opam_pipes.h)
+  bool verbatim = false;             ///< {slots} in an argument stays as it is
+  /// All that the job starts is part of it: TOKENPOOL_WRAPPED repeats the lease in its environment,
+  /// and shims of `run --wrap` ask for nothing as long as both are the same.
+  bool whole = false;
 };
 
 /// An argument as the job gets it: {slots} becomes the number, {{slots}} becomes {slots}. Pure.

@@ -122,13 +122,15 @@ JobSpec Launch::spec() const {
   JobSpec spec;
   spec.argv.push_back(config_.command.front());
   for (std::size_t i = 1; i < config_.command.size(); ++i) {
-    spec.argv.push_back(with_slots(config_.command[i], lease_.slots()));
+    const std::string& word = config_.command[i];
+    spec.argv.push_back(config_.verbatim ? word : with_slots(word, lease_.slots()));
   }
   spec.environment.emplace_back("TOKENPOOL_SLOTS", std::to_string(lease_.slots()));
   // The lease under which the launcher itself runs is no longer the job's.
   std::optional<std::string> id;
   if (lease_.id() != 0) id = std::to_string(lease_.id());
   spec.environment.emplace_back("TOKENPOOL_LEASE", id);
+  spec.environment.emplace_back("TOKENPOOL_WRAPPED", config_.whole ? id : std::nullopt);
   if (opam_) spec.environment.emplace_back("OPAMJOBSERVER", opam_->variable());
   return spec;
 }

@@ -18,6 +18,7 @@
 #include "host/report.h"
 #include "jobserver/environment.h"
 #include "jobserver/run_folder.h"
+#include "jobserver/wrap_folder.h"
 #include "proc/build_group.h"
 #include "proc/capacity.h"
 #include "proc/listening_socket.h"
@@ -127,6 +128,7 @@ struct Run {
   std::optional<StartedCommand> command;
   Attached sockets;     ///< of the protocol
   std::string address;  ///< ... as clients are told
+  std::string wrap_folder;
   const std::string cookie = proc::random_digits(wire::kCookieDigits);
 };
 
@@ -165,7 +167,17 @@ wire::Result<void> listen_for_clients(Run* run) {
   return {};
 }
 
+wire::Result<void> find_compilers(Run* run) {
+  if (!run->config.wrap) return {};
+  auto folder = jobserver::make_wrap_folder(*run->config.wrap, proc::search_path());
+  if (!folder) return tl::unexpected(folder.error());
+  for (const auto& name : folder->missing) say("--wrap: there is no " + name + " on PATH");
+  run->wrap_folder = std::move(folder->path);
+  return {};
+}
+
 wire::Result<void> prepare(Run* run) {
+  if (auto found = find_compilers(run); !found) return found;
   if (run->config.report_path) {
     if (auto checked = check_report_path(*run->config.report_path); !checked) return checked;
   }
@@ -207,6 +219,7 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   options.make_dialect = make_dialect;
   options.address = run->address;
   options.cookie = run->cookie;
+  options.wrap_folder = run->wrap_folder;
   auto environment = jobserver::build_environment(jobserver, options, ::environ);
   for (const auto& note : environment.notes) say(note);
   run->spec.environment = std::move(environment.variables);

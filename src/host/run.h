@@ -10,6 +10,7 @@
 
 #include "core/slot_range.h"
 #include "wire/address.h"
+#include "wire/wrapped_tool.h"
 
 namespace tokenpool::host {
 
@@ -20,6 +21,7 @@ struct RunConfig {
   core::SlotRange slots;             ///< one is the implicit slot
   Track track = Track::automatic;
   bool shims = true;
+  std::optional<wire::WrapNames> wrap;     ///< which compilers and linkers have shims; empty: none
   std::optional<std::string> report_path;  ///< where the JSON report goes
   bool quiet = false;                      ///< no closing line
   /// TCP addresses that the arbiter listens on besides its Unix socket.

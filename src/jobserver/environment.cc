@@ -22,6 +22,8 @@ constexpr std::array<std::string_view, 6> kShared{"CARGO_MAKEFLAGS",
                                                   "MAKEFLAGS",
                                                   "MFLAGS"};
 
+constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
+
 class Builder {
  public:
   Builder(const wire::Jobserver& pool, const EnvironmentOptions& options)
@@ -50,6 +52,7 @@ class Builder {
   void protocol() {
     drop("TOKENPOOL_LEASE");
     drop("TOKENPOOL_SLOTS");
+    drop("TOKENPOOL_WRAPPED");
     drop("TOKENPOOL_ADDR");
     drop("TOKENPOOL_COOKIE");
     if (options_.address.empty()) return;
@@ -121,22 +124,37 @@ class Builder {
   }
 
   void path() {
-    if (options_.shims_folder.empty()) return;
     // An outer run's shims would only find ours again.
-    const std::string outer = get("TOKENPOOL_SHIMS").value_or("");
-    std::string path = options_.shims_folder;
-    std::string_view rest = path_or_default_;
-    const std::optional<std::string> current = get("PATH");
-    if (current) rest = *current;
-    while (true) {
+    std::string path;
+    const auto put = [&](std::string_view entry) {
+      path += (path.empty() ? "" : ":") + std::string(entry);
+    };
+    const std::string& shims = options_.shims_folder;
+    const std::string& wrap = options_.wrap_folder;
+    if (shims.empty() && wrap.empty()) return;
+    if (!shims.empty()) put(shims);
+    if (!wrap.empty()) put(wrap);
+    const std::string outer_shims = get("TOKENPOOL_SHIMS").value_or("");
+    const std::string outer_wrap = get("TOKENPOOL_WRAP").value_or("");
+    const std::string old = get("PATH").value_or(std::string(kDefaultPath));
+    std::string real;
+    for (std::string_view rest = old;;) {
       const std::size_t colon = rest.find(':');
       const std::string_view entry = rest.substr(0, colon);
-      const bool shims = !entry.empty() && (entry == options_.shims_folder || entry == outer);
-      if (!shims) path += ":" + std::string(entry);
+      const bool ours = !entry.empty() && (entry == shims || entry == wrap ||
+                                           (!shims.empty() && entry == outer_shims) ||
+                                           (!wrap.empty() && entry == outer_wrap));
+      if (!ours) {
+        put(entry);
+        if (entry.empty() || entry != outer_shims) real += ":" + std::string(entry);
+      }
       if (colon == std::string_view::npos) break;
       rest.remove_prefix(colon + 1);
     }
     set("PATH", path);
+    if (wrap.empty()) return;
+    set("TOKENPOOL_WRAP", wrap);
+    if (!get("CCACHE_PATH") && !real.empty()) set("CCACHE_PATH", real.substr(1));
   }
 
   static bool is_named(const std::string& variable, const std::string& name) {
@@ -165,7 +183,6 @@ class Builder {
 
   const wire::Jobserver& pool_;
   const EnvironmentOptions& options_;
-  std::string_view path_or_default_ = "/usr/local/bin:/usr/bin:/bin";
   Environment result_;
   std::set<std::string> foreign_;
 };

@@ -19,6 +19,11 @@
 //   PATH              the shims first.
 //   TOKENPOOL_ADDR, _COOKIE   how clients of the protocol find the arbiter; TOKENPOOL_LEASE, of an
 //                     outer one, is taken away.
+//   TOKENPOOL_WRAP    the folder of --wrap, which is on PATH behind the shims. One of an outer run
+//                     stays: compilers below this run obey this pool then.
+//   CCACHE_PATH       with --wrap, unless it is set: PATH without shims, where ccache looks for the
+//                     compiler; it would take a change of our program for one of the compiler, and
+//                     not notice one of the compiler. (4.7.5)
 //   TOKENPOOL_FIFO, _FDS (R,W), _JOBS, _SHIMS   the pool for the shims and for `tokenpool env`.
 #pragma once
 
@@ -36,6 +41,7 @@ struct EnvironmentOptions {
   std::optional<wire::Dialect> make_dialect;  ///< of the make on PATH; empty: there is none
   std::string address{};  ///< of the arbiter's sockets, ';' between them; empty: it has none
   std::string cookie{};
+  std::string wrap_folder{};  ///< of wrap_folder.h; empty: no shims in front of compilers
 };
 
 struct Environment {

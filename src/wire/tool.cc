@@ -170,7 +170,7 @@ void describe_known(Tool* tool) {
       return;
     case ToolKind::bazel:
     case ToolKind::scons:
-      tool->leaves = "knows no jobserver: give it a -j of its own";
+      tool->leaves = "knows no jobserver: its compilers obey under run --wrap, or give it a -j";
       return;
     case ToolKind::unknown:
       return;

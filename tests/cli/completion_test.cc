@@ -75,6 +75,8 @@ TEST_F(BashCompletion, CommandsForAServer) {
 TEST_F(BashCompletion, ThenTheCommandItself) {
   EXPECT_THAT(offered("tokenpool run -j 4 bas"), Contains("bash"));
   EXPECT_THAT(offered("tokenpool run --track = exact -- bas"), Contains("bash"));
+  EXPECT_THAT(offered("tokenpool run --wrap bas"), Contains("bash"));
+  EXPECT_THAT(offered("tokenpool run --wrap = cc,ld bas"), Contains("bash"));
   EXPECT_THAT(offered("tokenpool run make --tr"), Not(Contains("--track")));
 }
 

@@ -52,6 +52,19 @@ TEST(RunOptions, AllOfThem) {
   EXPECT_TRUE(config.quiet);
 }
 
+TEST(RunOptions, Wrap) {
+  EXPECT_FALSE(run_of({"make"}).wrap);
+  const host::RunConfig bare = run_of({"--wrap", "make"});
+  EXPECT_EQ(bare.wrap, wire::WrapNames{});
+  EXPECT_THAT(bare.command, ElementsAre("make"));
+  EXPECT_EQ(run_of({"--wrap=cc,myc", "make"}).wrap, (wire::WrapNames{false, {"cc", "myc"}, {}}));
+  EXPECT_EQ(run_of({"--wrap", "--wrap=+true", "make"}).wrap, (wire::WrapNames{true, {"true"}, {}}));
+  EXPECT_THAT(refused({"--wrap=", "make"}), HasSubstr("--wrap=: an empty value"));
+  EXPECT_THAT(refused({"--wrap=cc,ninja", "make"}), HasSubstr("ninja is no compiler"));
+  EXPECT_THAT(refused({"--wrap=+tokenpool", "make"}), HasSubstr("tokenpool is no compiler"));
+  EXPECT_THAT(refused({"--wrap=a/cc", "make"}), HasSubstr("give cc"));
+}
+
 TEST(RunOptions, TheLastOneWins) {
   EXPECT_EQ(run_of({"-j3", "-j", "5", "make"}).slots, (core::SlotRange{5, 5}));
   EXPECT_EQ(run_of({"-j0", "-j", "2-9", "make"}).slots, (core::SlotRange{2, 9}));
@@ -86,7 +99,7 @@ TEST(RunOptions, BadOnesAreNamed) {
 }
 
 TEST(RunOptions, WhatIsNotThereIsUnknown) {
-  for (const char* option : {"--trace", "--memory", "--wrap", "--jobs", "-x", "-k"}) {
+  for (const char* option : {"--trace", "--memory", "--jobs", "-x", "-k"}) {
     EXPECT_THAT(refused({option, "1", "make"}),
                 HasSubstr(std::string(option) + ": no such option"));
   }

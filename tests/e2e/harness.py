@@ -572,6 +572,7 @@ class Ctx:
             "PATH": ":".join(path),
             "TMPDIR": self.tmp,
             "HOME": os.environ.get("HOME", self.dir),
+            "XDG_CACHE_HOME": f"{self.dir}/cache",
             "LANG": "C",
             "E2E_DESK": self.desk.path,
             "E2E_TEST": self.dir,
@@ -812,6 +813,7 @@ class Session:
         os.chmod(self.program, 0o755)
         for name in ("make", "gmake", "ninja", "ninja-build", "ctest", "cmake"):
             os.symlink("../tokenpool", f"{self.home}/shims/{name}")
+        os.symlink("tokenpool", f"{self.home}/tokenpool-exec")
         here = os.path.dirname(os.path.abspath(__file__))
         shutil.copy(f"{here}/e2eclient.py", self.lib)
         os.chmod(f"{self.lib}/e2eclient.py", 0o644)
@@ -831,6 +833,8 @@ class Session:
                 tool = shutil.copy(f"{self.tools}/{path}", folder)
                 os.chmod(tool, 0o755)
                 self._folders[name] = folder
+        if self.tools and os.path.exists(f"{self.tools}/bazel-2.1.0/bin/bazel"):
+            self._folders["bazel-2.1.0"] = f"{self.tools}/bazel-2.1.0/bin"
         if self.tools and os.path.exists(f"{self.tools}/cmake-4.3.1/bin/ctest"):
             self._folders["cmake-4.3.1"] = f"{self.tools}/cmake-4.3.1/bin"
         self._find_cargo()

@@ -44,6 +44,31 @@ Built build(const EnvironmentOptions& options, std::vector<const char*> environ)
   return built;
 }
 
+TEST(BuildEnvironment, Wrap) {
+  EnvironmentOptions options{"/shims", Dialect::fifo};
+  options.wrap_folder = "/wrap";
+  auto both = build(options, {"PATH=/a:/outer::/outer-wrap:/shims:/b", "TOKENPOOL_SHIMS=/outer",
+                              "TOKENPOOL_WRAP=/outer-wrap", "TOKENPOOL_WRAPPED=7"});
+  EXPECT_EQ(both.variables["PATH"], "/shims:/wrap:/a::/b");
+  EXPECT_EQ(both.variables["CCACHE_PATH"], "/a::/b");
+  EXPECT_EQ(both.variables["TOKENPOOL_WRAP"], "/wrap");
+  EXPECT_FALSE(both.variables.contains("TOKENPOOL_WRAPPED"));
+
+  options.shims_folder.clear();
+  auto alone = build(options, {"PATH=/outer:/a", "TOKENPOOL_SHIMS=/outer", "CCACHE_PATH=/mine"});
+  EXPECT_EQ(alone.variables["PATH"], "/wrap:/outer:/a");
+  EXPECT_EQ(alone.variables["CCACHE_PATH"], "/mine");
+  auto of_outer_shims = build(options, {"PATH=/outer:/a", "TOKENPOOL_SHIMS=/outer"});
+  EXPECT_EQ(of_outer_shims.variables["CCACHE_PATH"], "/a");
+  EXPECT_EQ(build(options, {}).variables["PATH"], "/wrap:/usr/local/bin:/usr/bin:/bin");
+
+  // An outer run's compilers are jobs of this pool then.
+  auto inner =
+      build({"/shims", Dialect::fifo}, {"PATH=/outer-wrap:/a", "TOKENPOOL_WRAP=/outer-wrap"});
+  EXPECT_EQ(inner.variables["PATH"], "/shims:/outer-wrap:/a");
+  EXPECT_EQ(inner.variables["TOKENPOOL_WRAP"], "/outer-wrap");
+}
+
 TEST(BuildEnvironment, NewMake) {
   auto [variables, notes] = build({"/shims", Dialect::fifo}, {"PATH=/bin:/usr/bin", "A=b"});
   EXPECT_EQ(variables, (std::map<std::string, std::string>{{"A", "b"},

@@ -38,6 +38,12 @@ for shim in make gmake ninja ninja-build ctest cmake; do
   expect "lib/tokenpool/shims/$shim does not lead to the program" test "$link" -ef "$program"
 done
 
+launcher=$prefix/usr/bin/tokenpool-exec
+expect "bin/tokenpool-exec is not a relative link to the program" \
+  test "$(readlink "$launcher")" = tokenpool
+launches() { [ "$(env -u TOKENPOOL_ADDR -u MAKEFLAGS "$launcher" echo '{slots}' 2>/dev/null)" = '{slots}' ]; }
+expect "bin/tokenpool-exec does not launch a command" launches
+
 for page in "$source"/man/*.scd; do
   name=$(basename "$page" .scd)
   expect "the man page $name is not installed" test -s "$prefix/usr/share/man/man${name##*.}/$name"

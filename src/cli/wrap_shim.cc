@@ -1,0 +1,123 @@
+#include "cli/wrap_shim.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "cli/exec_options.h"
+#include "cli/help.h"
+#include "cli/terminal.h"
+#include "cli/tool_process.h"
+#include "host/launcher.h"
+#include "jobserver/wrap_folder.h"
+#include "proc/tool.h"
+#include "wire/wrapped_call.h"
+#include "wire/wrapped_tool.h"
+
+namespace tokenpool::cli {
+namespace {
+
+using wire::WrappedKind;
+
+std::string last_part(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+
+std::string folder_of(const std::string& path) {
+  return path.find('/') == std::string::npos ? "" : path.substr(0, path.find_last_of('/'));
+}
+
+std::string_view value_of(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+bool is_part_of_job() {
+  return !value_of("TOKENPOOL_WRAPPED").empty() &&
+         value_of("TOKENPOOL_WRAPPED") == value_of("TOKENPOOL_LEASE");
+}
+
+// A compiler that CMake has found is a shim's path. ccache would look at the shim to see whether
+// the compiler has changed; of a bare name it finds the real one (CCACHE_PATH).
+void name_real_compiler(std::vector<std::string>* args) {
+  for (std::string& word : *args) {
+    if (word.starts_with('-')) return;
+    if (word.find('=') != std::string::npos) continue;
+    const bool shim = word.find('/') != std::string::npos && jobserver::is_in_wrap_folder(word);
+    if (shim) word = last_part(word);
+    return;
+  }
+}
+
+int run_job(const host::LaunchConfig& config) {
+  const auto status = host::launch(config);
+  return status ? *status : fail("exec", status.error());
+}
+
+// `config.command` begins with the path of the real tool.
+int run_tool(const std::string& name, host::LaunchConfig config) {
+  std::vector<std::string> args(config.command.begin() + 1, config.command.end());
+  const WrappedKind kind = wire::wrapped_kind(name);
+  wire::WrappedCall call = wire::describe_call(name, args);
+  if (kind == WrappedKind::launcher) {
+    name_real_compiler(&args);
+    config.command.resize(1);
+    config.command.insert(config.command.end(), args.begin(), args.end());
+  }
+  if (!call.works || is_part_of_job()) {
+    return become_tool(config.command.front(), config.command.front(), args);
+  }
+  // What a tool of another kind starts may be jobs of their own.
+  config.whole = kind != WrappedKind::unknown;
+  if (config.wanted.type.empty() && value_of("TOKENPOOL_LEASE").empty()) {
+    config.wanted.type = std::move(call.type);
+  }
+  if (config.wanted.target.empty()) config.wanted.target = std::move(call.target);
+  return run_job(config);
+}
+
+}  // namespace
+
+bool is_wrap_shim(std::string_view name) {
+  if (name.starts_with("tokenpool")) return false;
+  return wire::wrapped_kind(name) != WrappedKind::unknown ||
+         jobserver::is_in_wrap_folder(executed_path());
+}
+
+int wrap_main(int argc, char** argv) {
+  const std::string name = last_part(argv[0]);
+  const auto path = proc::find_tool(name, proc::search_path(), folder_of(executed_path()));
+  if (!path) {
+    say_as_shim("cannot run '" + name + "': there is only its shim on PATH; install " + name);
+    return 127;
+  }
+  if (goes_in_a_circle()) {
+    say_as_shim("cannot run '" + name + "': shims of several installations call each other, the " +
+                "last '" + *path + "'; take their folders out of PATH");
+    return 126;
+  }
+  host::LaunchConfig config;
+  config.verbatim = true;
+  config.command.push_back(*path);
+  config.command.insert(config.command.end(), argv + 1, argv + argc);
+  if (!value_of("TOKENPOOL_ADDR").empty()) return run_tool(name, std::move(config));
+  config.command.erase(config.command.begin());
+  return become_tool(*path, *path, config.command);
+}
+
+int exec_launcher(const std::vector<std::string>& words) {
+  auto options = parse_exec(words);
+  if (!options) return fail("exec", options.error());
+  if (options->help) return print(stdout, help_text("exec", use_colour(stdout))) ? 0 : 1;
+  host::LaunchConfig& config = options->config;
+  config.verbatim = config.wanted.max <= 1;
+  const std::string name = last_part(config.command.front());
+  if (wire::wrapped_kind(name) == WrappedKind::unknown) return run_job(config);
+  // A shim would only ask once more.
+  const std::string& command = config.command.front();
+  auto path = proc::find_tool(command, proc::search_path(), {});
+  if (!path) path = proc::find_tool(name, proc::search_path(), {});
+  if (!path) return run_job(config);
+  config.command.front() = *path;
+  return run_tool(name, std::move(config));
+}
+
+}  // namespace tokenpool::cli

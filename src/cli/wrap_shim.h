@@ -1,0 +1,33 @@
+// A shim of `run --wrap`: `cc`, `ld`, `rustc` ... on PATH, of which each call is one job.
+//
+// Where there is an arbiter around it, it runs the real tool as `tokenpool exec` does, with the
+// type and target that the command line tells. What costs nothing goes to the real tool at once: a
+// call that only answers a question, and what a wrapped compiler starts itself, as the ld below a
+// gcc. Below any lease a job has no type of its own, lest it wait for the limit that the lease uses
+// up. Outside, the real tool gets exactly what the shim got: CMake and others remember a shim's
+// path.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tokenpool::cli {
+
+/// The launcher under a name without a blank in it, for what takes one path and no arguments, as
+/// cargo's RUSTC_WRAPPER.
+inline constexpr std::string_view kLauncherName = "tokenpool-exec";
+
+/// Whether this process was started as such a shim; `name`: argv[0] without folders.
+bool is_wrap_shim(std::string_view name);
+
+/// Answers the status to exit with, as `tokenpool exec` does: 127 where there is no real tool, 126
+/// where it cannot be executed or shims of several installations call each other.
+int wrap_main(int argc, char** argv);
+
+/// `tokenpool-exec [OPTION]... [--] CMD [ARG]...`: as `tokenpool exec`, but {slots} is not replaced
+/// unless --slots is given, and for tools that a shim would know, type and target are told from the
+/// command line, and a call that only answers a question takes no slot.
+int exec_launcher(const std::vector<std::string>& words);
+
+}  // namespace tokenpool::cli

@@ -1,0 +1,35 @@
+// The folder of shims for `run --wrap`: links to this program under the names of the compilers and
+// linkers that there are.
+//
+// Only names that are on PATH behind it may be in it: configure scripts take what they find. Which
+// those are depends on the machine and on --wrap, so it cannot be installed; and it cannot lie in
+// the run's folder either, for CMake and others remember the path of the compiler that they found,
+// and build by it when the run is long over. So it is in the user's cache, one folder for each set
+// of names and program: $XDG_CACHE_HOME/tokenpool/wrap/ID, by default below ~/.cache. What is in it
+// is never changed, so that runs at the same time do not disturb each other, and stays.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/error.h"
+#include "wire/wrapped_tool.h"
+
+namespace tokenpool::jobserver {
+
+struct WrapFolder {
+  std::string path;                  ///< absolute
+  std::vector<std::string> missing;  ///< names that --wrap named and that are not on PATH
+};
+
+/// Makes the folder for what `names` finds on `search_path`, or finds it as an earlier run has made
+/// it; what was deleted from it is made again. Error 125 where that is impossible; no link is left
+/// half made.
+wire::Result<WrapFolder> make_wrap_folder(const wire::WrapNames& names,
+                                          const std::string& search_path);
+
+/// Whether a program that was executed by this path lies in such a folder.
+bool is_in_wrap_folder(std::string_view path);
+
+}  // namespace tokenpool::jobserver

@@ -1,0 +1,157 @@
+#include <array>
+#include <cerrno>
+#include <cinttypes>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <set>
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jobserver/wrap_folder.h"
+#include "proc/tool.h"
+
+namespace tokenpool::jobserver {
+namespace {
+
+constexpr std::string_view kInCache = "/tokenpool/wrap/";
+
+wire::Error failure(const std::string& what, int error) {
+  return {125, "--wrap: cannot make " + what + ": " + std::strerror(error) +
+                   "; set XDG_CACHE_HOME to a folder that stays and can be written"};
+}
+
+wire::Result<std::string> cache_folder() {
+  for (const auto& [variable, below] : {std::pair{"XDG_CACHE_HOME", ""}, {"HOME", "/.cache"}}) {
+    const char* value = std::getenv(variable);
+    if (value != nullptr && *value == '/') return std::string(value) + below;
+  }
+  return tl::unexpected(wire::Error{125,
+                                    "--wrap: no place for the shims, neither XDG_CACHE_HOME nor "
+                                    "HOME is an absolute path; set one of them"});
+}
+
+wire::Result<void> make_folders(const std::string& path) {
+  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    const std::string folder = path.substr(0, slash);
+    if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST && errno != EROFS &&
+        errno != EACCES) {
+      return tl::unexpected(failure("the folder " + folder, errno));
+    }
+    if (slash == std::string::npos) break;
+  }
+  struct stat info{};
+  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+    // It comes before all others on PATH.
+    if (info.st_uid == ::geteuid() && (info.st_mode & 022) == 0) return {};
+    return tl::unexpected(wire::Error{125, "--wrap: the folder " + path +
+                                               " is another user's, or others may write to it; "
+                                               "set XDG_CACHE_HOME to one of your own"});
+  }
+  return tl::unexpected(failure("the folder " + path, S_ISREG(info.st_mode) ? ENOTDIR : errno));
+}
+
+std::optional<std::string> own_program() {
+  std::array<char, PATH_MAX> buffer{};
+  const ssize_t size = ::readlink("/proc/self/exe", buffer.data(), buffer.size());
+  if (size <= 0) return std::nullopt;
+  return std::string(buffer.data(), static_cast<std::size_t>(size));
+}
+
+// Whoever looks into the folder meanwhile finds the old link or the new one.
+wire::Result<void> make_link(const std::string& program, const std::string& link) {
+  std::array<char, PATH_MAX> buffer{};
+  const ssize_t size = ::readlink(link.c_str(), buffer.data(), buffer.size());
+  if (size > 0 && std::string_view(buffer.data(), static_cast<std::size_t>(size)) == program) {
+    return {};
+  }
+  const std::string temporary = link + ".new-" + std::to_string(::getpid());
+  ::unlink(temporary.c_str());
+  if (::symlink(program.c_str(), temporary.c_str()) == 0 &&
+      ::rename(temporary.c_str(), link.c_str()) == 0) {
+    return {};
+  }
+  const int error = errno;
+  ::unlink(temporary.c_str());
+  return tl::unexpected(failure("the link " + link, error));
+}
+
+void add_defaults(const wire::WrapNames& names, std::string_view folder,
+                  std::set<std::string>* found) {
+  const std::string path = folder.empty() ? "." : std::string(folder);
+  DIR* dir = ::opendir(path.c_str());
+  if (dir == nullptr) return;
+  while (const dirent* entry = ::readdir(dir)) {
+    const std::string name = entry->d_name;
+    if (!wire::wraps_by_default(names, name) || found->contains(name)) continue;
+    if (proc::find_tool(path + "/" + name, {}, {})) found->insert(name);
+  }
+  ::closedir(dir);
+}
+
+std::set<std::string> names_on_path(const wire::WrapNames& names, const std::string& search_path,
+                                    std::vector<std::string>* missing) {
+  std::set<std::string> found;
+  for (std::string_view rest = search_path; names.defaults;) {
+    const std::size_t colon = rest.find(':');
+    add_defaults(names, rest.substr(0, colon), &found);
+    if (colon == std::string_view::npos) break;
+    rest.remove_prefix(colon + 1);
+  }
+  for (const std::string& name : names.added) {
+    if (proc::find_tool(name, search_path, {})) {
+      found.insert(name);
+    } else {
+      missing->push_back(name);
+    }
+  }
+  return found;
+}
+
+std::string id_of(const std::string& program, const std::set<std::string>& names) {
+  std::uint64_t hash = 14695981039346656037U;  // FNV-1a, 64 bits
+  const auto add = [&](std::string_view text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+    hash *= 1099511628211U;
+  };
+  add(program);
+  for (const std::string& name : names) add(name);
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "%016" PRIx64, hash);
+  return text.data();
+}
+
+}  // namespace
+
+wire::Result<WrapFolder> make_wrap_folder(const wire::WrapNames& names,
+                                          const std::string& search_path) {
+  const auto program = own_program();
+  if (!program) return tl::unexpected(failure("links to this program", errno));
+  WrapFolder folder;
+  const auto found = names_on_path(names, search_path, &folder.missing);
+  const auto cache = cache_folder();
+  if (!cache) return tl::unexpected(cache.error());
+  folder.path = *cache + std::string(kInCache) + id_of(*program, found);
+  if (folder.path.find(':') != std::string::npos) {
+    return tl::unexpected(wire::Error{125, "--wrap: the folder " + folder.path +
+                                               " cannot be on PATH, it has a colon; set "
+                                               "XDG_CACHE_HOME to another one"});
+  }
+  if (auto made = make_folders(folder.path); !made) return tl::unexpected(made.error());
+  for (const std::string& name : found) {
+    std::string link = folder.path + "/";
+    link += name;
+    if (auto made = make_link(*program, link); !made) return tl::unexpected(made.error());
+  }
+  return folder;
+}
+
+bool is_in_wrap_folder(std::string_view path) {
+  return path.find(kInCache) != std::string_view::npos;
+}
+
+}  // namespace tokenpool::jobserver
