@@ -101,6 +101,8 @@ void RunLeases::advance(Instant now) {
 std::optional<Instant> RunLeases::next_deadline() const {
   auto due = dispatcher_.next_deadline();
   if (billing_) due = due ? std::min(*due, billing_->due()) : billing_->due();
+  // What an arbiter that died withheld.
+  if (!billing_ && settings_.withheld > 0) due = now_;
   return due;
 }
 
@@ -112,10 +114,15 @@ void RunLeases::close(Instant now) {
   now_ = now;
   connections_.stop_listening();
   connections_.close_all();
+  settle(now);
+}
+
+void RunLeases::command_ended(bool all_ended, Instant now) {
+  now_ = now;
   if (billing_) billing_->close(now);
   billing_.reset();
   bill();
-  settle(now);
+  if (all_ended) close(now);
 }
 
 std::optional<ProcessId> RunLeases::find(const Peer& peer, const wire::NamedProcess& named) {
