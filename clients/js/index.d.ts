@@ -132,6 +132,12 @@ export interface Status {
     cause: string;
     ago_ms: number;
   }>;
+  uncooperative?: Array<{
+    pid: number;
+    command: string;
+    millicores: number;
+    since_ms: number;
+  }>;
 }
 
 export interface PoolSettings {

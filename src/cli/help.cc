@@ -61,7 +61,8 @@ Options (they end where CMD begins; given twice, the last one counts):
                             socket; port 0: any that is free (default: none)
   --allow-remote            let --listen name an address that is not loopback (default: refuse it)
   --report FILE             write what became of the tokens to FILE, as JSON (default: none)
-  -q                        no closing line on stderr (default: one when there is something to say)
+  -q                        no closing line on stderr, and none about processes that ignore the
+                            pool (default: lines when there is something to say)
   -h, --help                this text
 
 Examples:

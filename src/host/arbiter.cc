@@ -419,8 +419,8 @@ void Arbiter::on_command_ended(bool all_ended) {
     watched_.sweep();
     books_.settle();
   }
+  leases_.command_ended(all_ended, event_time_);
   if (all_ended) {
-    leases_.close(event_time_);
     // Without a tracker this is where everything that is missing is found.
     carrier_.collect_owed();
     if (const int drift = pool_.drift(fifo_.level()); drift != 0) {

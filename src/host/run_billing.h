@@ -47,7 +47,7 @@ class RunBilling {
   [[nodiscard]] int withheld() const { return billing_.withheld(); }
   /// Who ignores the pool at present, first the one that was found first.
   [[nodiscard]] std::vector<wire::UncooperativeRow> accused(core::Instant now) const;
-  /// The build has ended: who is accused was so to the end.
+  /// The command has ended: who is accused was so to the end.
   void close(core::Instant now);
 
  private:

@@ -108,6 +108,8 @@ std::optional<Instant> RunLeases::next_deadline() const {
   auto due = dispatcher_.next_deadline();
   if (elastic_ && !settings_.paused) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
   if (billing_) due = due ? std::min(*due, billing_->due()) : billing_->due();
+  // What an arbiter that died withheld.
+  if (!billing_ && settings_.withheld > 0) due = now_;
   return due;
 }
 
@@ -119,10 +121,15 @@ void RunLeases::close(Instant now) {
   now_ = now;
   connections_.stop_listening();
   connections_.close_all();
+  settle(now);
+}
+
+void RunLeases::command_ended(bool all_ended, Instant now) {
+  now_ = now;
   if (billing_) billing_->close(now);
   billing_.reset();
   bill();
-  settle(now);
+  if (all_ended) close(now);
 }
 
 std::optional<ProcessId> RunLeases::find(const Peer& peer, const wire::NamedProcess& named) {

@@ -66,8 +66,8 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] std::optional<core::Instant> next_deadline() const;
   /// Nobody holds or wants a lease: settle() and flush() would do nothing.
   [[nodiscard]] bool is_idle() const;
-  /// The build has ended.
-  void close(core::Instant now);
+  /// Nobody is accused or pays any more. `all_ended`: no process is left who could ask.
+  void command_ended(bool all_ended, core::Instant now);
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] std::size_t count() const { return leases_.leases().size(); }
 
@@ -95,6 +95,7 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] PoolUse use() const;
   void adjust_issued();
   void bill();
+  void close(core::Instant now);
 
   RunLeasesContext context_;
   Settings settings_;

@@ -115,6 +115,17 @@ TEST(StatusText, PausedAndEnding) {
   EXPECT_THAT(to_text(status, "a", {}), HasSubstr("\nEnding    nothing new is granted\n"));
 }
 
+TEST(StatusText, WhoIgnoresThePool) {
+  wire::StatusResult status;
+  EXPECT_THAT(to_text(status, "a", {}), Not(HasSubstr("Not following")));
+  status.uncooperative = {{4711, "make -j4 -f \033x.mk", 2960, 61'000}, {12, "ld", 949, 900}};
+  EXPECT_THAT(to_text(status, "a", {}), HasSubstr("\nNot following the pool\n"));
+  EXPECT_THAT(to_text(status, "a", {}), HasSubstr("4711"));
+  EXPECT_THAT(to_text(status, "a", {}), HasSubstr("3.0"));
+  EXPECT_THAT(to_text(status, "a", {}), HasSubstr("make -j4 -f ?x.mk"));
+  EXPECT_THAT(to_text(status, "a", {}), HasSubstr("0.9"));
+}
+
 TEST(StatusText, NoLineIsWiderThanTheTerminal) {
   wire::StatusResult status = busy();
   status.leases.push_back(row(std::string(64, 'n'), 2147483647, 512, std::string(256, 't')));
@@ -125,6 +136,7 @@ TEST(StatusText, NoLineIsWiderThanTheTerminal) {
   for (int i = 0; i < 100; ++i) status.leases.back().target += "\u5efa";
   status.recoveries.push_back({1, 512, std::string(64, 'n'), 2147483647, std::string(256, 't'),
                                std::string(200, 'c'), 1LL << 50});
+  status.uncooperative.push_back({2147483647, std::string(120, 'u'), 1LL << 50, 1LL << 50});
   for (const std::size_t columns : {1U, 2U, 3U, 10U, 40U, 79U, 80U, 200U, 500U}) {
     std::istringstream lines(to_text(status, "unix:/" + std::string(100, 'p'), {columns, false}));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(columns_of(line), columns) << line;

@@ -151,6 +151,45 @@ def test_its_build_pays_until_it_stops(ctx):
     expect([row["pid"] for row in report["uncooperative"]], [pid], "processes in the report")
 
 
+@needs("make-4.3")
+@timeout(120)
+def test_an_arbiter_that_takes_over(ctx):
+    """The one that withholds slots is killed: the next one has the same books, gives them back, and
+    finds the rogue anew."""
+    ctx.write("Makefile", "J = j0 j1 j2 j3 j4 j5\nall: rogue $J\n.PHONY: all rogue $J\n"
+                          f"rogue:\n\t@{spinner(ctx)} 8 {stop_file(ctx)} 1e9\n$J:\n\t@job $@\n")
+    run = ctx.run(["make"], tools=["make-4.3"])
+    ctx.desk.wait(lambda: ctx.desk.count() == 3, "three jobs beside the rogue")
+    pid = expect_named(ctx, run, "spinner", lambda: True)
+    variables = reach(ctx, run)
+    ctx.desk.release(ctx.desk.inside[0])
+    wait_status(ctx, variables, lambda status: status["tokens"] == 2, "a token swallowed")
+    killed = run.arbiter()
+    ctx.kill(killed)
+    ctx.wait(lambda: run.arbiter() not in (None, killed), "another arbiter")
+    ctx.wait(lambda: len(named(run)) == 2, "the name once more")
+    ctx.write("stop", "")
+    ctx.desk.wait(lambda: ctx.desk.count() == 4, "four jobs")
+    ctx.desk.let_all_out(run)
+    report = run.finish()
+    expect([row["pid"] for row in report["uncooperative"]], [pid, pid], "processes in the report")
+    expect(report["tokens"]["unseen_taken"], 0, "tokens that nobody saw")
+
+
+@timeout(120)
+def test_left_running(ctx):
+    """Who ignores the pool outlives the command: nothing stays withheld."""
+    run = ctx.run(["bash", "-c", f"{spinner(ctx)} 6 {stop_file(ctx)} 1e9 & until [ -e end ]; do "
+                                 "sleep 0.05; done"])
+    pid = expect_named(ctx, run, "spinner", spinning(run, "spinner", 1))
+    ctx.write("end", "")
+    report = run.finish()
+    expect(report["left_running"], 1, "processes left running")
+    expect([row["pid"] for row in report["uncooperative"]], [pid], "processes in the report")
+    ctx.write("stop", "")
+    ctx.wait_gone(pid)
+
+
 @timeout(120)
 def test_quiet(ctx):
     run = ctx.run([spinner(ctx), "4", stop_file(ctx), "1e9"], options=["-q"])

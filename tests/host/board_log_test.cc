@@ -69,7 +69,7 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
 TEST_F(BoardLogTest, WhatIsOnItsWayBecauseTheSlotsChangeIsAnnounced) {
   const Settings four{.slots = 4};
   take(kMake, 1);
-  log.publish(pool, four, 0);
+  log.publish(pool, four, 0, 0);
   EXPECT_EQ(log.left_behind().lending, 0);
   core::Effects effects;
   pool.set_issued(8, core::Instant{}, &effects);
@@ -79,7 +79,7 @@ TEST_F(BoardLogTest, WhatIsOnItsWayBecauseTheSlotsChangeIsAnnounced) {
   pool.set_issued(2, core::Instant{}, &effects);
   log.announce_move(pool);
   EXPECT_EQ(log.left_behind().lending, 1) << "one out of it";
-  log.publish(pool, {.slots = 3}, 0);
+  log.publish(pool, {.slots = 3}, 0, 0);
   EXPECT_EQ(log.left_behind().lending, 0);
 }
 

@@ -63,6 +63,39 @@ TEST_F(ReportTest, HasTheKeysThatItsPagePromises) {
   EXPECT_EQ(report["recoveries"][0]["cause"], "killed");
 }
 
+TEST_F(ReportTest, TellsWhoIgnoredThePool) {
+  const auto add = [this](std::int32_t pid, double cores, std::int64_t until_ns) {
+    UncooperativeRow& row = board->uncooperative[board->uncooperative_count++];
+    row.pid = pid;
+    row.cores = cores;
+    row.since_ns = 5'500'000'000;
+    row.until_ns = until_ns;
+    std::snprintf(row.command.data(), row.command.size(), "make -j4");
+  };
+  board->begun_ns = 3'000'000'000;
+  add(7, 2.987, 9'250'000'000);
+  add(8, 1, 0);
+  const auto report = nlohmann::json::parse(render_report({}, *board));
+  ASSERT_EQ(report["uncooperative"].size(), 2U);
+  const auto& row = report["uncooperative"][0];
+  EXPECT_EQ(row["pid"], 7);
+  EXPECT_EQ(row["command"], "make -j4");
+  EXPECT_DOUBLE_EQ(row["cores"], 2.99);
+  EXPECT_DOUBLE_EQ(row["since_seconds"], 2.5);
+  EXPECT_DOUBLE_EQ(row["seconds"], 3.75);
+  EXPECT_TRUE(report["uncooperative"][1]["seconds"].is_null()) << "nobody has seen its end";
+  const std::string line = uncooperative_line(board->uncooperative[0]);
+  EXPECT_TRUE(line.starts_with("process 7 (make -j4) does not follow the pool: it uses 3.0 CPUs"))
+      << line;
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+}
+
+TEST_F(ReportTest, NoMoreAccusationsThanTheBoardHolds) {
+  board->uncooperative_count = core::kMaxUncooperative + 5;
+  const auto report = nlohmann::json::parse(render_report({}, *board));
+  EXPECT_EQ(report["uncooperative"].size(), core::kMaxUncooperative);
+}
+
 TEST_F(ReportTest, ACommandThatIsNoUtf8IsStillAReport) {
   RunOutcome outcome;
   outcome.command = {"sh", "-c", "echo \xff\xfe"};

@@ -194,14 +194,27 @@ TEST(ProtocolAnswersRead, WhatIsNone) {
 
 TEST(ProtocolStatusRead, WhatIsNone) {
   EXPECT_TRUE(parse_status(R"({"slots":1})"));
-  for (const std::string body :
-       {"", "{}", "[]", "1", R"({"slots":"1"})", R"({"slots":1,"free":1.5})",
-        R"({"slots":1,"paused":0})", R"({"slots":1,"server":1})", R"({"slots":1,"leases":{}})",
-        R"({"slots":1,"leases":[1]})", R"({"slots":1,"waiting":[[]]})",
-        R"({"slots":1,"limits":[{"type":1}]})", R"({"slots":1,"limits":null})",
-        R"({"slots":1,"recoveries":[{"cause":1}]})", R"({"slots":1,"counters":[]})",
-        R"({"slots":1,"counters":{"granted":-1}})", R"({"slots":1,"leases":[{"name":null}]})",
-        R"({"slots":{}})", R"({"slots":1)"}) {
+  for (const std::string body : {"",
+                                 "{}",
+                                 "[]",
+                                 "1",
+                                 R"({"slots":"1"})",
+                                 R"({"slots":1,"free":1.5})",
+                                 R"({"slots":1,"paused":0})",
+                                 R"({"slots":1,"server":1})",
+                                 R"({"slots":1,"leases":{}})",
+                                 R"({"slots":1,"leases":[1]})",
+                                 R"({"slots":1,"waiting":[[]]})",
+                                 R"({"slots":1,"limits":[{"type":1}]})",
+                                 R"({"slots":1,"limits":null})",
+                                 R"({"slots":1,"recoveries":[{"cause":1}]})",
+                                 R"({"slots":1,"counters":[]})",
+                                 R"({"slots":1,"uncooperative":{}})",
+                                 R"({"slots":1,"uncooperative":[{"millicores":1.5}]})",
+                                 R"({"slots":1,"counters":{"granted":-1}})",
+                                 R"({"slots":1,"leases":[{"name":null}]})",
+                                 R"({"slots":{}})",
+                                 R"({"slots":1)"}) {
     EXPECT_FALSE(parse_status(body)) << body;
   }
 }
@@ -223,12 +236,14 @@ TEST(ProtocolStatusRead, RowsBeyondTheMostAreLeftOut) {
   std::string rows = "[{}";
   for (std::size_t i = 0; i < 100; ++i) rows += ",{}";
   rows += "]";
-  const std::optional<StatusResult> status = parse_status(
-      R"({"slots":1,"leases":)" + rows + ",\"waiting\":" + rows + ",\"recoveries\":" + rows + "}");
+  const std::optional<StatusResult> status =
+      parse_status(R"({"slots":1,"leases":)" + rows + ",\"waiting\":" + rows +
+                   ",\"recoveries\":" + rows + ",\"uncooperative\":" + rows + "}");
   ASSERT_TRUE(status);
   EXPECT_EQ(status->leases.size(), kMaxStatusRows);
   EXPECT_EQ(status->waiting.size(), kMaxStatusRows);
   EXPECT_EQ(status->recoveries.size(), kMaxRecoveryRows);
+  EXPECT_EQ(status->uncooperative.size(), kMaxRecoveryRows);
 }
 
 }  // namespace

@@ -294,6 +294,9 @@ StatusResult status(int rows) {
     status.recoveries.push_back({number<std::uint64_t>(1, kMaxNumber), 2, text(1, 64), 4,
                                  text(0, core::kMaxTargetBytes), yes() ? "session" : "process",
                                  number<std::int64_t>(0, kMaxNumber)});
+    status.uncooperative.push_back({number<std::int32_t>(1, INT32_MAX), text(0, 120),
+                                    number<std::int64_t>(0, kMaxNumber),
+                                    number<std::int64_t>(0, kMaxNumber)});
   }
   return status;
 }

@@ -1,0 +1,134 @@
+// The billing of a run with real processes. Waits for what it finds, and asserts no time.
+#include "host/run_billing.h"
+
+#include <array>
+#include <memory>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/clock.h"
+#include "proc/process.h"
+
+namespace tokenpool::host {
+namespace {
+
+struct Unmap {
+  void operator()(Board* board) const { unmap_board(board); }
+};
+
+// A front, its command, and what that has started: `spinners` processes that compute.
+class Build {
+ public:
+  explicit Build(int spinners) {
+    std::array<int, 2> told{};
+    EXPECT_EQ(::pipe(told.data()), 0);
+    front_ = ::fork();
+    if (front_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+      const pid_t command = ::fork();
+      if (command == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (int i = 0; i < spinners; ++i) {
+          if (::fork() != 0) continue;
+          ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+          for (volatile int sum = 0;;) sum = sum + 1;
+        }
+        ::pause();
+      }
+      (void)!::write(told[1], &command, sizeof command);
+      ::pause();
+    }
+    EXPECT_EQ(::read(told[0], &command_, sizeof command_), static_cast<ssize_t>(sizeof command_));
+    for (const int fd : told) ::close(fd);
+  }
+  ~Build() {
+    end();
+    ::kill(front_, SIGKILL);
+    ::waitpid(front_, nullptr, 0);
+  }
+  Build(const Build&) = delete;
+  Build& operator=(const Build&) = delete;
+  /// The command and all that it has started.
+  void end() const { ::kill(command_, SIGKILL); }
+  [[nodiscard]] pid_t front() const { return front_; }
+  [[nodiscard]] pid_t command() const { return command_; }
+
+ private:
+  pid_t front_ = 0;
+  pid_t command_ = 0;
+};
+
+class RunBillingTest : public testing::Test {
+ protected:
+  RunBillingContext context(const Build& build, bool tracked = true) {
+    return {.pool = &pool,
+            .leases = &leases,
+            .process_of = [](core::SessionId) { return std::nullopt; },
+            .level = [] { return 0; },
+            .group = "",
+            .front = build.front(),
+            .tracked = tracked,
+            .log = &log};
+  }
+  /// Steps when it is due until `done`.
+  template <typename Done>
+  static void step_until(RunBilling* billing, Done done) {
+    while (!done()) {
+      std::this_thread::sleep_until(std::chrono::steady_clock::time_point(billing->due()));
+      (void)billing->step(now());
+    }
+  }
+
+  core::Pool pool{3};
+  core::LeasePool leases{4, 1, [](const core::Payer&) { return 0; }};
+  std::unique_ptr<Board, Unmap> board{map_board()};
+  BoardLog log{board.get()};
+};
+
+TEST_F(RunBillingTest, NamesWhoIgnoresThePoolAndReleasesWhoHasEnded) {
+  const Build build(4);
+  RunBilling billing(context(build), now());
+  EXPECT_EQ(billing.withheld(), 0);
+  step_until(&billing, [&] { return billing.withheld() > 0; });
+  const auto accused = billing.accused(now());
+  ASSERT_EQ(accused.size(), 1U);
+  EXPECT_EQ(accused[0].pid, build.command());
+  EXPECT_EQ(accused[0].command, proc::command_of(build.command()));
+  EXPECT_GT(accused[0].millicores, 500);
+  ASSERT_EQ(board->uncooperative_count, 1U);
+  EXPECT_EQ(board->uncooperative[0].pid, build.command());
+  EXPECT_EQ(board->uncooperative[0].until_ns, 0);
+
+  build.end();
+  step_until(&billing, [&] { return billing.withheld() == 0; });
+  EXPECT_TRUE(billing.accused(now()).empty());
+  EXPECT_GT(board->uncooperative[0].until_ns, board->uncooperative[0].since_ns);
+  EXPECT_GE(board->uncooperative[0].since_ns, board->begun_ns);
+}
+
+TEST_F(RunBillingTest, WhereNobodyKnowsWhoHoldsAllThatIsOutIsAllowed) {
+  const Build build(4);  // no more than the pool has slots, and none is in the FIFO
+  RunBilling billing(context(build, false), now());
+  for (int i = 0; i < 8; ++i) {
+    step_until(&billing, [due = billing.due(), &billing] { return billing.due() != due; });
+  }
+  EXPECT_EQ(billing.withheld(), 0);
+}
+
+TEST_F(RunBillingTest, TheEndOfTheCommandEndsTheAccusation) {
+  const Build build(4);
+  RunBilling billing(context(build), now());
+  step_until(&billing, [&] { return billing.withheld() > 0; });
+  billing.close(now());
+  EXPECT_EQ(billing.withheld(), 0);
+  EXPECT_GT(board->uncooperative[0].until_ns, 0);
+}
+
+}  // namespace
+}  // namespace tokenpool::host
