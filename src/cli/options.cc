@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -81,6 +82,7 @@ struct RunWords {
   std::string slots = "cpus";
   std::string track = "auto";
   std::string shims = "on";
+  std::string standstill = "5";
   std::string wrap;  ///< "*" where no list was given
   std::optional<std::string> report;
   std::vector<std::string> listen;
@@ -119,6 +121,17 @@ wire::Result<wire::WrapNames> read_wrap(const std::string& text) {
   return names;
 }
 
+wire::Result<std::chrono::seconds> read_standstill(const std::string& word) {
+  if (word == "off") return std::chrono::seconds(0);
+  int seconds = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), seconds);
+  if (error != std::errc() || end != word.data() + word.size() || seconds < 1 || seconds > 86400) {
+    return usage("--standstill " + (word.empty() ? "''" : word) +
+                 ": not a time, give seconds from 1 to 86400, or off");
+  }
+  return std::chrono::seconds(seconds);
+}
+
 wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   host::RunConfig config;
   const auto slots = parse_slots(words.slots, usable_cpus);
@@ -127,6 +140,9 @@ wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   if (!track) return tl::make_unexpected(track.error());
   const auto shims = kShims.read(words.shims);
   if (!shims) return tl::make_unexpected(shims.error());
+  const auto standstill = read_standstill(words.standstill);
+  if (!standstill) return tl::make_unexpected(standstill.error());
+  config.standstill = *standstill;
   if (!words.wrap.empty()) {
     auto wrap = read_wrap(words.wrap);
     if (!wrap) return tl::make_unexpected(wrap.error());
@@ -150,8 +166,8 @@ wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
 
 // CLI11 takes the next word as the value of `--report=`, which is what --report=$UNSET becomes.
 std::optional<std::string> option_without_value(const std::vector<std::string>& words) {
-  constexpr std::array<std::string_view, 5> kValued{"-j", "--track", "--shims", "--report",
-                                                    "--listen"};
+  constexpr std::array<std::string_view, 6> kValued{"-j",       "--track",  "--shims",
+                                                    "--report", "--listen", "--standstill"};
   for (std::size_t i = 0; i < words.size() && words[i].starts_with('-') && words[i] != "--"; ++i) {
     if (words[i] == "--wrap=") return words[i];
     for (const std::string_view option : kValued) {
@@ -175,6 +191,7 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   app.add_option("-j", values.slots);
   app.add_option("--track", values.track);
   app.add_option("--shims", values.shims);
+  app.add_option("--standstill", values.standstill);
   app.add_flag("--wrap{*}", values.wrap);  // a list only behind =, so that CMD is none
   app.add_option("--report", values.report);
   app.add_option("--listen", values.listen)

@@ -11,7 +11,7 @@ bool Standstill::look(bool stands_still, Instant now) {
     since_ = now;
     looks_ = 0;
   }
-  if (++looks_ <= kStandstillLooks || now - *since_ < kStandstill) return false;
+  if (++looks_ <= kStandstillLooks || now - *since_ < patience_) return false;
   since_ = now;
   looks_ = 0;
   return true;

@@ -42,11 +42,12 @@ struct Begin {
   bool left = false;    ///< the command has ended, and the front: serve those that it left
   int read_end = -1;    ///< the descriptor numbers that the build inherited
   int write_end = -1;
-  int issued = 0;            ///< tokens that the FIFO was filled with
-  core::SlotRange slots;     ///< equal bounds: there are always issued + 1
-  proc::BuildMark mark = 0;  ///< that the build carries
-  bool tracked = false;      ///< a seccomp listener is attached
-  int unix_sockets = 0;      ///< so many listening sockets of either kind are attached
+  int issued = 0;               ///< tokens that the FIFO was filled with
+  core::SlotRange slots;        ///< equal bounds: there are always issued + 1
+  std::int32_t standstill = 0;  ///< seconds, see RunConfig
+  proc::BuildMark mark = 0;     ///< that the build carries
+  bool tracked = false;         ///< a seccomp listener is attached
+  int unix_sockets = 0;         ///< so many listening sockets of either kind are attached
   int tcp_sockets = 0;
   std::array<char, wire::kCookieDigits> cookie{};  ///< of the protocol
 };
@@ -67,7 +68,7 @@ inline constexpr char kSomeLeft = 'L';
 inline constexpr char kReady = 'R';
 inline constexpr char kSettled = 'S';
 inline constexpr char kWrite = 'W';
-/// The board names somebody more who ignores the pool.
+/// The board names somebody more who ignores the pool, or is stuck.
 inline constexpr char kNews = 'N';
 
 /// Serves one build in the calling process. Answers 0, or 3 when it

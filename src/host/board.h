@@ -76,6 +76,13 @@ struct UncooperativeRow {
   std::array<char, kBoardCommand> command{};
 };
 
+/// A process that kept slots while nothing of the build moved.
+struct StuckRow {
+  std::int32_t pid = 0;  ///< 0: nobody knows who
+  std::int32_t held = 0;
+  std::array<char, kBoardCommand> command{};
+};
+
 /// What the arbiter is doing to the FIFO for one stopped call.
 enum class Step : std::uint8_t { none, received, taking, putting };
 
@@ -101,6 +108,9 @@ struct Board {
   std::int64_t begun_ns = 0;  ///< core::Instant at which the first arbiter began to serve
   std::atomic<std::uint32_t> uncooperative_count{0};
   std::array<UncooperativeRow, core::kMaxUncooperative> uncooperative;
+
+  std::atomic<std::uint32_t> stuck_count{0};
+  std::array<StuckRow, core::kMaxStuck> stuck;
 
   std::uint32_t arbiter_deaths = 0;  ///< written by the front
   std::int32_t issued = 0;

@@ -125,6 +125,21 @@ void BoardLog::release(std::size_t row, core::Instant now) {
   if (row < board_->uncooperative.size()) board_->uncooperative[row].until_ns = now.count();
 }
 
+bool BoardLog::add_stuck(std::int32_t pid, int held, const std::string& command) {
+  const std::uint32_t index = board_->stuck_count.load(std::memory_order_relaxed);
+  if (index >= board_->stuck.size()) return false;
+  for (std::uint32_t i = 0; i < index; ++i) {
+    if (board_->stuck[i].pid == pid && board_->stuck[i].held >= held) return false;
+  }
+  StuckRow& row = board_->stuck[index];
+  row = {};
+  row.pid = pid;
+  row.held = held;
+  copy_command(command, &row.command);
+  board_->stuck_count.store(index + 1, std::memory_order_release);
+  return true;
+}
+
 void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool tracked) {
   board_->issued = pool.issued();
   board_->in_fifo = in_fifo;

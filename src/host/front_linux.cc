@@ -208,6 +208,8 @@ void Front::tell_news() {
   for (; told_ < count; ++told_) {
     if (!is_quiet_) say(uncooperative_line(board.uncooperative[told_]));
   }
+  const auto stuck = std::min<std::uint32_t>(board.stuck_count.load(), board.stuck.size());
+  for (; told_stuck_ < stuck; ++told_stuck_) say(stuck_line(board.stuck[told_stuck_]));
 }
 
 void Front::on_signal(int signal, int code) {

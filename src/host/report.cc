@@ -87,6 +87,21 @@ Json uncooperative_of(const Board& board) {
   return list;
 }
 
+std::string shown(std::string command) {
+  if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";
+  return command;
+}
+
+Json stuck_of(const Board& board) {
+  Json list = Json::array();
+  const auto count = std::min<std::size_t>(board.stuck_count.load(), board.stuck.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const StuckRow& row = board.stuck[i];
+    list.push_back({{"pid", row.pid}, {"command", row.command.data()}, {"held", row.held}});
+  }
+  return list;
+}
+
 std::string counted(std::uint64_t count, const char* one, const char* several) {
   return std::to_string(count) + " " + (count == 1 ? one : several);
 }
@@ -133,15 +148,25 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
   report["refusals"] = refusals_of(board);
   report["jobs"] = Json::array();
   report["uncooperative"] = uncooperative_of(board);
+  report["stuck"] = stuck_of(board);
   report["memory"] = {{"peak_process_bytes", outcome.peak_process_bytes}};
   report["left_running"] = outcome.left_running;
   report["arbiter_restarts"] = board.arbiter_deaths;
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string stuck_line(const StuckRow& row) {
+  const std::string slots = counted(static_cast<std::uint64_t>(row.held), "slot", "slots");
+  const std::string after =
+      " while nothing of the build moves, so one slot more was made for the others; if it is not "
+      "just waiting, look what it waits for, or end it";
+  if (row.pid == 0) return slots + " did not come back" + after;
+  return "process " + std::to_string(row.pid) + " (" + shown(row.command.data()) + ") keeps " +
+         slots + after;
+}
+
 std::string uncooperative_line(const UncooperativeRow& row) {
-  std::string command(row.command.data());
-  if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";
+  const std::string command = shown(row.command.data());
   std::array<char, 32> cores{};
   std::snprintf(cores.data(), cores.size(), "%.1f", row.cores);
   return "process " + std::to_string(row.pid) + " (" + command +
@@ -230,12 +255,14 @@ std::optional<std::string> closing_line(const Board& board) {
     // Without a tracker nobody knows who lost them.
     if (board.recovery_count > 0 && board.recoveries[0].pid != 0) {
       part += " from " + counted(board.recovery_count, "dead process", "dead processes");
-      std::string command(board.recoveries[0].command.data());
-      if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";
+      const std::string command = shown(board.recoveries[0].command.data());
       if (!command.empty())
         part += (board.recovery_count == 1 ? " (" : " (first: ") + command + ")";
     }
     add(part);
+  }
+  if (counters.minted > 0) {
+    add(counted(counters.minted, "token", "tokens") + " made anew in place of others");
   }
   if (counters.refused > 0) {
     add(counted(counters.refused, "token", "tokens") + " returned once too often and refused");

@@ -28,6 +28,8 @@ std::string render_report(const RunOutcome& outcome, const Board& board);
 
 /// Tells, on one line, of a process that ignores the pool.
 std::string uncooperative_line(const UncooperativeRow& row);
+/// What `run` says of a process that keeps slots while nothing of the build moves.
+std::string stuck_line(const StuckRow& row);
 
 /// Writes the report to a temporary name beside the file that `path` leads to and renames it; what
 /// is no regular file (a pipe, a terminal, a device) is written to as it is. Error 125 when that

@@ -239,6 +239,7 @@ wire::Result<void> start(Run* run) {
   begin.write_end = run->spec.write_end;
   begin.issued = run->start - 1;
   begin.slots = run->config.slots;
+  begin.standstill = static_cast<std::int32_t>(run->config.standstill.count());
   begin.mark = run->spec.mark;
   std::copy(run->cookie.begin(), run->cookie.end(), begin.cookie.begin());
   run->close_ends();

@@ -3,6 +3,7 @@
 // tracker.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@ struct RunConfig {
   std::optional<wire::WrapNames> wrap;     ///< which compilers and linkers have shims; empty: none
   std::optional<std::string> report_path;  ///< where the JSON report goes
   bool quiet = false;                      ///< no closing line
+  std::chrono::seconds standstill{5};      ///< until the last resort, core/standstill.h; 0: never
   /// TCP addresses that the arbiter listens on besides its Unix socket.
   std::vector<wire::Address> listen;
 };

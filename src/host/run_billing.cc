@@ -52,7 +52,8 @@ std::vector<core::Holding> RunBilling::holdings() const {
 
 int RunBilling::loose() const {
   const core::Pool& pool = *context_.pool;
-  if (!context_.tracked) return std::max(0, pool.issued() - context_.level() - pool.lent());
+  if (!context_.tracked)
+    return std::max(0, pool.issued() + context_.owed() - context_.level() - pool.lent());
   int count = 0;
   for (const core::UnseenTake& take : pool.ledger().unseen()) count += take.count;
   return count;

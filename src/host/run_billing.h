@@ -27,6 +27,7 @@ struct RunBillingContext {
   /// The process of a session, where it is known.
   std::function<std::optional<core::ProcessId>(core::SessionId)> process_of;
   std::function<int()> level;  ///< bytes in the FIFO
+  std::function<int()> owed;   ///< ... that are too many when they come back
   std::string group;           ///< folder of the build's control group; empty: there is none
   pid_t front = 0;
   bool tracked = false;     ///< the ledger knows who holds what

@@ -46,14 +46,28 @@ RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
   if (begin.slots.is_elastic() && !settings_.fixed && !begin.left) {
     elastic_.emplace(begin.slots, settings_.slots, context.config->group.cpu_stat(), now);
   }
-  if (!context.begin->left) {
+  if (!begin.left) {
+    const auto process_of = [this](core::SessionId session) {
+      return dispatcher_.process_of(session);
+    };
+    rescue_.emplace(RunRescueContext{.pool = context_.pool,
+                                     .effects = context_.effects,
+                                     .apply = context_.apply,
+                                     .level = context_.level,
+                                     .owed = context_.owed,
+                                     .leases = &leases_,
+                                     .process_of = process_of,
+                                     .front = context.config->front,
+                                     .tracked = tracked_,
+                                     .patience = std::chrono::seconds(begin.standstill),
+                                     .log = context_.log,
+                                     .tell = context_.tell},
+                    now);
     billing_.emplace(RunBillingContext{.pool = context_.pool,
                                        .leases = &leases_,
-                                       .process_of =
-                                           [this](core::SessionId session) {
-                                             return dispatcher_.process_of(session);
-                                           },
+                                       .process_of = process_of,
                                        .level = context_.level,
+                                       .owed = context_.owed,
                                        .group = context.config->group.folder(),
                                        .front = context.config->front,
                                        .tracked = tracked_,
@@ -102,12 +116,14 @@ void RunLeases::advance(Instant now) {
   dispatcher_.advance(now);
   if (elastic_ && !settings_.paused && elastic_->due() <= now) follow_the_machine();
   bill();
+  if (rescue_ && rescue_->due() <= now) rescue_->step(now);
 }
 
 std::optional<Instant> RunLeases::next_deadline() const {
   auto due = dispatcher_.next_deadline();
   if (elastic_ && !settings_.paused) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
   if (billing_) due = due ? std::min(*due, billing_->due()) : billing_->due();
+  if (rescue_) due = due ? std::min(*due, rescue_->due()) : rescue_->due();
   // What an arbiter that died withheld.
   if (!billing_ && settings_.withheld > 0) due = now_;
   return due;
@@ -128,6 +144,7 @@ void RunLeases::command_ended(bool all_ended, Instant now) {
   now_ = now;
   if (billing_) billing_->close(now);
   billing_.reset();
+  rescue_.reset();
   bill();
   if (all_ended) close(now);
 }

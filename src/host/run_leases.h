@@ -16,6 +16,7 @@
 #include "host/elastic.h"
 #include "host/kinship.h"
 #include "host/run_billing.h"
+#include "host/run_rescue.h"
 #include "host/watchlist.h"
 
 namespace tokenpool::host {
@@ -32,7 +33,7 @@ struct RunLeasesContext {
   const ArbiterConfig* config = nullptr;
   const Begin* begin = nullptr;
   const LeftBehind* left_behind = nullptr;  ///< leases in it are about to be declared
-  BoardLog* log = nullptr;                  ///< for those that ignore the pool
+  BoardLog* log = nullptr;                  ///< for those that ignore the pool or are stuck
   std::function<void()> tell;               ///< there is one more of them on the board
 };
 
@@ -107,6 +108,7 @@ class RunLeases final : private DispatcherWorld {
   Dispatcher dispatcher_;
   Connections connections_;
   std::optional<RunBilling> billing_;  ///< while the command runs
+  std::optional<RunRescue> rescue_;    ///< the same
   core::LeaseEffects lease_effects_;
   core::Instant now_{};
   bool root_is_free_ = false;

@@ -71,6 +71,7 @@ class RunBillingTest : public testing::Test {
             .leases = &leases,
             .process_of = [](core::SessionId) { return std::nullopt; },
             .level = [] { return 0; },
+            .owed = [] { return 0; },
             .group = "",
             .front = build.front(),
             .tracked = tracked,

@@ -1,0 +1,67 @@
+// Slots that will not come back: tokens that were lost where nobody's calls are seen
+// (core/lost_tokens.h), and the last resort for a build that stands still (core/standstill.h). In
+// both cases the pool gets a token in their place; this class has the eyes.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <sys/types.h>
+
+#include "core/lease_pool.h"
+#include "core/lost_tokens.h"
+#include "core/pool.h"
+#include "core/standstill.h"
+#include "host/board_log.h"
+#include "proc/census.h"
+
+namespace tokenpool::host {
+
+/// What it looks at. All outlive it.
+struct RunRescueContext {
+  core::Pool* pool = nullptr;
+  core::Effects* effects = nullptr;  ///< of `pool`
+  std::function<void()> apply;       ///< carries `effects` out
+  std::function<int()> level;        ///< bytes in the FIFO
+  std::function<int()> owed;         ///< ... that are too many when they come back
+  const core::LeasePool* leases = nullptr;
+  /// The process of a session, where it is known.
+  std::function<std::optional<core::ProcessId>(core::SessionId)> process_of;
+  pid_t front = 0;
+  bool tracked = false;                 ///< the ledger knows who holds what
+  std::chrono::nanoseconds patience{};  ///< with a build that stands still; 0: no end of it
+  BoardLog* log = nullptr;              ///< names of those that are stuck go there
+  std::function<void()> tell;           ///< there is one more of them
+};
+
+/// One thread, the arbiter's, which is no part of the build. Neither copies nor moves.
+class RunRescue {
+ public:
+  RunRescue(RunRescueContext context, core::Instant now);
+
+  /// When step() is due: every second, for the price of a look at the pool; where nobody's calls
+  /// are seen twice as often, and four times while tokens seem to be lost.
+  [[nodiscard]] core::Instant due() const { return due_; }
+  /// Looks; at the processes only while all slots are taken, or while tokens are out of which
+  /// nobody knows who has them. A walk that costs much makes the pause longer.
+  void step(core::Instant now);
+
+ private:
+  /// Tokens that clients have and that were not lost before.
+  [[nodiscard]] int out() const;
+  [[nodiscard]] bool is_exhausted() const;
+  [[nodiscard]] std::vector<core::FamilyMember> family_of(const proc::CensusSample& census) const;
+  [[nodiscard]] bool stands_still(const proc::CensusSample& census) const;
+  void take_back_surplus(core::Instant now);
+  void mint(int count, bool known, core::Instant now);
+  void name_stuck();
+
+  RunRescueContext context_;
+  proc::Census census_;
+  core::LostTokens lost_;
+  core::Standstill still_;
+  core::Instant due_;
+};
+
+}  // namespace tokenpool::host
