@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 from frame import Failure, Samples, ratio_of, ratio_text
 
@@ -90,5 +91,41 @@ def census(bench):
                       f"{suspicious / (psutil / 1e3):.5f}")
 
 
-BENCHMARKS = {"census": census}
+def named_after(bench, command):
+    """Seconds until the run has named somebody; the run is ended then."""
+    line = [bench.program, "run", "-j2", *command]
+    begin = time.monotonic()
+    with subprocess.Popen(line, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                          env=bench.environment) as run:
+        for said in run.stderr:
+            if "does not follow the pool" in said:
+                break
+        else:
+            raise Failure(f"nobody was named: {' '.join(line)}")
+        seconds = time.monotonic() - begin
+        run.kill()  # its arbiter ends the whole build
+        run.stderr.read()
+    return seconds
+
+
+def uncooperative(bench):
+    """How long somebody who ignores the pool is not named."""
+    spin = "sh -c 'while :; do :; done'"
+    sides = {
+        "xargs -P4": ["sh", "-c", f"seq 4 | xargs -P4 -I+ {spin}; true"],
+        "a nested make -j4": ["sh", "-c", "printf 'all: a b c d\\na b c d:\\n\\t" +
+                              spin.replace("'", '"') + "\\n' >$0/n.mk; "
+                              "MAKEFLAGS= PATH=/usr/bin:/bin make -s -j4 -f $0/n.mk; true",
+                              str(bench.folder)],
+        "two processes in one slot": ["sh", "-c", f"{spin} & {spin}; true"],
+    }
+    for name, command in sides.items():
+        seconds = Samples("s")
+        for _ in range(bench.pick(7, 3)):
+            seconds.add(named_after(bench, command))
+        bench.row(f"{name} starts -> it is named", "make, ninja, cargo: never", seconds.text(), "",
+                  "<= 3 s", seconds.median <= 3, max(seconds.values) <= 3 or seconds.median > 3)
+
+
+BENCHMARKS = {"census": census, "uncooperative": uncooperative}
 HELPERS = ("census",)

@@ -12,7 +12,7 @@
 //  * The excess of demand over what is allowed, never below 0, in a mean over kBillingMean, and the
 //    excess itself are above what is tolerated three times in a row: somebody below is accused. So
 //    a burst of a second and a half accuses nobody, whatever its width, and one whole CPU too much
-//    is named within three seconds.
+//    is named after two and a half seconds, and the first sample begins within another half.
 //  * Named is the process that has all of the excess below it, and no child that has: a nested
 //    make with its own pool, xargs, a linker and its threads; one for each job where several jobs
 //    of a client do so. What a named process has too much is its own from then on and burdens none

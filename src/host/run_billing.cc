@@ -14,20 +14,13 @@ namespace {
 
 using core::Instant;
 
-/// A build that uses less than this, or a machine on which nobody is runnable, is idle.
-constexpr double kIdle = 0.05;
-
-bool is_idle(const core::LoadSigns& signs) {
-  return signs.use ? *signs.use < kIdle : signs.runnable.value_or(1) <= 0;
-}
-
 }  // namespace
 
 RunBilling::RunBilling(RunBillingContext context, Instant now)
     : context_(std::move(context)),
       load_(context_.group),
       census_(context_.front, ::getpid()),
-      due_(now + core::kBillingStep) {
+      due_(now + core::kBillingStep / 2) {
   context_.log->begin_at(now);
 }
 
@@ -70,7 +63,7 @@ core::BillingSample RunBilling::sample_of(const proc::CensusSample& census) cons
 
 bool RunBilling::step(Instant now) {
   const core::LoadSigns signs = load_.glance(now);
-  due_ = now + (is_idle(signs) ? 2 : 1) * core::kBillingStep;
+  due_ = now + core::kBillingStep;
   int slots = 1 + loose();
   for (const core::Holding& holding : holdings()) slots += holding.slots;
   switch (pace_.glance(signs, slots, billing_.is_suspicious(), now)) {

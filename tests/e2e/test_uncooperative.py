@@ -205,7 +205,7 @@ def test_quiet(ctx):
     expect(run.notes(), [], "lines on stderr")
 
 
-# --- those that follow the pool --------------------------------------------------------------------
+# --- those that follow the pool ---
 
 
 def expect_nobody(run):

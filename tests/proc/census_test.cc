@@ -107,6 +107,12 @@ class Worker {
 class CensusTest : public testing::Test {
  protected:
   CensusTest() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
+  ~CensusTest() override {
+    // Orphans die with their parents, and are this process's now.
+    while (::waitpid(-1, nullptr, 0) > 0) {
+    }
+    ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+  }
 
   /// One second after the walk before.
   const CensusSample& walk() {
