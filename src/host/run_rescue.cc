@@ -18,7 +18,7 @@ namespace {
 using core::Instant;
 using std::chrono::milliseconds;
 
-constexpr Instant kPause = std::chrono::seconds(1);
+constexpr Instant kLongestPause = std::chrono::seconds(1);
 constexpr Instant kUnseenPause = milliseconds(500);
 constexpr Instant kSuspiciousPause = milliseconds(250);
 // Walks take this share of a CPU at most.
@@ -49,7 +49,10 @@ RunRescue::RunRescue(RunRescueContext context, Instant now)
     : context_(std::move(context)),
       census_(context_.front, ::getpid()),
       still_(context_.patience),
-      due_(now + kPause) {}
+      pause_(context_.patience.count() == 0
+                 ? kLongestPause
+                 : std::min(kLongestPause, context_.patience / (core::kStandstillLooks + 1))),
+      due_(now + pause_) {}
 
 int RunRescue::out() const {
   const core::Pool& pool = *context_.pool;
@@ -68,7 +71,7 @@ void RunRescue::step(Instant now) {
   if (!context_.tracked) take_back_surplus(now);
   const int unseen = context_.tracked ? 0 : out();
   const bool exhausted = is_exhausted() && context_.patience.count() > 0;
-  const Instant pause = context_.tracked ? kPause : kUnseenPause;
+  const Instant pause = context_.tracked ? pause_ : std::min(pause_, kUnseenPause);
   due_ = now + pause;
   if (unseen <= 0 && !exhausted) {
     (void)lost_.look(0, 0, now);

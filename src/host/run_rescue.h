@@ -61,6 +61,7 @@ class RunRescue {
   proc::Census census_;
   core::LostTokens lost_;
   core::Standstill still_;
+  const core::Instant pause_;  ///< between two looks
   core::Instant due_;
 };
 

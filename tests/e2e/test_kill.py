@@ -12,10 +12,10 @@ def recovery_of(report, pid):
     return next((r for r in report["recoveries"] if r["pid"] == pid), None)
 
 
-def second_half(ctx, run, width=4):
+def second_half(ctx, run, width=4, minted=0):
     """The script's second build has all slots, and no more."""
     ctx.desk.drive(width, total=12, prefix="b")
-    return run.finish(status=None)
+    return run.finish(status=None, minted=minted)
 
 
 def end_first_half(ctx, word=b"o"):
@@ -26,19 +26,19 @@ def end_first_half(ctx, word=b"o"):
         ctx.desk.wait(lambda: ctx.desk.held("a") or ctx.desk.count("b"), "the second build")
 
 
-def hit(ctx, first, victim, number, tools, under=None):
+def hit(ctx, first, victim, number, tools, under=None, options=(), minted=0):
     """Runs `first; make -C b`, hits `victim` when four jobs of the first are in. Answers (pid,
     report)."""
     ctx.makefile("b", 12, "b")
     script = ctx.script("top", f"{first}\nmake -C b\n")
-    run = ctx.run([script], tools=tools)
+    run = ctx.run([script], tools=tools, options=options)
     ctx.desk.wait(lambda: ctx.desk.count("a") == 4, "four jobs in")
     pid = victim(run) if callable(victim) else run.find(victim, under)[-1]
     ctx.kill(pid, number)
     if number == signal.SIGKILL:
         ctx.wait_gone(pid)
     end_first_half(ctx)
-    return pid, second_half(ctx, run)
+    return pid, second_half(ctx, run, minted=minted)
 
 
 def check(report, pid, name, cause="killed"):

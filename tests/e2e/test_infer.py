@@ -1,0 +1,85 @@
+"""Without a tracker: what the dead held is found by what the living can hold."""
+
+import signal
+
+import test_kill
+from harness import expect, needs, timeout
+
+INFER = ["--track=infer"]
+
+
+def check(ctx, first, victim, number, tools, under=None):
+    """The second build has all slots again, though nobody saw who held them."""
+    _, report = test_kill.hit(ctx, first, victim, number, tools, under, options=INFER, minted=3)
+    expect(report["tokens"]["recovered"], 3, "tokens recovered")
+    expect(report["tokens"]["refused"], 0, "tokens refused")
+
+
+def make_test(tool, how, number):
+    def body(ctx):
+        ctx.makefile("a", 12, "a")
+        check(ctx, "make -C a", "make", number, [tool])
+
+    define(f"{tool.replace('-', '_').replace('.', '')}_{how}", body, tool)
+
+
+def define(name, body, *wants):
+    body.__name__ = f"test_{name}"
+    globals()[body.__name__] = timeout(120)(needs(*wants)(body))
+
+
+make_test("make-4.3", "kill", signal.SIGKILL)
+make_test("make-4.4.1", "kill", signal.SIGKILL)
+make_test("make-4.4.1", "int", signal.SIGINT)
+
+
+@needs("make-4.3")
+@timeout(120)
+def test_submake_kill(ctx):
+    ctx.makefile("a", 12, "a")
+    ctx.write("t/Makefile", "all:\n\t+$(MAKE) -C ../a\n")
+    check(ctx, "make -C t", "make", signal.SIGKILL, ["make-4.3"])
+
+
+@needs("ninja-1.13.2", "make")
+@timeout(120)
+def test_ninja_kill(ctx):
+    ctx.ninjafile("a", 12, "a")
+    check(ctx, "ninja -C a", "ninja", signal.SIGKILL, ["ninja-1.13.2"])
+
+
+@needs("cargo", "make")
+@timeout(180)
+def test_cargo_kill(ctx):
+    wrapper = test_kill.crates(ctx, 8)
+    check(ctx, f"cd a; RUSTC_WRAPPER={wrapper} cargo build --offline -q; cd ..", "cargo",
+          signal.SIGKILL, ["cargo"])
+
+
+@needs("make-4.3")
+def test_make_that_returns_its_tokens(ctx):
+    """make 4.3 gives back what it holds when it is interrupted: nothing is lost, nothing minted."""
+    ctx.makefile("a", 12, "a")
+    test_kill.hit(ctx, "make -C a", "make", signal.SIGINT, ["make-4.3"], options=INFER)
+
+
+def test_a_holder_without_jobs(ctx):
+    """One that holds a token and runs nothing for it is mistaken for a dead one; when it returns
+    the token after all, there are as many as before."""
+    program = ctx.program("hold", """import array, fcntl, termios, time
+def level(fifo):
+    count = array.array("i", [0])
+    fcntl.ioctl(fifo, termios.FIONREAD, count)
+    return count[0]
+with open(os.environ["TOKENPOOL_FIFO"], "r+b", buffering=0) as fifo:
+    byte = fifo.read(1)
+    while level(fifo) < 3:
+        time.sleep(0.02)
+    fifo.write(byte)
+    while level(fifo) > 3:
+        time.sleep(0.02)
+""")
+    run = ctx.run([program], options=INFER)
+    report = run.finish(minted=1)
+    expect(report["tokens"]["recovered"], 0, "tokens recovered")
+    expect(report["tokens"]["refused"], 0, "tokens refused")
