@@ -19,7 +19,7 @@ _tokenpool_run() {
   # COMP_WORDBREAKS splits --track=exact into three words.
   for ((i = 2; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      -j | --track | --shims | --report | --listen)
+      -j | --track | --shims | --standstill | --report | --listen)
         option=${COMP_WORDS[i]}
         ((++i))
         [[ ${COMP_WORDS[i]} == '=' ]] && ((++i))
@@ -45,6 +45,7 @@ _tokenpool_run() {
     -j) mapfile -t COMPREPLY < <(compgen -W "auto cpus $(nproc 2>/dev/null)" -- "$cur") ;;
     --track) mapfile -t COMPREPLY < <(compgen -W 'auto exact infer' -- "$cur") ;;
     --shims) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
+    --standstill) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur") ;;
     --listen) mapfile -t COMPREPLY < <(compgen -W 'tcp:127.0.0.1:0' -- "$cur") ;;
     --report)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -52,8 +53,8 @@ _tokenpool_run() {
       ;;
     *)
       if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --wrap --listen --allow-remote --report -q
-          -h --help --' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --standstill --wrap --listen --allow-remote
+          --report -q -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"
       fi

@@ -54,6 +54,8 @@ Options (they end where CMD begins; given twice, the last one counts):
                             offers it, else infer (default: auto)
   --shims on|off            put a folder first on PATH in which make, ninja, ctest and cmake adjust
                             their flags and execute the real tool (default: on)
+  --standstill SECONDS|off  one slot more when all are taken and nothing of the build moves for
+                            so long (default: 5)
   --wrap[=NAME,...]         each call of a compiler or linker is a job of the pool, whoever starts
                             it: for tools that know no jobserver. NAMEs alone, or +NAME and -NAME
                             beside those that are known (default: off)
