@@ -2,18 +2,21 @@
 
 namespace tokenpool::core {
 
-bool Standstill::look(bool stands_still, Instant now) {
-  if (!stands_still) {
-    since_.reset();
+bool Standstill::is_over(Since* since, bool still, std::chrono::nanoseconds patience, Instant now) {
+  if (!still) {
+    *since = {};
     return false;
   }
-  if (!since_) {
-    since_ = now;
-    looks_ = 0;
-  }
-  if (++looks_ <= kStandstillLooks || now - *since_ < patience_) return false;
-  since_ = now;
-  looks_ = 0;
+  if (!since->first) since->first = now;
+  return ++since->looks > kStandstillLooks && now - *since->first >= patience;
+}
+
+bool Standstill::look(Movement movement, Instant now) {
+  const bool none = is_over(&none_, movement == Movement::none, patience_, now);
+  const bool disk = is_over(&disk_, movement != Movement::some, kDiskPatience * patience_, now);
+  if (!none && !disk) return false;
+  none_ = {.first = now};
+  disk_ = {.first = now};
   return true;
 }
 

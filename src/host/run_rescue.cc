@@ -75,12 +75,13 @@ void RunRescue::step(Instant now) {
   due_ = now + pause;
   if (unseen <= 0 && !exhausted) {
     (void)lost_.look(0, 0, now);
-    (void)still_.look(false, now);
+    (void)still_.look(core::Movement::some, now);
     return census_.forget();
   }
   const proc::CensusSample census = census_.sample(now);
   if (!context_.tracked) mint(lost_.look(unseen, most_held(family_of(census)), now), false, now);
-  if (still_.look(exhausted && is_exhausted() && stands_still(census), now)) {
+  const bool still = exhausted && is_exhausted();
+  if (still_.look(still ? movement_of(census) : core::Movement::some, now)) {
     name_stuck();
     mint(1, context_.tracked && context_.pool->issued() > 0, now);
     context_.tell();
@@ -103,16 +104,20 @@ std::vector<core::FamilyMember> RunRescue::family_of(const proc::CensusSample& c
   return family;
 }
 
-bool RunRescue::stands_still(const proc::CensusSample& census) const {
+core::Movement RunRescue::movement_of(const proc::CensusSample& census) const {
+  using core::Movement;
   // The first walk knows no rates; a build that was stopped by its user stands still on purpose.
-  if (census.interval.count() == 0 || census.rows.empty()) return false;
-  if (census.rows.front().state == 'T') return false;
+  if (census.interval.count() == 0 || census.rows.empty()) return Movement::some;
+  if (census.rows.front().state == 'T') return Movement::some;
   double demand = 0;
+  bool disk = false;
   for (const proc::CensusRow& row : census.rows) {
     demand += row.demand();
-    if (row.state == 'R' || row.state == 'D') return false;
+    if (row.state == 'R') return Movement::some;
+    disk = disk || row.state == 'D';
   }
-  return demand < core::kStillUse;
+  if (demand >= core::kStillUse) return Movement::some;
+  return disk ? Movement::disk : Movement::none;
 }
 
 // More lies there than was issued: somebody has returned what was taken for lost.

@@ -52,7 +52,7 @@ class RunRescue {
   [[nodiscard]] int out() const;
   [[nodiscard]] bool is_exhausted() const;
   [[nodiscard]] std::vector<core::FamilyMember> family_of(const proc::CensusSample& census) const;
-  [[nodiscard]] bool stands_still(const proc::CensusSample& census) const;
+  [[nodiscard]] core::Movement movement_of(const proc::CensusSample& census) const;
   void take_back_surplus(core::Instant now);
   void mint(int count, bool known, core::Instant now);
   void name_stuck();

@@ -72,21 +72,43 @@ TEST(LostTokensTest, AMachineThatSleptHasNotLooked) {
 TEST(StandstillTest, FiveSecondsOfNothing) {
   Standstill still;
   Instant now = seconds(1);
-  for (int i = 0; i < 5; ++i, now += seconds(1)) EXPECT_FALSE(still.look(true, now)) << i;
-  EXPECT_TRUE(still.look(true, now));
-  for (int i = 0; i < 4; ++i) EXPECT_FALSE(still.look(true, now += seconds(1))) << i;
+  for (int i = 0; i < 5; ++i, now += seconds(1)) EXPECT_FALSE(still.look(Movement::none, now)) << i;
+  EXPECT_TRUE(still.look(Movement::none, now));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(still.look(Movement::none, now += seconds(1))) << i;
+  EXPECT_TRUE(still.look(Movement::none, now += seconds(1)));
 }
 
 TEST(StandstillTest, WhoMovesDoesNotStand) {
   Standstill still;
   Instant now = seconds(1);
-  for (int i = 0; i < 40; ++i, now += seconds(1)) EXPECT_FALSE(still.look(i % 5 != 4, now)) << i;
+  for (int i = 0; i < 100; ++i, now += seconds(1)) {
+    EXPECT_FALSE(still.look(i % 5 == 4 ? Movement::some : Movement::none, now)) << i;
+  }
+}
+
+TEST(StandstillTest, ADiskIsGivenAMinute) {
+  Standstill still;
+  Instant now = seconds(1);
+  for (int i = 0; i < 60; ++i, now += seconds(1))
+    EXPECT_FALSE(still.look(Movement::disk, now)) << i;
+  EXPECT_TRUE(still.look(Movement::disk, now));
+}
+
+TEST(StandstillTest, ADiskThatAnswersNowAndThenIsOneThatAnswers) {
+  Standstill still;
+  Instant now = seconds(1);
+  for (int i = 0; i < 200; ++i, now += seconds(1)) {
+    const Movement movement = i % 40 == 39 ? Movement::some : Movement::disk;
+    EXPECT_FALSE(
+        still.look(i % 4 == 0 && movement != Movement::some ? Movement::none : movement, now))
+        << i;
+  }
 }
 
 TEST(StandstillTest, AMachineThatSleptWasNotIdle) {
   Standstill still;
-  EXPECT_FALSE(still.look(true, seconds(1)));
-  EXPECT_FALSE(still.look(true, seconds(1000)));
+  EXPECT_FALSE(still.look(Movement::none, seconds(1)));
+  EXPECT_FALSE(still.look(Movement::none, seconds(1000)));
 }
 
 }  // namespace

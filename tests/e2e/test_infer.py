@@ -2,6 +2,7 @@
 
 import signal
 
+import harness
 import test_kill
 from harness import expect, needs, timeout
 
@@ -31,6 +32,14 @@ def define(name, body, *wants):
 make_test("make-4.3", "kill", signal.SIGKILL)
 make_test("make-4.4.1", "kill", signal.SIGKILL)
 make_test("make-4.4.1", "int", signal.SIGINT)
+
+
+@needs("make-4.3", "user")
+@timeout(120)
+def test_as_user(ctx):
+    ctx.makefile("a", 12, "a")
+    test_kill.hit(ctx, "make -C a", "make", signal.SIGKILL, ["make-4.3"], options=INFER, minted=3,
+                  user=harness.NOBODY)
 
 
 @needs("make-4.3")

@@ -26,12 +26,12 @@ def end_first_half(ctx, word=b"o"):
         ctx.desk.wait(lambda: ctx.desk.held("a") or ctx.desk.count("b"), "the second build")
 
 
-def hit(ctx, first, victim, number, tools, under=None, options=(), minted=0):
+def hit(ctx, first, victim, number, tools, under=None, minted=0, **how):
     """Runs `first; make -C b`, hits `victim` when four jobs of the first are in. Answers (pid,
     report)."""
     ctx.makefile("b", 12, "b")
     script = ctx.script("top", f"{first}\nmake -C b\n")
-    run = ctx.run([script], tools=tools, options=options)
+    run = ctx.run([script], tools=tools, **how)
     ctx.desk.wait(lambda: ctx.desk.count("a") == 4, "four jobs in")
     pid = victim(run) if callable(victim) else run.find(victim, under)[-1]
     ctx.kill(pid, number)
