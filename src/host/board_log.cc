@@ -125,11 +125,13 @@ void BoardLog::release(std::size_t row, core::Instant now) {
   if (row < board_->uncooperative.size()) board_->uncooperative[row].until_ns = now.count();
 }
 
-bool BoardLog::add_stuck(std::int32_t pid, int held, const std::string& command) {
+void BoardLog::add_stuck(std::int32_t pid, int held, const std::string& command) {
   const std::uint32_t index = board_->stuck_count.load(std::memory_order_relaxed);
-  if (index >= board_->stuck.size()) return false;
+  if (index >= board_->stuck.size()) return;
   for (std::uint32_t i = 0; i < index; ++i) {
-    if (board_->stuck[i].pid == pid && board_->stuck[i].held >= held) return false;
+    if (board_->stuck[i].pid != pid) continue;
+    board_->stuck[i].held = std::max(board_->stuck[i].held, held);
+    return;
   }
   StuckRow& row = board_->stuck[index];
   row = {};
@@ -137,7 +139,6 @@ bool BoardLog::add_stuck(std::int32_t pid, int held, const std::string& command)
   row.held = held;
   copy_command(command, &row.command);
   board_->stuck_count.store(index + 1, std::memory_order_release);
-  return true;
 }
 
 void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool tracked) {

@@ -68,8 +68,8 @@ class BoardLog {
   void release(std::size_t row, core::Instant now);
 
   /// A row for a process that keeps slots while nothing moves; pid 0: nobody knows who. One that
-  /// has a row with as many gets no other. Answers whether there is a new one.
-  bool add_stuck(std::int32_t pid, int held, const std::string& command);
+  /// has a row keeps it, with the most that it held.
+  void add_stuck(std::int32_t pid, int held, const std::string& command);
 
   /// The final figures. `all_ended`: no process of the build is left. `tracked`: the ledger knows
   /// who holds what; without it everything that is not in the FIFO counts as held by those that are

@@ -146,10 +146,10 @@ void RunRescue::name_stuck() {
     if (lease.cost() > 0) holders[owner.value_or(lease.client)] += lease.cost();
   }
   for (const auto& [who, held] : holders) {
-    (void)context_.log->add_stuck(who.pid, held, proc::command_of(who.pid));
+    context_.log->add_stuck(who.pid, held, proc::command_of(who.pid));
   }
   const int unknown = context_.tracked ? 0 : out();
-  if (unknown > 0 || holders.empty()) (void)context_.log->add_stuck(0, std::max(1, unknown), "");
+  if (unknown > 0 || holders.empty()) context_.log->add_stuck(0, std::max(1, unknown), "");
 }
 
 }  // namespace tokenpool::host

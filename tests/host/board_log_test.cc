@@ -50,6 +50,19 @@ TEST_F(BoardLogTest, OnlyWhatCameBackOrMovedToJobsOfTheDeadIsARecovery) {
   EXPECT_EQ(board->recoveries[1].recovered, 1);
 }
 
+TEST_F(BoardLogTest, WhoIsStuckHasOneRow) {
+  log.add_stuck(10, 1, "make -C a");
+  log.add_stuck(0, 2, "");
+  log.add_stuck(10, 3, "make -C a");
+  log.add_stuck(10, 2, "make -C a");
+  ASSERT_EQ(board->stuck_count.load(), 2U);
+  EXPECT_EQ(board->stuck[0].pid, 10);
+  EXPECT_EQ(board->stuck[0].held, 3);
+  EXPECT_STREQ(board->stuck[0].command.data(), "make -C a");
+  for (int pid = 100; pid < 300; ++pid) log.add_stuck(pid, 1, "");
+  EXPECT_EQ(board->stuck_count.load(), core::kMaxStuck);
+}
+
 TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   take(kMake, 1);
   take(kMake, 2);
