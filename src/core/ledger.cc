@@ -294,6 +294,17 @@ int Ledger::end_all() {
   return freed;
 }
 
+std::vector<ProcessId> Ledger::holders_below(ProcessId who) const {
+  std::vector<ProcessId> holders;
+  for (const auto& [id, account] : accounts_) {
+    const auto& above = account.ancestors;
+    if (std::find(above.begin(), above.end(), who) != above.end() && concerns(id)) {
+      holders.push_back(id);
+    }
+  }
+  return holders;
+}
+
 bool Ledger::concerns(ProcessId who) const {
   const Account* known = find(who);
   return (known != nullptr && (known->own != 0 || known->inherited != 0)) || is_suspect(who);

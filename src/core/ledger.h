@@ -132,6 +132,9 @@ class Ledger {
   /// Whether `who` has a balance or is suspected of an unseen take: its end changes something.
   [[nodiscard]] bool concerns(ProcessId who) const;
 
+  /// Those below `who` that concerns() is true of.
+  [[nodiscard]] std::vector<ProcessId> holders_below(ProcessId who) const;
+
   /// For a new arbiter that goes on where a dead one stopped: sets the balance of an account.
   void restore(ProcessId who, int own, int inherited, bool client, bool has_returned);
   /// ... and adds an unseen take; without a suspect that has an account it is left out.

@@ -359,6 +359,10 @@ void Arbiter::forget_waiting_of(pid_t thread) {
 }
 
 void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
+  // Both ends may be known at once. What a helper fetched before its shell ended is the shell's.
+  for (const ProcessId helper : pool_.ledger().holders_below(process.info.id)) {
+    watched_.look_at(helper);
+  }
   event_time_ = now();
   // Before Linux 6.15 only the zombie tells, and its parent is about to reap it.
   const auto cause =

@@ -68,6 +68,10 @@ std::vector<core::ProcessId> Kinship::orphans_of(const WatchedProcess& process) 
 
 std::optional<core::ProcessId> Kinship::living_of(const std::vector<core::ProcessId>& ancestors) {
   for (const auto& ancestor : ancestors) {
+    // One that has just ended and whose end is not settled yet gets it, and leaves it with the
+    // rest.
+    const auto* known = watched_.find(ancestor.pid);
+    if (known != nullptr && known->info.id == ancestor) return ancestor;
     if (!proc::is_alive(ancestor)) continue;
     if (const auto id = adopt(ancestor.pid); id == ancestor) return id;
   }

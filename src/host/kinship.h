@@ -37,7 +37,7 @@ class Kinship {
   /// The children that `process`, which has just ended, leaves behind as its jobs. The front is the
   /// subreaper, so they are the front's now; a daemon, which left its session, was nobody's job.
   std::vector<core::ProcessId> orphans_of(const WatchedProcess& process);
-  /// The nearest living one of `ancestors`.
+  /// The nearest living one of `ancestors`; one whose end is not settled yet lives.
   std::optional<core::ProcessId> living_of(const std::vector<core::ProcessId>& ancestors);
   /// Who may have made a call on the FIFO that was neither seen nor announced: the processes that
   /// have it open under a number of their own (what is done on the `inherited` numbers is seen or

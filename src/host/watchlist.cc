@@ -85,19 +85,24 @@ void Watchlist::look_again(core::ProcessId who) {
   known.command = std::move(command);
 }
 
+bool Watchlist::has_ended(Entry& entry) {
+  if (!entry.pidfd.is_open()) return !proc::is_alive(entry.process.info.id);
+  pollfd ready{entry.pidfd.native_handle(), POLLIN, 0};
+  return ::poll(&ready, 1, 0) == 1;
+}
+
 void Watchlist::sweep() {
-  std::vector<pid_t> ended;
+  std::vector<core::ProcessId> all;
   for (const auto& [pid, entry] : state_->entries) {
-    if (entry->pidfd.is_open()) {
-      pollfd ready{entry->pidfd.native_handle(), POLLIN, 0};
-      if (::poll(&ready, 1, 0) == 1) ended.push_back(pid);
-    } else if (!proc::is_alive(entry->process.info.id)) {
-      ended.push_back(pid);
-    }
+    if (has_ended(*entry)) all.push_back(entry->process.info.id);
   }
-  for (const pid_t pid : ended) {
-    if (find(pid) != nullptr) report(pid);
-  }
+  for (const core::ProcessId who : all) look_at(who);
+}
+
+void Watchlist::look_at(core::ProcessId who) {
+  const auto found = state_->entries.find(who.pid);
+  if (found == state_->entries.end() || found->second->process.info.id != who) return;
+  if (has_ended(*found->second)) report(who.pid);
 }
 
 }  // namespace tokenpool::host

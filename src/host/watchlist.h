@@ -46,11 +46,14 @@ class Watchlist {
   void look_again(core::ProcessId who);
   /// Reports every process that has ended by now and whose event has not come yet.
   void sweep();
+  /// The same for one of them.
+  void look_at(core::ProcessId who);
   [[nodiscard]] bool needs_sweeping() const { return unwatchable_ > 0; }
 
  private:
   struct Entry;
   void arm(Entry* entry);
+  static bool has_ended(Entry& entry);
   void report(pid_t pid);
   struct State;
   std::unique_ptr<State> state_;

@@ -1,6 +1,7 @@
 // The ledger, rule by rule. ledger_model_test.cc holds it against a naive model.
 #include "core/ledger.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/limits.h"
@@ -361,6 +362,25 @@ TEST_F(LedgerTest, RestoreSetsTheBalances) {
   EXPECT_EQ(ledger.unseen()[0], (UnseenTake{2, {cc}}));
   ledger.restore_unseen({1, {process(99)}});
   EXPECT_EQ(ledger.outstanding(), 4);
+}
+
+TEST(LedgerHoldersBelow, AreThoseThatHoldOrAreSuspected) {
+  const ProcessId top = process(1);
+  const ProcessId shell = process(2);
+  const ProcessId helper = process(3);
+  const ProcessId suspect = process(4);
+  const ProcessId idle = process(5);
+  Ledger ledger;
+  ledger.introduce(top, {});
+  ledger.introduce(shell, std::vector{top});
+  for (const ProcessId who : {helper, suspect, idle})
+    ledger.introduce(who, std::vector{shell, top});
+  ledger.take(top);
+  ledger.take(helper);
+  EXPECT_EQ(ledger.unseen_take(1, std::vector{suspect, top}, false), 0);
+  EXPECT_THAT(ledger.holders_below(shell), testing::UnorderedElementsAre(helper, suspect));
+  EXPECT_THAT(ledger.holders_below(top), testing::UnorderedElementsAre(helper, suspect));
+  EXPECT_TRUE(ledger.holders_below(helper).empty());
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 """Shells fetch tokens by redirections, which no filter sees: the count of bytes tells."""
 
+import os
 import signal
 
 import harness
@@ -133,6 +134,31 @@ for _how in FETCH:
     killed(_how, "_as_user", harness.NOBODY, "kill", alone=True)
 for _tail, _user in USERS.items():
     waiting("dd", _tail, _user, "kill", "shell")
+
+
+@needs("make")
+def test_helper_and_its_shell_end_at_once(ctx):
+    """The arbiter learns of both ends in the same moment: what the helper had fetched was its
+    shell's, and is nobody's now."""
+    ctx.makefile("b", 12, "b")
+    helper = ctx.program("helper", "os.read(0, 1)\nstay('helper')\n")
+    inner = ctx.script("inner", PREAMBLE + f"{FETCH['dd']}\n{helper} <&$R\njob after\n")
+    top = ctx.script("top", f"{inner}\nmake -C b\n")
+    run = ctx.run([top])
+    ctx.desk.wait(lambda: ctx.desk.count("helper") == 1, "the helper with its token")
+    guest = ctx.desk.held("helper")[0]
+    arbiter = run.arbiter()
+    os.kill(arbiter, signal.SIGSTOP)
+    ctx.desk.release(guest)
+    ctx.desk.wait(lambda: ctx.desk.count("after") == 1, "the shell that goes on")
+    job = ctx.desk.held("after")[0]
+    pid = next(p for p in harness.ancestors(job.pid) if "inner" in harness.command_of(p))
+    ctx.kill(pid)
+    ctx.wait_gone(pid)
+    os.kill(arbiter, signal.SIGCONT)
+    ctx.desk.release(job)
+    ctx.desk.drive(4, total=12, prefix="b")
+    run.finish()
 
 
 # dash has no redirection from a descriptor above 9.
