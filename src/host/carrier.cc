@@ -1,5 +1,6 @@
 #include "host/carrier.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -43,8 +44,7 @@ void Carrier::apply(const Effect& effect) {
       refuse(effect);
       break;
     case Effect::Kind::put:
-      world_.log.announce_move(world_.pool);
-      (void)world_.fifo.put(effect.count);
+      put(effect.count);
       break;
     case Effect::Kind::drain:
       drain(effect.count);
@@ -87,6 +87,14 @@ void Carrier::grant(const Effect& effect, bool from_fifo) {
   if (delivery == Delivery::unwritable) unwritable_.push_back(waiting);
   world_.pool.grant_failed(waiting.request, from_fifo, core::GrantFailure::caller_gone, now(),
                            &world_.effects);
+}
+
+// A byte that is still to be taken out need not be.
+void Carrier::put(int count) {
+  world_.log.announce_move(world_.pool);
+  const int kept = std::min(owed_, count);
+  owed_ -= kept;
+  (void)world_.fifo.put(count - kept);
 }
 
 // Where calls are seen, what is not there was taken by somebody unseen, and is found.

@@ -54,6 +54,7 @@ class Carrier {
  private:
   void apply(const core::Effect& effect);
   void grant(const core::Effect& effect, bool from_fifo);
+  void put(int count);
   void drain(int count);
   void lend(int count);
   jobserver::Delivery deliver(const jobserver::Notification& call);

@@ -298,12 +298,7 @@ void RunLeases::adjust_issued() {
 // stays to it.
 void RunLeases::bill() {
   if (billing_ && billing_->due() <= now_ && billing_->step(now_)) context_.tell();
-  int withheld = billing_ ? std::min(billing_->withheld(), settings_.slots - 1) : 0;
-  // Without a ledger, what is out cannot be told from what is not there any more when it comes
-  // back: no more than the tokens that lie in the FIFO.
-  if (!tracked_) {
-    withheld = std::min(withheld, settings_.withheld + context_.level());
-  }
+  const int withheld = billing_ ? std::min(billing_->withheld(), settings_.slots - 1) : 0;
   if (withheld == settings_.withheld) return;
   settings_.withheld = withheld;
   adjust_issued();

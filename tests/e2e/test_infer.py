@@ -4,7 +4,8 @@ import signal
 
 import harness
 import test_kill
-from harness import expect, needs, timeout
+from harness import Failure, expect, needs, timeout
+from protocol_kit import reach
 
 INFER = ["--track=infer"]
 
@@ -92,3 +93,39 @@ with open(os.environ["TOKENPOOL_FIFO"], "r+b", buffering=0) as fifo:
     report = run.finish(minted=1)
     expect(report["tokens"]["recovered"], 0, "tokens recovered")
     expect(report["tokens"]["refused"], 0, "tokens refused")
+
+
+@needs("make-4.3")
+def test_fewer_slots(ctx):
+    """Tokens that are out are taken as they come back, and come again when there are more."""
+    ctx.makefile("m", 400, "m")
+    run = ctx.run(["make", "-C", "m"], tools=["make-4.3"], options=INFER)
+    ctx.desk.wait(lambda: ctx.desk.count() == 4, "all slots in use")
+    variables = reach(ctx, run)
+
+    def set_jobs(count):
+        setting = ctx.spawn([ctx.tokenpool, "set", f"jobs={count}"], env=variables)
+        setting.wait()
+        expect(setting.status, 0, "status of set")
+
+    def narrows():
+        """Whether what there is too much has been taken: two jobs are in, and never more."""
+        while ctx.desk.count() > 2:
+            ctx.desk.release(ctx.desk.inside[0])
+            ctx.desk.pump(harness.POLL)
+        try:
+            ctx.desk.drive(2, total=8)
+        except Failure as failure:
+            if "jobs at once, not 2" not in str(failure):
+                raise
+            return False
+        return True
+
+    set_jobs(2)
+    while not narrows():
+        # make was faster, and has taken its own token once more.
+        pass
+    set_jobs(4)
+    ctx.desk.drive(4, total=8)
+    ctx.desk.let_all_out(run)
+    run.finish()
