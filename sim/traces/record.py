@@ -5,10 +5,10 @@
     ninja -C BUILD -j1
     record.py [--busy] BUILD >NAME.trace
 
-record.cmake makes this script the launcher of every job. It notes what .ninja_log does not tell, CPU
-times, and what a second run of ninja would mix up there, the order. The jobs that one waits for come
-from `ninja -t graph`. What a job took and was no CPU time, it waited; with --busy, for jobs that compute
-and a machine that had other work, it waited for a CPU and the trace does not say so.
+record.cmake makes this script the launcher of every job. It notes what .ninja_log does not tell,
+CPU times, and what a second run of ninja would mix up there, the order. The jobs that one waits for
+come from `ninja -t graph`. What a job took and was no CPU time, it waited; with --busy, for jobs
+that compute and a machine that had other work, it waited for a CPU and the trace does not say so.
 """
 
 import os

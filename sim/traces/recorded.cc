@@ -62,7 +62,7 @@ Table::Table(const Trace& trace, int cpus, int builds)
       bound_(std::max(trace.work() / cpus, trace.longest_chain())) {}
 
 void Table::row(const char* name, int slots, const Replayed& replayed) {
-  std::printf("%-10s %6d %5d | %-17s %5d | %7.2f %6.3f %6.3f | %5d %5.2f %5.2f\n",
+  std::printf("%-10s %6d %5d | %-17s %4d | %7.2f %6.3f %6.3f | %4d %6.2f %5.2f\n",
               trace_.name.c_str(), builds_, cpus_, name, slots, replayed.makespan,
               replayed.makespan / bound_, replayed.utilisation, replayed.most_runnable,
               replayed.most_demand / cpus_, replayed.demand / cpus_);
@@ -108,8 +108,10 @@ int builds_for(const Trace& trace, int cpus) {
 
 bool compare_recorded(const std::vector<std::string>& files) {
   std::printf(
-      "recorded   builds  CPUs | decided by              at most | seconds /bound   used |"
-      "  peak demand\n");
+      "bound: the CPU time over the CPUs, or the longest chain; runnable at most; demand in\n"
+      "CPUs over the CPUs: of the worst second, and of the whole build\n"
+      "recorded   builds  CPUs | decided by    slots <= | seconds /bound   used | peak"
+      "  worst  mean\n");
   bool good = true;
   for (const std::string& file : files) {
     const auto trace = read_trace(file);
