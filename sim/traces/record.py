@@ -60,6 +60,9 @@ def jobs_before(node, jobs, inputs, seen):
 
 def main(folder, busy):
     base = pathlib.Path(folder)
+    if not (base / NOTES).exists():
+        sys.exit(f"record.py: {base / NOTES} is missing: no job was recorded there; the head "
+                 "of this file says how")
     times = {}
     for line in (base / NOTES).read_text(encoding="utf-8").splitlines():
         output, *numbers = line.split()
