@@ -22,6 +22,7 @@ import time
 
 import census
 import elastic
+import mixed
 import protocol
 from frame import Failure, Samples, kilobytes, percentile, ratio_of, ratio_text, stop
 
@@ -76,6 +77,12 @@ class Bench:
 
     def pooled(self, slots, command):
         return [self.program, "run", "-q", f"-j{slots}", *command]
+
+    def fetched(self, *tools):
+        """For PATH: the folders of those named so in --tools; "" where one is not there."""
+        found = [sorted(pathlib.Path(self.options.tools or "/none").glob(f"{name}/bin"))
+                 for name in tools]
+        return ":".join(str(folders[-1]) for folders in found) if all(found) else ""
 
     def run(self, command, path=None):
         """Runs it to its end: (standard output, wall seconds, CPU seconds of its whole tree)."""
@@ -236,13 +243,12 @@ def overhead(bench):
     cores = max(2, len(os.sched_getaffinity(0)))
     overhead_of(bench, "make", ("burn", 10), cores, "computing")
     overhead_of(bench, "make", ("sleep", 10), 4, "waiting")
-    ninja = sorted(pathlib.Path(bench.options.tools).glob("ninja-1.1[3-9]*/bin")) \
-        if bench.options.tools else []
+    ninja = bench.fetched("ninja-1.1[3-9]*")
     if not ninja:
         print("  no ninja 1.13 in --tools DIR: not measured with ninja")
         return
-    overhead_of(bench, "ninja", ("burn", 10), cores, "computing", ninja[-1])
-    overhead_of(bench, "ninja", ("sleep", 10), 4, "waiting", ninja[-1])
+    overhead_of(bench, "ninja", ("burn", 10), cores, "computing", ninja)
+    overhead_of(bench, "ninja", ("sleep", 10), 4, "waiting", ninja)
 
 
 def calls(bench):
@@ -307,7 +313,7 @@ def memory(bench):
 
 BENCHMARKS = {"recovery": recovery, "utilisation": utilisation, "calls": calls, "memory": memory,
               "overhead": overhead, **elastic.BENCHMARKS, **protocol.BENCHMARKS,
-              **census.BENCHMARKS}
+              **census.BENCHMARKS, **mixed.BENCHMARKS}
 
 
 def describe_machine():
@@ -333,7 +339,7 @@ def parse_options():
     parser.add_argument("--program", default="build/tokenpool", help="with its shims beside it")
     parser.add_argument("--build", help="folder of the compiled bench_* helpers "
                         "(default: compile them with c++)")
-    parser.add_argument("--tools", help="folder with ninja-1.13*/bin/ninja")
+    parser.add_argument("--tools", help="folder that tools/fetch-tools made")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, below 90 s")
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="may be given again")
     parser.add_argument("--json", help="write the rows to this file, too")

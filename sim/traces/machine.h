@@ -9,6 +9,10 @@
 
 namespace tokenpool::traces {
 
+/// Of simulated time, in seconds; kTicksOfStep make a step of the governor.
+inline constexpr double kTick = 0.005;
+inline constexpr int kTicksOfStep = 50;
+
 /// A build. Times in seconds.
 struct Workload {
   const char* name = "";
@@ -22,6 +26,27 @@ struct Workload {
   double foreign_until = 0;  ///< ... in this time
 };
 
+/// A job that runs; what is left of it, in seconds.
+struct Job {
+  double work = 0;   ///< CPU time
+  double burst = 0;  ///< CPU time until it sleeps
+  double sleep = 0;  ///< time until it computes
+  int number = 0;    ///< which one it is, to whoever wants to know
+};
+
+/// How many of them compute.
+int count_runnable(const std::vector<Job>& jobs);
+
+/// One tick of CPUs that are shared fairly with `foreign` threads of others. What each side used
+/// and waited for is added to `sum`.
+void share_tick(int cpus, double foreign, std::vector<Job>* jobs, core::LoadSample* sum);
+
+/// The sample of a step, from the sum over its ticks. `in_use` of `slots` are taken now.
+core::LoadSample sample_of(core::LoadSample sum, int cpus, int in_use, int slots);
+
+/// The time after so many ticks.
+core::Instant time_of(std::int64_t ticks);
+
 class Machine {
  public:
   Machine(int cpus, const Workload& workload, std::uint64_t seed);
@@ -29,17 +54,11 @@ class Machine {
   /// Goes on for kGovernorStep with at most so many jobs at once; those that run are left alone.
   core::LoadSample run(int slots);
   /// Simulated.
-  [[nodiscard]] core::Instant now() const;
+  [[nodiscard]] core::Instant now() const { return time_of(ticks_); }
   /// CPU seconds that the build has had so far.
   [[nodiscard]] double done() const { return done_; }
 
  private:
-  struct Job {
-    double work = 0;   ///< left
-    double burst = 0;  ///< left until it sleeps
-    double sleep = 0;  ///< left until it computes
-  };
-
   void start_jobs(int slots);
   void compute(core::LoadSample* sum);
   double around(double mean);

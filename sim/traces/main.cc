@@ -1,5 +1,6 @@
 // The governor on machines of all sizes, beside what else decides how many jobs run: a fixed -j and
 // the load average. Prints the table, and fails where the governor is not as good as it has to be.
+// Its arguments are recorded builds; they are replayed instead (recorded.h).
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include "core/governor.h"
 #include "core/limits.h"
 #include "sim/traces/machine.h"
+#include "sim/traces/recorded.h"
 
 namespace tokenpool::traces {
 namespace {
@@ -174,7 +176,8 @@ void check(int cpus) {
 }  // namespace
 }  // namespace tokenpool::traces
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1) return tokenpool::traces::compare_recorded({argv + 1, argv + argc}) ? 0 : 1;
   std::printf("CPU time of the build and demand of everybody, as fractions of the machine\n");
   std::printf("              | ours: demand peak slots | -j CPUs     | -l CPUs     | best -j\n");
   for (const int cpus : {1, 2, 4, 8, 16, 64}) tokenpool::traces::check(cpus);
