@@ -52,7 +52,7 @@ _tokenpool_run() {
       ;;
     *)
       if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --wrap --listen --allow-remote --report -q
+        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --wrap --enforce --listen --allow-remote --report -q
           -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"

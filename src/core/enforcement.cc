@@ -8,8 +8,7 @@ namespace tokenpool::core {
 /// One sample, as it is asked about.
 class Enforcement::Tree {
  public:
-  explicit Tree(const EnforcementSample& sample)
-      : jobs_(jobs_of(sample.processes, sample.front)) {
+  explicit Tree(const EnforcementSample& sample) : jobs_(jobs_of(sample.processes, sample.front)) {
     for (const TreeProcess& process : sample.processes) processes_[process.who] = &process;
   }
   [[nodiscard]] const std::vector<TreeJob>& jobs() const { return jobs_; }
@@ -70,6 +69,7 @@ void Enforcement::look_after_frozen(const Tree& tree, Instant now, EnforcementSt
   for (std::size_t i = 0; i < frozen_.size();) {
     Frozen& one = frozen_[i];
     bool all_stopped = true;
+    bool some_run = false;
     bool is_signalled = false;
     std::erase_if(one.leaves, [&](ProcessId leaf) {
       if (tree.process(leaf) != nullptr) return false;
@@ -77,15 +77,18 @@ void Enforcement::look_after_frozen(const Tree& tree, Instant now, EnforcementSt
       return true;
     });
     for (const ProcessId leaf : one.leaves) {
-      all_stopped = all_stopped && tree.process(leaf)->stopped;
-      is_signalled = is_signalled || tree.process(leaf)->signalled;
+      const TreeProcess& process = *tree.process(leaf);
+      all_stopped = all_stopped && process.stopped;
+      some_run = some_run || (!process.stopped && !process.blocked);
+      is_signalled = is_signalled || process.signalled;
     }
     if (one.leaves.empty()) {
       frozen_.erase(frozen_.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }
-    // One that waits for a disk stops when it has what it waits for.
-    const bool was_continued = one.seen_stopped && !all_stopped;
+    // On a busy machine it may take a while until a process gets to its signal.
+    const bool had_time = one.seen_stopped || now - one.since >= kEnforceAfter;
+    const bool was_continued = some_run && had_time;
     one.seen_stopped = one.seen_stopped || all_stopped;
     const TreeJob* job = tree.job(one.root);
     const bool left_alone = job != nullptr && job->coordinator_stopped;
@@ -106,9 +109,9 @@ bool Enforcement::is_stopped_by_others(const TreeJob& job, Instant now) const {
 }
 
 const TreeJob* Enforcement::oldest(const Tree& tree, Instant now) const {
-  const auto found =
-      std::find_if(tree.jobs().begin(), tree.jobs().end(),
-                   [&](const TreeJob& job) { return !is_stopped_by_others(job, now); });
+  const auto found = std::find_if(tree.jobs().begin(), tree.jobs().end(), [&](const TreeJob& job) {
+    return !is_stopped_by_others(job, now);
+  });
   return found == tree.jobs().end() ? nullptr : &*found;
 }
 
@@ -137,9 +140,8 @@ void Enforcement::freeze(const Tree& tree, int lack, Instant now, EnforcementSte
     const Thawed* before = thawed(job->root);
     return before == nullptr ? Instant::min() : before->when;
   };
-  std::stable_sort(victims.begin(), victims.end(), [&](const TreeJob* a, const TreeJob* b) {
-    return turn(a) < turn(b);
-  });
+  std::stable_sort(victims.begin(), victims.end(),
+                   [&](const TreeJob* a, const TreeJob* b) { return turn(a) < turn(b); });
   for (const TreeJob* job : victims) {
     if (lack <= 0) break;
     lack -= job->slots;

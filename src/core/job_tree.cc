@@ -9,8 +9,8 @@ namespace tokenpool::core {
 namespace {
 
 constexpr std::string_view kCoordinators[] = {
-    "make",  "gmake", "ninja", "ninja-build", "samu",  "cargo",    "ctest", "cmake",    "scons",
-    "meson", "dune",  "bazel", "buck2",       "cabal", "stack",    "go",    "gradle",   "mvn",
+    "make",  "gmake", "ninja", "ninja-build", "samu",  "cargo",    "ctest", "cmake",     "scons",
+    "meson", "dune",  "bazel", "buck2",       "cabal", "stack",    "go",    "gradle",    "mvn",
     "xargs", "waf",   "b2",    "bjam",        "tup",   "parallel", "jam",   "xcodebuild"};
 
 // They may start something at any moment.
@@ -62,7 +62,7 @@ const TreeProcess* find(const Index& index, std::int32_t pid) {
 struct Place {
   const TreeProcess* root = nullptr;         ///< of its job; null: it belongs to none
   const TreeProcess* coordinator = nullptr;  ///< null: the front is
-  bool is_watched = false;  ///< by a process above that must not see it stop
+  bool is_watched = false;                   ///< by a process above that must not see it stop
 };
 
 // Its way up, as far as the command. A tree that was read while it changed may have a circle.

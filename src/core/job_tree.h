@@ -26,22 +26,23 @@ struct TreeProcess {
   ProcessId who;
   std::int32_t parent = 0;
   std::int32_t group = 0;
-  std::string name;           ///< of the program, 15 bytes at most
-  bool stopped = false;       ///< by a signal or a debugger
-  bool signalled = false;     ///< a signal waits for it to go on
-  bool coordinates = false;   ///< a client of the pool, or with a lease or a wish for one
-  bool waits = false;         ///< ... and gets on when it has that lease
-  bool uncooperative = false; ///< ignores the pool
-  int slots = 0;              ///< that it holds for its one job; 0: one for each of its children
+  std::string name;            ///< of the program, 15 bytes at most
+  bool stopped = false;        ///< by a signal or a debugger
+  bool blocked = false;        ///< waits for a disk: it stops later
+  bool signalled = false;      ///< a signal waits for it to go on
+  bool coordinates = false;    ///< a client of the pool, or with a lease or a wish for one
+  bool waits = false;          ///< ... and gets on when it has that lease
+  bool uncooperative = false;  ///< ignores the pool
+  int slots = 0;               ///< that it holds for its one job; 0: one for each of its children
   friend bool operator==(const TreeProcess&, const TreeProcess&) = default;
 };
 
 struct TreeJob {
   ProcessId root;
-  std::vector<ProcessId> leaves;  ///< not empty
-  int slots = 1;                  ///< that it uses while it runs
-  bool freezable = false;         ///< as said above, but for `stopped`
-  bool stopped = false;           ///< one of its leaves is
+  std::vector<ProcessId> leaves;     ///< not empty
+  int slots = 1;                     ///< that it uses while it runs
+  bool freezable = false;            ///< as said above, but for `stopped`
+  bool stopped = false;              ///< one of its leaves is
   bool coordinator_stopped = false;  ///< the user has stopped the build: Ctrl-Z
   friend bool operator==(const TreeJob&, const TreeJob&) = default;
 };

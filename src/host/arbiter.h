@@ -69,8 +69,8 @@ inline constexpr char kSomeLeft = 'L';
 inline constexpr char kReady = 'R';
 inline constexpr char kSettled = 'S';
 inline constexpr char kWrite = 'W';
-/// The board names somebody more who ignores the pool, or is stuck, or jobs are frozen for the first
-/// time.
+/// The board names somebody more who ignores the pool, or is stuck, or jobs are frozen for the
+/// first time.
 inline constexpr char kNews = 'N';
 
 /// Serves one build in the calling process. Answers 0, or 3 when it

@@ -119,7 +119,7 @@ struct Board {
   std::array<StuckRow, core::kMaxStuck> stuck;
 
   std::array<FrozenRow, core::kMaxFrozenProcesses> frozen;
-  std::atomic<bool> freezes_no_more{false};  ///< written by the front: the build is being ended
+  std::atomic<bool> freezes_no_more{false};    ///< written by the front: the build is being ended
   std::atomic<std::uint32_t> freeze_count{0};  ///< jobs, each time that one was
   std::uint32_t frozen_peak = 0;               ///< jobs at one time
   std::int64_t frozen_ns = 0;                  ///< of all jobs together

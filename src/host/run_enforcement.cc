@@ -77,6 +77,7 @@ std::vector<core::TreeProcess> RunEnforcement::tree_of(const proc::CensusSample&
     if (row.state == 'Z' || row.state == 'X') continue;
     core::TreeProcess process{.who = row.who, .parent = row.parent, .name = row.name};
     process.stopped = is_stopped(row.state);
+    process.blocked = row.state == 'D';
     process.signalled = process.stopped && frozen() > 0 && proc::has_waiting_signal(row.who.pid);
     process.group = ::getpgid(row.who.pid);
     tree.push_back(std::move(process));

@@ -90,9 +90,7 @@ void RunLeases::start_enforcement() {
       .in_use = [this] { return use().in_use - (tracked_ ? context_.pool->minted() : 0); },
       .allowed = [this] { return std::max(1, settings_.slots - settings_.withheld); },
       .uncooperative =
-          [this] {
-            return billing_ ? billing_->accused_processes() : std::vector<ProcessId>();
-          },
+          [this] { return billing_ ? billing_->accused_processes() : std::vector<ProcessId>(); },
       .front = context_.config->front,
       .board = context_.config->board,
       .tell = context_.tell};

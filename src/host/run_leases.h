@@ -110,8 +110,8 @@ class RunLeases final : private DispatcherWorld {
   core::LeasePool leases_;
   Dispatcher dispatcher_;
   Connections connections_;
-  std::optional<RunBilling> billing_;  ///< while the command runs
-  std::optional<RunRescue> rescue_;    ///< the same
+  std::optional<RunBilling> billing_;          ///< while the command runs
+  std::optional<RunRescue> rescue_;            ///< the same
   std::optional<RunEnforcement> enforcement_;  ///< the same, with --enforce
   core::LeaseEffects lease_effects_;
   core::Instant now_{};

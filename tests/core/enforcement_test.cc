@@ -106,8 +106,7 @@ TEST_F(EnforcementTest, OldestOfThoseThatAreLeftGoesOn) {
   end(11);  // make starts another job in its place
   add(20, kMake, "cc1");
   (void)step();
-  EXPECT_EQ(frozen(), (Pids{13}));
-  EXPECT_EQ(after_a_while(), (Pids{13, 20}));
+  EXPECT_EQ(frozen(), (Pids{13, 20}));
 }
 
 TEST_F(EnforcementTest, ThawedInTheOrderOfTheirStart) {
@@ -186,8 +185,18 @@ TEST_F(EnforcementTest, OneThatWaitsForADiskStopsLater) {
   sample.allowed = 1;
   while (frozen().empty()) (void)step();
   at(12).stopped = false;
-  EXPECT_EQ(step().thaw.size(), 0U);
+  at(12).blocked = true;
+  EXPECT_EQ(step(2 * kEnforceAfter).thaw.size(), 0U);
   EXPECT_EQ(law.frozen_jobs(), 1U);
+}
+
+TEST_F(EnforcementTest, ContinuedBeforeItWasSeenToStop) {
+  add_jobs(2);
+  sample.allowed = 1;
+  while (frozen().empty()) (void)step();
+  at(12).stopped = false;
+  EXPECT_EQ(step().thaw.size(), 0U);
+  EXPECT_EQ(step(kEnforceAfter).thaw.size(), 1U);
 }
 
 TEST_F(EnforcementTest, StoppedByTheUserIsNotOurs) {

@@ -3,10 +3,11 @@ whoever dies or ends the build, nobody stays so."""
 
 import signal
 
-from harness import Failure, comm_of, expect, expect_that, is_alive, kill, needs, stat_of, timeout
-from lifecycle_kit import (expect_clean_folder, state_of, wait_all_gone, wait_arbiter, wait_lines)
+from harness import expect, expect_that, kill, needs, read_proc, stat_of
+from lifecycle_kit import expect_clean_folder, state_of, wait_all_gone, wait_arbiter
 from protocol_kit import reach
 from test_status import look, tell, wait_status
+from test_terminal import Terminal
 
 WORD = "the youngest stand still"
 
@@ -24,6 +25,13 @@ def oldest_first(ctx):
     """Pids of the jobs inside."""
     pids = [guest.pid for guest in ctx.desk.inside]
     return sorted(pids, key=lambda pid: (stat_of(pid)[2], pid))
+
+
+def variables_of(pid):
+    """By which the pool of that job is reached."""
+    words = [word.partition("=") for word in read_proc(pid, "environ").decode().split("\0")]
+    return {name: value for name, _, value in words
+            if name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE")}
 
 
 def states(pids):
@@ -80,19 +88,9 @@ def test_build_goes_on_one_job_at_a_time(ctx):
         oldest = next(g for g in ctx.desk.inside if g.pid == pids[index - 1])
         ctx.desk.release(oldest)
         wait_states(ctx, pids[index:], "r" + "T" * (3 - index))
-    ctx.desk.let_all_out(run)
-    expect(run.finish()["tokens"]["issued"], 0, "tokens at the end")
-
-
-@needs("make-4.3")
-def test_withholding_comes_first(ctx):
-    """Slots that come back within a second are enough: nobody is frozen."""
-    run, variables = run_with_four(ctx)
-    for guest in ctx.desk.held()[:2]:
-        ctx.desk.release(guest)
     tell(ctx, variables, "set", "jobs=4")
     ctx.desk.let_all_out(run)
-    expect(run.finish()["frozen"], {"count": 0, "peak": 0, "seconds": 0}, "frozen")
+    run.finish()
 
 
 @needs("make-4.3")
@@ -107,15 +105,12 @@ def test_never_without_the_option(ctx):
     other = ctx.run(["make", "-C", "b"], tools=["make-4.3"], options=["--enforce"])
     ctx.desk.wait(lambda: ctx.desk.count("b") == 4, "four jobs in")
     others = [guest.pid for guest in ctx.desk.inside if guest not in plain]
-    words = dict(variables)
-    for entry in open(f"/proc/{others[0]}/environ", "rb").read().decode().split("\0"):
-        name, _, value = entry.partition("=")
-        if name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE"):
-            words[name] = value
+    words = variables_of(others[0])
     tell(ctx, words, "set", "jobs=1")
     ctx.desk.wait(lambda: states(others).count("T") == 3, "the others frozen")
     expect_that("T" not in states(pids), f"states {states(pids)}")
-    tell(ctx, words, "set", "jobs=4")
+    for each in (variables, words):
+        tell(ctx, each, "set", "jobs=4")
     while not (run.ended() and other.ended()):
         ctx.desk.let_all_out(run)
         ctx.desk.let_all_out(other)
@@ -197,20 +192,6 @@ def test_hang_up(ctx):
     end_by(ctx, signal.SIGHUP)
 
 
-# Has four children that wait for a file, and says when it gets SIGINT. It ends when told to, and
-# leaves them.
-PARENT = """
-import signal, subprocess, time
-def said(number, frame):
-    open(sys.argv[1], "a").write("INT\\n")
-signal.signal(signal.SIGINT, said)
-children = [subprocess.Popen(["job", f"x{i}"], start_new_session=True) for i in range(4)]
-while not os.path.exists(sys.argv[2]):
-    time.sleep(0.01)
-os._exit(0)
-"""
-
-
 @needs("make-4.3")
 def test_signal_for_a_frozen_job(ctx):
     """Somebody ends a job that stands still: it is to have its signal."""
@@ -229,7 +210,7 @@ def test_continued_by_somebody_else(ctx):
     run, variables = run_with_four(ctx)
     pids = freeze(ctx, variables)
     kill(pids[1], signal.SIGCONT)
-    wait_status(ctx, variables, lambda status: status["frozen"] == 2, "two frozen jobs")
+    wait_status(ctx, variables, lambda status: status.get("frozen") == 2, "two frozen jobs")
     wait_states(ctx, pids, "rrTT")
     tell(ctx, variables, "set", "jobs=4")
     wait_states(ctx, pids, "rrrr")
@@ -267,3 +248,52 @@ def test_command_ends(ctx):
     for guest in list(ctx.desk.inside):
         ctx.desk.release(guest)
     wait_all_gone(ctx, pids)
+
+
+@needs("make-4.3")
+def test_stopped_and_continued_by_the_user(ctx):
+    """Ctrl-Z stops all, and nobody goes on before the user wants it, whatever slots there are."""
+    ctx.makefile("a", 8, "a")
+    terminal = Terminal(ctx, ["make", "-C", "a"], options=["--enforce", "--standstill", "off"])
+    terminal.wait(lambda: ctx.desk.pump() or ctx.desk.count() == 4, "four jobs in")
+    variables = variables_of(ctx.desk.inside[0].pid)
+    pids = freeze(ctx, variables)
+    terminal.type("\x1a")
+    terminal.event("stopped")
+    wait_states(ctx, pids, "TTTT")
+    tell(ctx, variables, "set", "jobs=4")
+    seen = look(ctx, variables)["uptime_ms"]
+    wait_status(ctx, variables, lambda status: status["uptime_ms"] > seen + 1000, "some looks")
+    expect(states(pids), "TTTT", "states")
+    terminal.go_on()
+    wait_states(ctx, pids, "rrrr")
+    ctx.desk.let_all_out(terminal.run)
+    terminal.finish(0)
+
+
+@needs("ninja-1.13.2")
+def test_ninja(ctx):
+    """It gives each of its jobs a process group."""
+    ctx.ninjafile("n", 8, "n")
+    run = ctx.run(["ninja", "-C", "n"], tools=["ninja-1.13.2"],
+                  options=["--standstill", "off", "--enforce"])
+    ctx.desk.wait(lambda: ctx.desk.count() == 4, "four jobs in")
+    variables = variables_of(ctx.desk.inside[0].pid)
+    pids = freeze(ctx, variables)
+    tell(ctx, variables, "set", "jobs=4")
+    wait_states(ctx, pids, "rrrr")
+    ctx.desk.let_all_out(run)
+    run.finish()
+
+
+def test_leases(ctx):
+    """Jobs below tokenpool exec, a launcher each."""
+    script = f"for i in 1 2 3 4; do {ctx.tokenpool} exec job e$i & done; wait"
+    run = ctx.run(["sh", "-c", script], options=["--standstill", "off", "--enforce"])
+    ctx.desk.wait(lambda: ctx.desk.count() == 4, "four jobs in")
+    variables = variables_of(ctx.desk.inside[0].pid)
+    pids = freeze(ctx, variables)
+    tell(ctx, variables, "set", "jobs=4")
+    wait_states(ctx, pids, "rrrr")
+    ctx.desk.let_all_out(run)
+    run.finish()
