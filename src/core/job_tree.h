@@ -33,7 +33,7 @@ struct TreeProcess {
   bool coordinates = false;    ///< a client of the pool, or with a lease or a wish for one
   bool waits = false;          ///< ... and gets on when it has that lease
   bool uncooperative = false;  ///< ignores the pool
-  int slots = 0;               ///< that it holds for its one job; 0: one for each of its children
+  int slots = 0;               ///< that it holds for a job, the most; 0: it has a token for each
   friend bool operator==(const TreeProcess&, const TreeProcess&) = default;
 };
 

@@ -49,18 +49,19 @@ void RunEnforcement::mark_clients(std::vector<core::TreeProcess>* tree) const {
     core::TreeProcess* process = find(who);
     if (process != nullptr && (account.client || account.held() > 0)) process->coordinates = true;
   }
-  const auto of = [&](core::SessionId session, std::optional<ProcessId> owner, ProcessId client) {
-    if (!owner && session != 0) owner = context_.process_of(session);
-    return find(owner.value_or(client));
+  // A launcher asks for its job, which owns the lease; a client asks for those that it starts.
+  const auto asker = [&](core::SessionId session, ProcessId client) {
+    const auto process = session == 0 ? std::nullopt : context_.process_of(session);
+    return find(process.value_or(client));
   };
   for (const auto& [id, lease] : context_.leases->leases()) {
-    core::TreeProcess* process = of(lease.session, lease.owner, lease.client);
+    core::TreeProcess* process = asker(lease.session, lease.client);
     if (process == nullptr) continue;
     process->coordinates = true;
-    process->slots += lease.slots;
+    process->slots = std::max(process->slots, lease.slots);
   }
   for (const core::LeaseRequest* request : context_.leases->waiting()) {
-    core::TreeProcess* process = of(request->session, request->owner, request->client);
+    core::TreeProcess* process = asker(request->session, request->client);
     if (process == nullptr) continue;
     process->coordinates = true;
     process->waits = true;

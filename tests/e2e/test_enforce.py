@@ -251,6 +251,20 @@ def test_command_ends(ctx):
 
 
 @needs("make-4.3")
+def test_nobody_gets_their_place(ctx):
+    """All stands still, and no slot is made for it: those that are frozen are not stuck."""
+    run, variables = run_with_four(ctx, options=["--enforce", "--standstill", "1"])
+    pids = freeze(ctx, variables)
+    seen = look(ctx, variables)["uptime_ms"]
+    wait_status(ctx, variables, lambda status: status["uptime_ms"] > seen + 9000, "some looks")
+    expect(states(pids[1:]), "TTT", "states")
+    tell(ctx, variables, "set", "jobs=4")
+    ctx.desk.let_all_out(run)
+    report = run.finish()
+    expect((report["tokens"]["minted"], report["stuck"]), (0, []), "made anew")
+
+
+@needs("make-4.3")
 def test_stopped_and_continued_by_the_user(ctx):
     """Ctrl-Z stops all, and nobody goes on before the user wants it, whatever slots there are."""
     ctx.makefile("a", 8, "a")
