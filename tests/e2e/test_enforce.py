@@ -254,10 +254,10 @@ def test_command_ends(ctx):
 def test_nobody_gets_their_place(ctx):
     """All stands still, and no slot is made for it: those that are frozen are not stuck."""
     run, variables = run_with_four(ctx, options=["--enforce", "--standstill", "1"])
-    pids = freeze(ctx, variables)
+    pids = freeze(ctx, variables, slots=2)
     seen = look(ctx, variables)["uptime_ms"]
     wait_status(ctx, variables, lambda status: status["uptime_ms"] > seen + 9000, "some looks")
-    expect(states(pids[1:]), "TTT", "states")
+    expect(states(pids[2:]), "TT", "states")
     tell(ctx, variables, "set", "jobs=4")
     ctx.desk.let_all_out(run)
     report = run.finish()
