@@ -53,8 +53,8 @@ _tokenpool_run() {
       ;;
     *)
       if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --standstill --wrap --listen --allow-remote
-          --report -q -h --help --' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --standstill --wrap --enforce
+          --listen --allow-remote --report -q -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"
       fi

@@ -57,6 +57,7 @@ complete -c tokenpool -n '__tokenpool_in_options run' -l track -x -a 'auto exact
 complete -c tokenpool -n '__tokenpool_in_options run' -l shims -x -a 'on off' -d 'Adjust the flags of the tools'
 complete -c tokenpool -n '__tokenpool_in_options run' -l standstill -x -a 'off' -d 'Seconds until one slot more is made'
 complete -c tokenpool -n '__tokenpool_in_options run' -l wrap -d 'Each call of a compiler is a job'
+complete -c tokenpool -n '__tokenpool_in_options run' -l enforce -d 'Freeze the youngest jobs while slots are too few'
 complete -c tokenpool -n '__tokenpool_in_options run' -l listen -x -a 'tcp:127.0.0.1:0' -d 'Serve the protocol on TCP, too'
 complete -c tokenpool -n '__tokenpool_in_options run' -l allow-remote -d 'Also an address that is not loopback'
 complete -c tokenpool -n '__tokenpool_in_options run' -l report -r -F -d 'Write a report'

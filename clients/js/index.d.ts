@@ -132,6 +132,7 @@ export interface Status {
     cause: string;
     ago_ms: number;
   }>;
+  frozen?: number;
   uncooperative?: Array<{
     pid: number;
     command: string;

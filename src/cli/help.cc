@@ -59,12 +59,15 @@ Options (they end where CMD begins; given twice, the last one counts):
   --wrap[=NAME,...]         each call of a compiler or linker is a job of the pool, whoever starts
                             it: for tools that know no jobserver. NAMEs alone, or +NAME and -NAME
                             beside those that are known (default: off)
+  --enforce                 while there are fewer slots than are in use, the youngest jobs stand
+                            still (default: jobs that run are let alone)
   --listen tcp:HOST:PORT    answer clients of the protocol there, too, beside the run's own Unix
                             socket; port 0: any that is free (default: none)
   --allow-remote            let --listen name an address that is not loopback (default: refuse it)
   --report FILE             write what became of the tokens to FILE, as JSON (default: none)
   -q                        no closing line on stderr, and none about processes that ignore the
-                            pool (default: lines when there is something to say)
+                            pool or jobs that stand still (default: lines when there is
+                            something to say)
   -h, --help                this text
 
 Examples:

@@ -87,6 +87,7 @@ struct RunWords {
   std::optional<std::string> report;
   std::vector<std::string> listen;
   bool allow_remote = false;
+  bool enforce = false;
 };
 
 // The Unix socket of a run has its place in the run's folder.
@@ -143,6 +144,7 @@ wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   const auto standstill = read_standstill(words.standstill);
   if (!standstill) return tl::make_unexpected(standstill.error());
   config.standstill = *standstill;
+  config.enforce = words.enforce;
   if (!words.wrap.empty()) {
     auto wrap = read_wrap(words.wrap);
     if (!wrap) return tl::make_unexpected(wrap.error());
@@ -192,6 +194,7 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   app.add_option("--track", values.track);
   app.add_option("--shims", values.shims);
   app.add_option("--standstill", values.standstill);
+  app.add_flag("--enforce", values.enforce);
   app.add_flag("--wrap{*}", values.wrap);  // a list only behind =, so that CMD is none
   app.add_option("--report", values.report);
   app.add_option("--listen", values.listen)

@@ -85,6 +85,12 @@ void add_head(Page* page, const wire::StatusResult& status, std::string_view add
                            (status.implicit > 0 ? ", 1 implicit" : ""));
   page->field("Waiting", count_of(status.waiting_total, "request") + "; " +
                              count_of(status.sessions, "session"));
+  if (status.frozen > 0) {
+    page->field("Frozen",
+                count_of(static_cast<std::size_t>(status.frozen), "job") +
+                    " until there are slots for all that run",
+                Style::attention);
+  }
   if (status.paused) page->field("Paused", "nothing new is granted", Style::attention);
   if (status.draining) page->field("Ending", "nothing new is granted", Style::attention);
 }

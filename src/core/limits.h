@@ -69,6 +69,9 @@ inline constexpr std::size_t kMaxUncooperative = 256;
 /// Processes that a report names because they kept slots while nothing moved.
 inline constexpr std::size_t kMaxStuck = 64;
 
+/// Processes that are frozen at one time: a slot runs one job, a job mostly one process.
+inline constexpr std::size_t kMaxFrozenProcesses = 1024;
+
 /// Names of TMPDIR that a run reads in search of what dead runs left there (about 20 ms, while the
 /// build is under way), and folders of runs that it looks into: more than a user has builds at one
 /// time, about 20 us each. What is left over waits for a later run.

@@ -19,6 +19,7 @@
 #include "host/carrier.h"
 #include "host/clock.h"
 #include "host/conservation.h"
+#include "host/freezer.h"
 #include "host/kill_build.h"
 #include "host/kinship.h"
 #include "host/restore_books.h"
@@ -452,6 +453,8 @@ void Arbiter::finish() {
 }
 
 void Arbiter::end_build() {
+  // Whom the search spares runs on.
+  thaw_all(config_.board, true);
   const BuildMarks marks{begin_.mark, "TOKENPOOL_FIFO=" + fifo_.path(), fifo_.id(), begin_.read_end,
                          begin_.write_end};
   kill_build(

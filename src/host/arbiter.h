@@ -45,6 +45,7 @@ struct Begin {
   int issued = 0;               ///< tokens that the FIFO was filled with
   core::SlotRange slots;        ///< equal bounds: there are always issued + 1
   std::int32_t standstill = 0;  ///< seconds, see RunConfig
+  bool enforce = false;         ///< see RunConfig
   proc::BuildMark mark = 0;     ///< that the build carries
   bool tracked = false;         ///< a seccomp listener is attached
   int unix_sockets = 0;         ///< so many listening sockets of either kind are attached
@@ -68,7 +69,8 @@ inline constexpr char kSomeLeft = 'L';
 inline constexpr char kReady = 'R';
 inline constexpr char kSettled = 'S';
 inline constexpr char kWrite = 'W';
-/// The board names somebody more who ignores the pool, or is stuck.
+/// The board names somebody more who ignores the pool, or is stuck, or jobs are frozen for the
+/// first time.
 inline constexpr char kNews = 'N';
 
 /// Serves one build in the calling process. Answers 0, or 3 when it

@@ -83,6 +83,12 @@ struct StuckRow {
   std::array<char, kBoardCommand> command{};
 };
 
+/// A process that the arbiter stops or has stopped. It is written before the signal is sent.
+struct FrozenRow {
+  std::atomic<std::int32_t> pid{0};  ///< 0: the row is free
+  std::atomic<std::uint64_t> start{0};
+};
+
 /// What the arbiter is doing to the FIFO for one stopped call.
 enum class Step : std::uint8_t { none, received, taking, putting };
 
@@ -111,6 +117,12 @@ struct Board {
 
   std::atomic<std::uint32_t> stuck_count{0};
   std::array<StuckRow, core::kMaxStuck> stuck;
+
+  std::array<FrozenRow, core::kMaxFrozenProcesses> frozen;
+  std::atomic<bool> freezes_no_more{false};    ///< written by the front: the build is being ended
+  std::atomic<std::uint32_t> freeze_count{0};  ///< jobs, each time that one was
+  std::uint32_t frozen_peak = 0;               ///< jobs at one time
+  std::int64_t frozen_ns = 0;                  ///< of all jobs together
 
   std::uint32_t arbiter_deaths = 0;  ///< written by the front
   std::int32_t issued = 0;

@@ -305,6 +305,7 @@ void Dispatcher::on_status(Session* session, const CallId& id, Instant now) {
     status.recoveries.back().ago_ms = milliseconds(now - recovery.when);
   }
   status.uncooperative = world_.uncooperative();
+  status.frozen = world_.frozen_jobs();
   wire::append_result(&session->outbox, id, status);
   list(session);
 }

@@ -59,6 +59,8 @@ class DispatcherWorld {
   [[nodiscard]] virtual int free_slots() const = 0;
   /// Processes of the build that ignore the pool, now.
   [[nodiscard]] virtual std::vector<wire::UncooperativeRow> uncooperative() const { return {}; }
+  /// Jobs that are made to stand still, now.
+  [[nodiscard]] virtual int frozen_jobs() const { return 0; }
 };
 
 }  // namespace tokenpool::host

@@ -54,7 +54,7 @@ class Front {
   /// Serves signals and deaths until the command has ended and the arbiter has settled.
   CommandEnd wait_for(const StartedCommand& command);
 
-  /// Says nothing of processes that ignore the pool.
+  /// Says nothing of processes that ignore the pool, nor of jobs that are frozen.
   void be_quiet() { is_quiet_ = true; }
 
   /// There is no build to wait for: ends arbiter and command (if there is one) and reaps them.
@@ -71,6 +71,7 @@ class Front {
   bool send_begin();
   void replace_arbiter();
   void pass_on(int signal);
+  void thaw_for_good();
   void kill_all();
   void stop_self(int signal, bool from_terminal);
   void stop_with_command();
@@ -96,6 +97,7 @@ class Front {
   bool is_quiet_ = false;
   std::uint32_t told_ = 0;        ///< accusations on the board
   std::uint32_t told_stuck_ = 0;  ///< ... and those that are stuck
+  bool told_frozen_ = false;      ///< that jobs stand still
   bool ready_ = false;            ///< an arbiter has served this build
   bool arbiter_gave_up_ = false;  ///< the last one that died could not get what it needs
   bool settled_ = false;

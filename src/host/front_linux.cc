@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/freezer.h"
 #include "host/front.h"
 #include "host/kill_build.h"
 #include "host/report.h"
@@ -209,6 +211,9 @@ void Front::tell_news() {
     if (!is_quiet_) say(uncooperative_line(board.uncooperative[told_]));
   }
   const auto stuck = std::min<std::uint32_t>(board.stuck_count.load(), board.stuck.size());
+  if (board.freeze_count.load() > 0 && !std::exchange(told_frozen_, true) && !is_quiet_) {
+    say(kFrozenLine);
+  }
   for (; told_stuck_ < stuck; ++told_stuck_) say(stuck_line(board.stuck[told_stuck_]));
 }
 
@@ -221,6 +226,7 @@ void Front::on_signal(int signal, int code) {
   } else if (signal == SIGCONT) {
     continue_build();
   } else if (ends_builds(signal)) {
+    thaw_for_good();
     const nanoseconds since(now_ns() - last_signal_ns_);
     const bool first = last_signal_ns_ == 0;
     if (!first && since < kSameWish && !from_terminal) return;
@@ -276,6 +282,12 @@ void Front::continue_build() {
   stopped_with_command_ = false;
 }
 
+// Who is to end, or to end others, has to run for it. The arbiter may be freezing at this moment.
+void Front::thaw_for_good() {
+  config_.board->freezes_no_more = true;
+  thaw_all(config_.board, false);
+}
+
 void Front::kill_all() {
   kill_descendants({arbiter_}, [this] { reap(); });
 }
@@ -296,6 +308,7 @@ void Front::reap() {
 
 void Front::on_arbiter_death(int status) {
   arbiter_ = 0;
+  thaw_all(config_.board, true);
   while (is_readable(control_)) on_control();
   if (settled_) return;
   ++config_.board->arbiter_deaths;

@@ -149,6 +149,9 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
   report["jobs"] = Json::array();
   report["uncooperative"] = uncooperative_of(board);
   report["stuck"] = stuck_of(board);
+  report["frozen"] = {{"count", board.freeze_count.load()},
+                      {"peak", board.frozen_peak},
+                      {"seconds", std::round(static_cast<double>(board.frozen_ns) / 1e6) / 1e3}};
   report["memory"] = {{"peak_process_bytes", outcome.peak_process_bytes}};
   report["left_running"] = outcome.left_running;
   report["arbiter_restarts"] = board.arbiter_deaths;

@@ -30,6 +30,10 @@ std::string render_report(const RunOutcome& outcome, const Board& board);
 std::string uncooperative_line(const UncooperativeRow& row);
 /// What `run` says of a process that keeps slots while nothing of the build moves.
 std::string stuck_line(const StuckRow& row);
+/// ... the first time that jobs are frozen.
+inline constexpr const char* kFrozenLine =
+    "more jobs run than there are slots by now, so the youngest stand still until there is one for "
+    "them (--enforce)";
 
 /// Writes the report to a temporary name beside the file that `path` leads to and renames it; what
 /// is no regular file (a pipe, a terminal, a device) is written to as it is. Error 125 when that

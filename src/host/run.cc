@@ -240,6 +240,7 @@ wire::Result<void> start(Run* run) {
   begin.issued = run->start - 1;
   begin.slots = run->config.slots;
   begin.standstill = static_cast<std::int32_t>(run->config.standstill.count());
+  begin.enforce = run->config.enforce;
   begin.mark = run->spec.mark;
   std::copy(run->cookie.begin(), run->cookie.end(), begin.cookie.begin());
   run->close_ends();

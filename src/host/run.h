@@ -26,6 +26,7 @@ struct RunConfig {
   std::optional<std::string> report_path;  ///< where the JSON report goes
   bool quiet = false;                      ///< no closing line
   std::chrono::seconds standstill{5};      ///< until the last resort, core/standstill.h; 0: never
+  bool enforce = false;  ///< too few slots for those that run: freeze some, core/enforcement.h
   /// TCP addresses that the arbiter listens on besides its Unix socket.
   std::vector<wire::Address> listen;
 };

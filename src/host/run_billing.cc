@@ -125,6 +125,12 @@ std::vector<wire::UncooperativeRow> RunBilling::accused(Instant now) const {
   return rows;
 }
 
+std::vector<core::ProcessId> RunBilling::accused_processes() const {
+  std::vector<core::ProcessId> processes;
+  for (const Named& named : named_) processes.push_back(named.accusation.who);
+  return processes;
+}
+
 void RunBilling::close(Instant now) {
   billing_.calm();
   (void)note_accusations(now);

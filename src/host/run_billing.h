@@ -47,6 +47,8 @@ class RunBilling {
   [[nodiscard]] int withheld() const { return billing_.withheld(); }
   /// Who ignores the pool at present, first the one that was found first.
   [[nodiscard]] std::vector<wire::UncooperativeRow> accused(core::Instant now) const;
+  /// ... as processes.
+  [[nodiscard]] std::vector<core::ProcessId> accused_processes() const;
   /// The command has ended: who is accused was so to the end.
   void close(core::Instant now);
 

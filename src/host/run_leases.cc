@@ -1,6 +1,7 @@
 #include "host/run_leases.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <unistd.h>
 
@@ -60,6 +61,7 @@ RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
                                      .front = context.config->front,
                                      .tracked = tracked_,
                                      .patience = std::chrono::seconds(begin.standstill),
+                                     .has_frozen = [this] { return frozen_jobs() > 0; },
                                      .log = context_.log,
                                      .tell = context_.tell},
                     now);
@@ -74,6 +76,25 @@ RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
                                        .log = context_.log},
                      now);
   }
+  // Whoever was here before may have died over it.
+  if (begin.resume) thaw_all(context_.config->board, true);
+  if (begin.enforce && !begin.left && !begin.bypass) start_enforcement();
+}
+
+void RunLeases::start_enforcement() {
+  RunEnforcementContext eyes{
+      .pool = context_.pool,
+      .leases = &leases_,
+      .process_of = [this](core::SessionId session) { return dispatcher_.process_of(session); },
+      // What is stuck has another slot in its place.
+      .in_use = [this] { return use().in_use - (tracked_ ? context_.pool->minted() : 0); },
+      .allowed = [this] { return std::max(1, settings_.slots - settings_.withheld); },
+      .uncooperative =
+          [this] { return billing_ ? billing_->accused_processes() : std::vector<ProcessId>(); },
+      .front = context_.config->front,
+      .board = context_.config->board,
+      .tell = context_.tell};
+  enforcement_.emplace(std::move(eyes), now_);
 }
 
 void RunLeases::serve(Instant now, const std::function<void()>& publish) {
@@ -116,6 +137,7 @@ void RunLeases::advance(Instant now) {
   dispatcher_.advance(now);
   if (elastic_ && !settings_.paused && elastic_->due() <= now) follow_the_machine();
   bill();
+  if (enforcement_ && enforcement_->due() <= now) enforcement_->step(now);
   if (rescue_ && rescue_->due() <= now) rescue_->step(now);
 }
 
@@ -124,6 +146,7 @@ std::optional<Instant> RunLeases::next_deadline() const {
   if (elastic_ && !settings_.paused) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
   if (billing_) due = due ? std::min(*due, billing_->due()) : billing_->due();
   if (rescue_) due = due ? std::min(*due, rescue_->due()) : rescue_->due();
+  if (enforcement_) due = due ? std::min(*due, enforcement_->due()) : enforcement_->due();
   // What an arbiter that died withheld.
   if (!billing_ && settings_.withheld > 0) due = now_;
   return due;
@@ -145,6 +168,7 @@ void RunLeases::command_ended(bool all_ended, Instant now) {
   if (billing_) billing_->close(now);
   billing_.reset();
   rescue_.reset();
+  enforcement_.reset();
   bill();
   if (all_ended) close(now);
 }
@@ -307,6 +331,8 @@ void RunLeases::bill() {
 std::vector<wire::UncooperativeRow> RunLeases::uncooperative() const {
   return billing_ ? billing_->accused(now_) : std::vector<wire::UncooperativeRow>();
 }
+
+int RunLeases::frozen_jobs() const { return enforcement_ ? enforcement_->frozen() : 0; }
 
 int RunLeases::tokens_held() const { return std::max(0, context_.pool->ledger().outstanding()); }
 

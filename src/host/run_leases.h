@@ -16,6 +16,7 @@
 #include "host/elastic.h"
 #include "host/kinship.h"
 #include "host/run_billing.h"
+#include "host/run_enforcement.h"
 #include "host/run_rescue.h"
 #include "host/watchlist.h"
 
@@ -85,6 +86,7 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] int tokens_held() const override;
   [[nodiscard]] int free_slots() const override;
   [[nodiscard]] std::vector<wire::UncooperativeRow> uncooperative() const override;
+  [[nodiscard]] int frozen_jobs() const override;
 
   core::Payer payer_of(core::ProcessId process, core::LeaseId under);
   /// Whether that process runs under the lease or holds it.
@@ -96,6 +98,7 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] PoolUse use() const;
   void adjust_issued();
   void bill();
+  void start_enforcement();
   void close(core::Instant now);
 
   RunLeasesContext context_;
@@ -107,8 +110,9 @@ class RunLeases final : private DispatcherWorld {
   core::LeasePool leases_;
   Dispatcher dispatcher_;
   Connections connections_;
-  std::optional<RunBilling> billing_;  ///< while the command runs
-  std::optional<RunRescue> rescue_;    ///< the same
+  std::optional<RunBilling> billing_;          ///< while the command runs
+  std::optional<RunRescue> rescue_;            ///< the same
+  std::optional<RunEnforcement> enforcement_;  ///< the same, with --enforce
   core::LeaseEffects lease_effects_;
   core::Instant now_{};
   bool root_is_free_ = false;

@@ -61,6 +61,8 @@ int RunRescue::out() const {
 
 bool RunRescue::is_exhausted() const {
   const core::Pool& pool = *context_.pool;
+  // Who is frozen is thawed in time, and is meant not to be replaced.
+  if (context_.has_frozen()) return false;
   const int free = context_.tracked ? pool.free() + pool.reserved() : context_.level();
   if (free > 0 || context_.leases->free() > 0 || context_.leases->paused()) return false;
   // With one slot nobody is short of tokens, unless somebody asks.

@@ -31,6 +31,7 @@ struct RunRescueContext {
   pid_t front = 0;
   bool tracked = false;                 ///< the ledger knows who holds what
   std::chrono::nanoseconds patience{};  ///< with a build that stands still; 0: no end of it
+  std::function<bool()> has_frozen;     ///< some are made to stand still
   BoardLog* log = nullptr;              ///< names of those that are stuck go there
   std::function<void()> tell;           ///< there is one more of them
 };

@@ -91,6 +91,10 @@ bool environment_has(pid_t pid, const std::string& assignment);
 /// the process has ended.
 int open_pidfd(pid_t pid);
 
+/// Whether a signal waits for the process to go on: one that it does not block, and not one that
+/// stops or continues it. False when it is gone.
+bool has_waiting_signal(pid_t pid);
+
 /// How the process behind `pidfd` (which has ended) ended: from the kernel (6.15 and later), else
 /// from its zombie's stat, else unknown.
 core::EndCause end_cause(int pidfd, pid_t pid);

@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -267,6 +268,26 @@ bool environment_has(pid_t pid, const std::string& assignment) {
   needle += assignment;
   needle.push_back('\0');
   return text.find(needle) != std::string::npos;
+}
+
+bool has_waiting_signal(pid_t pid) {
+  std::array<char, 4096> text{};
+  const ssize_t n = read_file(ProcPath("/proc/%d/status", pid).c_str(), text.data(), text.size());
+  if (n <= 0) return false;
+  const std::string_view lines(text.data(), static_cast<std::size_t>(n));
+  const auto mask = [&lines](std::string_view name) {
+    const auto at = lines.find(name);
+    std::uint64_t value = 0;
+    if (at == std::string_view::npos) return value;
+    const char* digits = lines.data() + at + name.size();
+    std::from_chars(digits, lines.data() + lines.size(), value, 16);
+    return value;
+  };
+  std::uint64_t others = ~mask("\nSigBlk:\t") & ~mask("\nSigIgn:\t");
+  for (const int signal : {SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD}) {
+    others &= ~(std::uint64_t{1} << (signal - 1));
+  }
+  return ((mask("\nSigPnd:\t") | mask("\nShdPnd:\t")) & others) != 0;
 }
 
 int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }

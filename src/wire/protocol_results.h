@@ -89,6 +89,7 @@ struct StatusResult {
   int leased = 0;
   int tokens = 0;
   int implicit = 0;
+  int frozen = 0;  ///< jobs that are made to stand still
   std::vector<LimitUse> limits;
   std::vector<StatusRow> leases;  ///< at most kMaxStatusRows
   std::vector<StatusRow> waiting;

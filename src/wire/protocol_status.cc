@@ -93,6 +93,7 @@ void append_result(std::string* out, const CallId& id, const StatusResult& resul
   }
   line.member("leased", result.leased).member("tokens", result.tokens);
   line.member("implicit", result.implicit);
+  if (result.frozen > 0) line.member("frozen", result.frozen);
   line.member("leases_total", result.leases_total).member("waiting_total", result.waiting_total);
   line.member("sessions", result.sessions);
   write_counters(line, result.counters);

@@ -25,7 +25,7 @@ constexpr std::string_view kWords[] = {
     "lease",     "paid",          "min",          "max",          "limit",         "used",
     "cause",     "ago_ms",        "granted",      "released",     "recovered",     "timed_out",
     "cancelled", "refused",       "unauthorized", "resumed",      "implicit",      "slots_min",
-    "slots_max", "uncooperative", "command",      "since_ms",     "millicores"};
+    "slots_max", "uncooperative", "command",      "since_ms",     "millicores",    "frozen"};
 constexpr std::size_t kWordCount = std::size(kWords);
 
 /// The last place is for words that nobody knows.
@@ -315,6 +315,7 @@ std::optional<StatusResult> StatusSink::result() {
   top_.take("leased", &status_.leased);
   top_.take("tokens", &status_.tokens);
   top_.take("implicit", &status_.implicit);
+  top_.take("frozen", &status_.frozen);
   top_.take("leases_total", &status_.leases_total);
   top_.take("waiting_total", &status_.waiting_total);
   top_.take("sessions", &status_.sessions);

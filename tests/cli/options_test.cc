@@ -52,6 +52,12 @@ TEST(RunOptions, AllOfThem) {
   EXPECT_TRUE(config.quiet);
 }
 
+TEST(RunOptions, Enforce) {
+  EXPECT_FALSE(run_of({"make"}).enforce);
+  EXPECT_TRUE(run_of({"--enforce", "make"}).enforce);
+  EXPECT_FALSE(run_of({"make", "--enforce"}).enforce);
+}
+
 TEST(RunOptions, Wrap) {
   EXPECT_FALSE(run_of({"make"}).wrap);
   const host::RunConfig bare = run_of({"--wrap", "make"});

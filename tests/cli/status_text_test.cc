@@ -126,6 +126,13 @@ TEST(StatusText, WhoIgnoresThePool) {
   EXPECT_THAT(to_text(status, "a", {}), HasSubstr("0.9"));
 }
 
+TEST(StatusText, FrozenJobs) {
+  wire::StatusResult status;
+  EXPECT_THAT(to_text(status, "a", {}), Not(HasSubstr("Frozen")));
+  status.frozen = 3;
+  EXPECT_THAT(to_text(status, "a", {}), HasSubstr("\nFrozen    3 jobs until "));
+}
+
 TEST(StatusText, NoLineIsWiderThanTheTerminal) {
   wire::StatusResult status = busy();
   status.leases.push_back(row(std::string(64, 'n'), 2147483647, 512, std::string(256, 't')));

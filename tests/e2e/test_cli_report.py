@@ -16,7 +16,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 KEYS = {
     "schema", "version", "command", "exit_code", "signal", "wall_seconds", "cpu_seconds",
-    "tracking", "slots", "tokens", "recoveries", "refusals", "jobs", "uncooperative", "memory",
+    "tracking", "slots", "tokens", "recoveries", "refusals", "jobs", "uncooperative", "memory", "frozen",
     "left_running", "arbiter_restarts",
 }
 TOKENS = {"issued", "taken", "returned", "recovered", "refused", "minted", "missing", "held"}

@@ -50,10 +50,14 @@ TEST_F(ReportTest, HasTheKeysThatItsPagePromises) {
   outcome.exit_code = 130;
   outcome.signal = 2;
   recovered_from(7, "ninja");
+  board->freeze_count = 5;
+  board->frozen_peak = 3;
+  board->frozen_ns = 1'234'567'890;
   const auto report = nlohmann::json::parse(render_report(outcome, *board));
+  EXPECT_EQ(report["frozen"], nlohmann::json::parse(R"({"count":5,"peak":3,"seconds":1.235})"));
   for (const char* key : {"schema", "version", "command", "exit_code", "signal", "wall_seconds",
                           "cpu_seconds", "tracking", "slots", "tokens", "recoveries", "refusals",
-                          "jobs", "uncooperative", "memory"}) {
+                          "jobs", "uncooperative", "frozen", "memory"}) {
     EXPECT_TRUE(report.contains(key)) << key;
   }
   EXPECT_EQ(report["command"], (std::vector<std::string>{"make", "-k"}));

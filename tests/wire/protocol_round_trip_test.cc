@@ -287,6 +287,7 @@ StatusResult status(int rows) {
   status.sessions = number<std::size_t>(0, core::kMaxSessions);
   status.counters = {number<std::uint64_t>(0, kMaxNumber), 2, 3, 4, 5, 6, 7,
                      number<std::uint64_t>(0, kMaxNumber)};
+  if (yes()) status.frozen = number<int>(1, core::kMaxSlots);
   for (int i = 0; i < rows; ++i) {
     status.limits.push_back({type(), number<int>(0, core::kMaxSlots), number<int>(0, 9)});
     status.leases.push_back(row(false));

@@ -1,0 +1,130 @@
+#include "host/run_enforcement.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <unistd.h>
+
+#include "host/clock.h"
+#include "proc/process.h"
+
+namespace tokenpool::host {
+namespace {
+
+using core::Instant;
+using core::ProcessId;
+using std::chrono::milliseconds;
+
+constexpr Instant kPause = milliseconds(250);
+// A slot that comes free is to be used again.
+constexpr Instant kFrozenPause = milliseconds(100);
+// Walks take this share of a CPU at most.
+constexpr int kCostShare = 100;
+
+bool is_stopped(char state) { return state == 'T' || state == 't'; }
+
+}  // namespace
+
+RunEnforcement::RunEnforcement(RunEnforcementContext context, Instant now)
+    : context_(std::move(context)),
+      census_(context_.front, ::getpid()),
+      freezer_(context_.board),
+      due_(now + kPause),
+      counted_(now) {}
+
+RunEnforcement::~RunEnforcement() {
+  carry_out({}, host::now());
+  thaw_all(context_.board, true);
+}
+
+void RunEnforcement::mark_clients(std::vector<core::TreeProcess>* tree) const {
+  std::unordered_map<ProcessId, core::TreeProcess*, core::ProcessIdHash> index;
+  for (core::TreeProcess& process : *tree) index[process.who] = &process;
+  const auto find = [&index](ProcessId who) -> core::TreeProcess* {
+    const auto found = index.find(who);
+    return found == index.end() ? nullptr : found->second;
+  };
+  for (const auto& [who, account] : context_.pool->ledger().accounts()) {
+    core::TreeProcess* process = find(who);
+    if (process != nullptr && (account.client || account.held() > 0)) process->coordinates = true;
+  }
+  // A launcher asks for its job, which owns the lease; a client asks for those that it starts.
+  const auto asker = [&](core::SessionId session, ProcessId client) {
+    const auto process = session == 0 ? std::nullopt : context_.process_of(session);
+    return find(process.value_or(client));
+  };
+  for (const auto& [id, lease] : context_.leases->leases()) {
+    core::TreeProcess* process = asker(lease.session, lease.client);
+    if (process == nullptr) continue;
+    process->coordinates = true;
+    process->slots = std::max(process->slots, lease.slots);
+  }
+  for (const core::LeaseRequest* request : context_.leases->waiting()) {
+    core::TreeProcess* process = asker(request->session, request->client);
+    if (process == nullptr) continue;
+    process->coordinates = true;
+    process->waits = true;
+  }
+  for (const ProcessId who : context_.uncooperative()) {
+    if (core::TreeProcess* process = find(who); process != nullptr) process->uncooperative = true;
+  }
+}
+
+std::vector<core::TreeProcess> RunEnforcement::tree_of(const proc::CensusSample& census) const {
+  std::vector<core::TreeProcess> tree;
+  tree.reserve(census.rows.size());
+  for (const proc::CensusRow& row : census.rows) {
+    if (row.state == 'Z' || row.state == 'X') continue;
+    core::TreeProcess process{.who = row.who, .parent = row.parent, .name = row.name};
+    process.stopped = is_stopped(row.state);
+    process.blocked = row.state == 'D';
+    process.signalled = process.stopped && frozen() > 0 && proc::has_waiting_signal(row.who.pid);
+    process.group = ::getpgid(row.who.pid);
+    tree.push_back(std::move(process));
+  }
+  mark_clients(&tree);
+  return tree;
+}
+
+void RunEnforcement::step(Instant now) {
+  core::EnforcementSample sample{.in_use = context_.in_use(),
+                                 .allowed = context_.allowed(),
+                                 .processes = {},
+                                 .front = context_.front};
+  due_ = now + kPause;
+  if (context_.board->freezes_no_more) {
+    carry_out({}, now);
+    thaw_all(context_.board, true);
+    law_ = {};
+  }
+  if (context_.board->freezes_no_more || (sample.in_use <= sample.allowed && frozen() == 0)) {
+    law_.calm(now);
+    return census_.forget();
+  }
+  const proc::CensusSample census = census_.sample(now);
+  sample.processes = tree_of(census);
+  carry_out(law_.step(sample, now), now);
+  due_ = now + std::max(frozen() > 0 ? kFrozenPause : kPause, kCostShare * census.cost);
+}
+
+void RunEnforcement::carry_out(const core::EnforcementStep& step, Instant now) {
+  Board& board = *context_.board;
+  board.frozen_ns += counted_jobs_ * (now - counted_).count();
+  for (const ProcessId who : step.thaw) freezer_.thaw(who);
+  std::uint32_t more = 0;
+  for (const std::vector<ProcessId>& job : step.freeze) {
+    if (std::all_of(job.begin(), job.end(), [&](ProcessId who) { return freezer_.freeze(who); })) {
+      ++more;
+      continue;
+    }
+    for (const ProcessId who : job) freezer_.thaw(who);
+    law_.give_up(job.front(), now);
+  }
+  counted_ = now;
+  counted_jobs_ = frozen();
+  board.frozen_peak = std::max(board.frozen_peak, static_cast<std::uint32_t>(counted_jobs_));
+  if (more > 0 && board.freeze_count.fetch_add(more) == 0) context_.tell();
+}
+
+}  // namespace tokenpool::host

@@ -1,0 +1,201 @@
+// Freezing with real processes. Waits for states, and asserts no time.
+#include "host/run_enforcement.h"
+
+#include <array>
+#include <memory>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/clock.h"
+#include "proc/process.h"
+
+namespace tokenpool::host {
+namespace {
+
+using core::ProcessId;
+using Jobs = std::array<pid_t, 3>;
+
+struct Unmap {
+  void operator()(Board* board) const { unmap_board(board); }
+};
+
+// A front, its command, which is a make, and three jobs of it.
+class Build {
+ public:
+  Build() {
+    std::array<int, 2> told{};
+    EXPECT_EQ(::pipe(told.data()), 0);
+    front_ = ::fork();
+    if (front_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+      if (::fork() == 0) be_make(told[1]);
+      ::pause();
+    }
+    EXPECT_EQ(::read(told[0], jobs_.data(), sizeof jobs_), static_cast<ssize_t>(sizeof jobs_));
+    for (const int fd : told) ::close(fd);
+  }
+  ~Build() {
+    for (const pid_t job : jobs_) ::kill(job, SIGKILL);
+    ::kill(front_, SIGKILL);
+    ::waitpid(front_, nullptr, 0);
+  }
+  Build(const Build&) = delete;
+  Build& operator=(const Build&) = delete;
+  [[nodiscard]] pid_t front() const { return front_; }
+  [[nodiscard]] ProcessId job(std::size_t index) const {
+    return proc::read_process(jobs_[index])->id;
+  }
+  /// T: it stands still, r: it runs, or has to.
+  [[nodiscard]] std::string states() const {
+    std::string text;
+    for (const pid_t job : jobs_) text += proc::read_process(job)->state == 'T' ? 'T' : 'r';
+    return text;
+  }
+  void wait_for(const std::string& wanted) const {
+    while (states() != wanted) std::this_thread::yield();
+  }
+
+ private:
+  static void be_make(int told) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::prctl(PR_SET_NAME, "make");
+    Jobs jobs{};
+    for (pid_t& job : jobs) {
+      job = ::fork();
+      if (job != 0) continue;
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::prctl(PR_SET_NAME, "cc1");
+      for (;;) ::pause();
+    }
+    (void)!::write(told, jobs.data(), sizeof jobs);
+    for (;;) ::pause();
+  }
+
+  pid_t front_ = 0;
+  Jobs jobs_{};
+};
+
+class RunEnforcementTest : public testing::Test {
+ protected:
+  RunEnforcementContext context() {
+    return {.pool = &pool,
+            .leases = &leases,
+            .process_of = [](core::SessionId) { return std::nullopt; },
+            .in_use = [] { return 3; },
+            .allowed = [this] { return allowed; },
+            .uncooperative = [] { return std::vector<ProcessId>(); },
+            .front = build.front(),
+            .board = board.get(),
+            .tell = [this] { ++told; }};
+  }
+  /// Steps when it is due until the states are these.
+  void step_until(RunEnforcement* enforcement, const std::string& states) const {
+    while (build.states() != states) {
+      std::this_thread::sleep_until(std::chrono::steady_clock::time_point(enforcement->due()));
+      enforcement->step(now());
+    }
+  }
+  [[nodiscard]] int listed() const {
+    int count = 0;
+    for (const FrozenRow& row : board->frozen) count += row.pid != 0 ? 1 : 0;
+    return count;
+  }
+
+  Build build;
+  int allowed = 1;
+  int told = 0;
+  core::Pool pool{2};
+  core::LeasePool leases{3, 1, [](const core::Payer&) { return 0; }};
+  std::unique_ptr<Board, Unmap> board{map_board()};
+};
+
+TEST_F(RunEnforcementTest, FreezesAndThaws) {
+  RunEnforcement enforcement(context(), now());
+  step_until(&enforcement, "rTT");
+  EXPECT_EQ(enforcement.frozen(), 2);
+  EXPECT_EQ(listed(), 2);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(board->freeze_count, 2U);
+  EXPECT_EQ(board->frozen_peak, 2U);
+  allowed = 3;
+  step_until(&enforcement, "rrr");
+  EXPECT_EQ(enforcement.frozen(), 0);
+  EXPECT_EQ(listed(), 0);
+  EXPECT_GT(board->frozen_ns, 0);
+}
+
+TEST_F(RunEnforcementTest, ItsEndLetsEverybodyGoOn) {
+  {
+    RunEnforcement enforcement(context(), now());
+    step_until(&enforcement, "rTT");
+  }
+  build.wait_for("rrr");
+  EXPECT_EQ(listed(), 0);
+}
+
+TEST_F(RunEnforcementTest, WhoeverComesAfterADeadArbiterThaws) {
+  auto dead = std::make_unique<RunEnforcement>(context(), now());
+  step_until(dead.get(), "rTT");
+  thaw_all(board.get(), true);
+  build.wait_for("rrr");
+  EXPECT_EQ(listed(), 0);
+}
+
+TEST_F(RunEnforcementTest, NobodyAnyMoreWhenTheBuildIsToEnd) {
+  RunEnforcement enforcement(context(), now());
+  step_until(&enforcement, "rTT");
+  board->freezes_no_more = true;  // as the front does
+  thaw_all(board.get(), false);
+  build.wait_for("rrr");
+  EXPECT_EQ(listed(), 2);
+  enforcement.step(now());
+  EXPECT_EQ(enforcement.frozen(), 0);
+  EXPECT_EQ(listed(), 0);
+  EXPECT_FALSE(Freezer(board.get()).freeze(build.job(2)));
+  EXPECT_EQ(build.states(), "rrr");
+}
+
+TEST_F(RunEnforcementTest, OnlyThatVeryProcess) {
+  Freezer freezer(board.get());
+  ProcessId later = build.job(2);
+  ++later.start;
+  EXPECT_TRUE(freezer.freeze(later)) << "it has ended";
+  EXPECT_EQ(listed(), 0);
+  EXPECT_TRUE(freezer.freeze(build.job(2)));
+  build.wait_for("rrT");
+  freezer.thaw(later);
+  EXPECT_EQ(listed(), 1);
+  freezer.thaw(build.job(2));
+  build.wait_for("rrr");
+  EXPECT_EQ(listed(), 0);
+}
+
+TEST_F(RunEnforcementTest, WhoHasChildrenRunsOn) {
+  Freezer freezer(board.get());
+  const ProcessId make = proc::read_process(proc::read_process(build.job(0).pid)->parent)->id;
+  EXPECT_FALSE(freezer.freeze(make));
+  while (proc::read_process(make.pid)->state == 'T') std::this_thread::yield();
+  EXPECT_EQ(listed(), 0);
+}
+
+TEST_F(RunEnforcementTest, SignalsThatWaitAreSeen) {
+  Freezer freezer(board.get());
+  const ProcessId job = build.job(2);
+  EXPECT_TRUE(freezer.freeze(job));
+  build.wait_for("rrT");
+  ::kill(job.pid, SIGTSTP);
+  ::kill(job.pid, SIGCHLD);
+  EXPECT_FALSE(proc::has_waiting_signal(job.pid));
+  ::kill(job.pid, SIGTERM);
+  EXPECT_TRUE(proc::has_waiting_signal(job.pid));
+  freezer.thaw(job);
+}
+
+}  // namespace
+}  // namespace tokenpool::host
