@@ -269,7 +269,7 @@ def test_stopped_and_continued_by_the_user(ctx):
     """Ctrl-Z stops all, and nobody goes on before the user wants it, whatever slots there are."""
     ctx.makefile("a", 8, "a")
     terminal = Terminal(ctx, ["make", "-C", "a"], options=["--enforce", "--standstill", "off"])
-    terminal.wait(lambda: ctx.desk.pump() or ctx.desk.count() == 4, "four jobs in")
+    terminal.wait(lambda: (ctx.desk.pump(), ctx.desk.count() == 4)[1], "four jobs in")
     variables = variables_of(ctx.desk.inside[0].pid)
     pids = freeze(ctx, variables)
     terminal.type("\x1a")
