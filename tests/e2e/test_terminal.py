@@ -306,7 +306,7 @@ signal.pause()
 
 def test_modes_are_restored_after_a_killed_command(ctx):
     terminal = Terminal(ctx, [ctx.program("raw.py", RAW)])
-    terminal.wait(lambda: ctx.desk.pump() or ctx.desk.has_said("raw"), "raw mode")
+    terminal.wait(lambda: (ctx.desk.pump(), ctx.desk.has_said("raw"))[1], "raw mode")
     kill(terminal.run.find("python3", under=terminal.front)[0])
     terminal.finish(128 + signal.SIGKILL)
 
@@ -324,7 +324,7 @@ def test_background_run_leaves_the_terminal_alone(ctx):
     """A run that a shell started with & does not grab the terminal at its end."""
     inner = f"{ctx.tokenpool} run -j2 sh -c 'job one' & wait $!; echo st$?; read x"
     terminal = Terminal(ctx, ["bash", "-mc", f"{ctx.tokenpool} --version; {inner}"])
-    terminal.wait(lambda: ctx.desk.pump() or ctx.desk.count() == 1, "the job")
+    terminal.wait(lambda: (ctx.desk.pump(), ctx.desk.count() == 1)[1], "the job")
     in_front = os.tcgetpgrp(terminal.master)
     expect_that(in_front != group_of(ctx.desk.inside[0].pid), "the job is in the background")
     ctx.desk.release(ctx.desk.held()[0])
@@ -337,7 +337,7 @@ def test_background_run_leaves_the_terminal_alone(ctx):
 def test_hang_up_ends_the_build(ctx):
     """The terminal's window is closed: session leader and foreground group get SIGHUP."""
     terminal = Terminal(ctx, ["job", "one"])
-    terminal.wait(lambda: ctx.desk.pump() or ctx.desk.count() == 1, "the job")
+    terminal.wait(lambda: (ctx.desk.pump(), ctx.desk.count() == 1)[1], "the job")
     pids = [terminal.front, ctx.desk.inside[0].pid]
     terminal.run.books = False
     os.close(terminal.master)
