@@ -164,8 +164,10 @@ std::vector<std::size_t> Billing::Family::children_with_too_much(std::size_t ind
   for (const std::size_t child : nodes_[index].children) {
     if (nodes_[child].has_too_much()) found.push_back(child);
   }
-  std::stable_sort(found.begin(), found.end(), [this](std::size_t a, std::size_t b) {
-    return nodes_[a].excess() > nodes_[b].excess();
+  std::sort(found.begin(), found.end(), [this](std::size_t a, std::size_t b) {
+    const double one = nodes_[a].excess();
+    const double other = nodes_[b].excess();
+    return one != other ? one > other : a < b;
   });
   return found;
 }

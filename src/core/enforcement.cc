@@ -140,8 +140,10 @@ void Enforcement::freeze(const Tree& tree, int lack, Instant now, EnforcementSte
     const Thawed* before = thawed(job->root);
     return before == nullptr ? Instant::min() : before->when;
   };
-  std::stable_sort(victims.begin(), victims.end(),
-                   [&](const TreeJob* a, const TreeJob* b) { return turn(a) < turn(b); });
+  // All are in one vector, the youngest last.
+  std::sort(victims.begin(), victims.end(), [&](const TreeJob* a, const TreeJob* b) {
+    return turn(a) != turn(b) ? turn(a) < turn(b) : a > b;
+  });
   for (const TreeJob* job : victims) {
     if (lack <= 0) break;
     lack -= job->slots;
