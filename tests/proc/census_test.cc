@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -104,6 +107,12 @@ class Worker {
   pid_t pid_ = 0;
 };
 
+/// As many as the kernel lists: a sanitizer has one of its own in each process.
+int threads_of(pid_t pid) {
+  const std::filesystem::directory_iterator tasks("/proc/" + std::to_string(pid) + "/task");
+  return static_cast<int>(std::distance(begin(tasks), end(tasks)));
+}
+
 class CensusTest : public testing::Test {
  protected:
   CensusTest() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
@@ -144,7 +153,7 @@ TEST_F(CensusTest, TellsWhoThereIs) {
   EXPECT_EQ(found->who, read_process(worker.pid())->id);
   EXPECT_EQ(found->parent, ::getpid());
   EXPECT_EQ(found->name, read_process(worker.pid())->name);
-  EXPECT_EQ(found->threads, 1);
+  EXPECT_EQ(found->threads, threads_of(worker.pid()));
   EXPECT_GT(found->resident_bytes, 4096U);
   EXPECT_FALSE(row(::getppid())) << "a stranger";
   EXPECT_FALSE(row(1));
@@ -217,7 +226,8 @@ TEST_F(CensusTest, EveryThreadCounts) {
   });
   worker.step();
   walk();
-  EXPECT_EQ(row(worker.pid())->threads, 4);
+  EXPECT_EQ(row(worker.pid())->threads, threads_of(worker.pid()));
+  EXPECT_GE(row(worker.pid())->threads, 4);
   EXPECT_NEAR(row(worker.pid())->use, 0.6, kNear);
   EXPECT_GT(row(worker.pid())->delay, 0.15) << "the first thread waited for none of it";
 }
