@@ -194,7 +194,8 @@ void Leasing::resize(Client* client, Instant now) {
   if (*slots > lease.slots) {
     if (!nobody_waits) fail("lease ", lease.id, " has grown beside those who wait");
     if (!grants(now)) fail("lease ", lease.id, " has grown although nothing is granted now");
-    if (*slots - lease.slots > free()) fail("grown beyond what there is");
+    if (*slots - lease.slots > grantable()) fail("grown beyond what there is");
+    in_hand_ -= std::min(in_hand_, *slots - lease.slots);
   }
   shrink(lease.id, *slots);
 }
@@ -299,6 +300,7 @@ void Leasing::restart(Instant now) {
     if (hub_.fault != Fault::limit_ignored) next.set_limits({{type, limit}}, now, &effects_);
   }
   next.supply(lent_, now, &effects_);
+  in_hand_ = lent_;
   pool_ = std::move(next);
   first_.reset();
   // Nobody is left to declare what belongs to a process.

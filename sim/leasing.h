@@ -161,6 +161,7 @@ class Leasing {
   void lose(core::LeaseId id);
   void bury(Client* client);
   [[nodiscard]] int free() const;
+  [[nodiscard]] int grantable() const;
   [[nodiscard]] int covered(const core::Payer& payer) const;
   /// Of what a payer covers, what no lease uses and no other request has a `claim` to.
   [[nodiscard]] int unused(const core::Payer& payer,
@@ -175,6 +176,7 @@ class Leasing {
   core::LeaseEffects effects_;
   int slots_;
   int lent_ = 0;
+  int in_hand_ = 0;  ///< of free(), what may be granted
   bool root_pays_ = false;
   bool paused_ = false;
   core::Instant grace_until_{};

@@ -90,6 +90,11 @@ int Leasing::free() const {
   return left;
 }
 
+int Leasing::grantable() const {
+  const int free = this->free();
+  return hub_.alone || free < 0 ? free : std::min(free, in_hand_);
+}
+
 bool Leasing::blocked(const std::string& type, int more_jobs) const {
   const auto limit = limits_.find(type);
   if (limit == limits_.end()) return false;
@@ -136,6 +141,7 @@ void Leasing::lend(int count, Instant now) {
   lent_ += count;
   say("  ", count, " lent to the leases");
   if (Asked* next = next_asked(now)) next->passed = 0;
+  in_hand_ += count;
   const int lost = hub_.fault == Fault::supply_lost ? std::min(count, 1) : 0;
   pool_.supply(count - lost, now, &effects_);
   collect(now);
@@ -196,6 +202,7 @@ std::optional<Instant> Leasing::next_deadline() const {
 
 void Leasing::collect(Instant now) {
   mature(now);
+  in_hand_ = std::min(in_hand_, std::max(0, free()));
   for (const LeaseEffect& effect : effects_) {
     switch (effect.kind) {
       case LeaseEffect::Kind::granted:
@@ -314,7 +321,7 @@ int Leasing::lendable(const LeaseRequest& asker, int slots) const {
 
 bool Leasing::can_borrow(const LeaseRequest& first) const {
   const int paid = std::min(first.min, unused(first.payer));
-  return paid < first.min && first.min - paid <= free() + lendable(first, paid);
+  return paid < first.min && first.min - paid <= grantable() + lendable(first, paid);
 }
 
 bool Leasing::is_lent(const LeaseRequest& request) const {
@@ -353,6 +360,7 @@ void Leasing::granted(const LeaseEffect& effect, Instant now) {
     one.asked.erase(effect.ticket);
   }
   check_grant(asked, lease, now);
+  in_hand_ = std::max(0, in_hand_ - lease.cost());
   const LeaseRequest* waits = reserved();
   const int needed = waits == nullptr ? 0 : needs(*waits);
   const bool could = waits != nullptr && !blocked(waits->job.type);
@@ -381,7 +389,7 @@ void Leasing::check_grant(const Asked& asked, const Lease& lease, Instant now) {
   if (blocked(request.job.type)) fail("more jobs of type ", request.job.type, " than its limit");
   if (lease.paid != std::min(request.max, unused(request.payer, reserved())))
     fail("paid for otherwise");
-  const bool borrows = lease.cost() > std::max(0, free());
+  const bool borrows = lease.cost() > std::max(0, grantable());
   if (borrows && (lease.slots != request.min || !can_borrow(request))) {
     fail("more is granted than there is");
   }
