@@ -12,6 +12,7 @@
 
 #include "core/census_pace.h"
 #include "core/effect.h"
+#include "proc/kept_file.h"
 
 namespace tokenpool::proc {
 
@@ -20,7 +21,6 @@ class BuildLoad {
  public:
   /// `group`: the folder of the build's own control group; empty: it has none.
   explicit BuildLoad(const std::string& group);
-  ~BuildLoad();
   BuildLoad(const BuildLoad&) = delete;
   BuildLoad& operator=(const BuildLoad&) = delete;
 
@@ -29,9 +29,9 @@ class BuildLoad {
   core::LoadSigns glance(core::Instant now);
 
  private:
-  int loadavg_ = -1;
-  int cpu_stat_ = -1;
-  int cpu_pressure_ = -1;
+  KeptFile loadavg_;
+  KeptFile cpu_stat_;
+  KeptFile cpu_pressure_;
   std::optional<core::Instant> before_;
   std::optional<std::uint64_t> used_us_;
   std::optional<std::uint64_t> waited_us_;

@@ -1,25 +1,15 @@
-#include <algorithm>
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <string_view>
 #include <utility>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "proc/build_load.h"
 
 namespace tokenpool::proc {
 namespace {
 
-/// The number behind the first `key` of a file that is short and open.
-std::optional<std::uint64_t> number_behind(int fd, std::string_view key) {
-  if (fd < 0) return std::nullopt;
-  std::array<char, 512> text{};
-  const ssize_t n = ::pread(fd, text.data(), text.size(), 0);
-  if (n <= 0) return std::nullopt;
-  const std::string_view all(text.data(), static_cast<std::size_t>(n));
+/// The number behind the first `key`.
+std::optional<std::uint64_t> number_behind(std::string_view all, std::string_view key) {
   const std::size_t at = all.find(key);
   if (at == std::string_view::npos) return std::nullopt;
   std::uint64_t number = 0;
@@ -31,12 +21,7 @@ std::optional<std::uint64_t> number_behind(int fd, std::string_view key) {
 }
 
 /// "0.20 0.18 0.12 1/80 11206": the one before the slash runs or could; it counts this thread too.
-std::optional<int> runnable_besides_us(int fd) {
-  if (fd < 0) return std::nullopt;
-  std::array<char, 128> text{};
-  const ssize_t n = ::pread(fd, text.data(), text.size(), 0);
-  if (n <= 0) return std::nullopt;
-  const std::string_view line(text.data(), static_cast<std::size_t>(n));
+std::optional<int> runnable_besides_us(std::string_view line) {
   const std::size_t slash = line.find('/');
   const std::size_t blank = line.rfind(' ', slash);
   if (slash == std::string_view::npos || blank == std::string_view::npos) return std::nullopt;
@@ -53,32 +38,26 @@ std::optional<double> rate(std::optional<std::uint64_t> from, std::optional<std:
   return static_cast<double>(*to - *from) / 1e6 / seconds;
 }
 
-int open_in(const std::string& folder, const char* name) {
-  return folder.empty() ? -1 : ::open((folder + name).c_str(), O_RDONLY | O_CLOEXEC);
+KeptFile open_in(const std::string& folder, const char* name) {
+  return folder.empty() ? KeptFile() : KeptFile(folder + name);
 }
 
 }  // namespace
 
 BuildLoad::BuildLoad(const std::string& group)
-    : loadavg_(::open("/proc/loadavg", O_RDONLY | O_CLOEXEC)),
+    : loadavg_("/proc/loadavg"),
       cpu_stat_(open_in(group, "/cpu.stat")),
       cpu_pressure_(open_in(group, "/cpu.pressure")) {}
-
-BuildLoad::~BuildLoad() {
-  for (const int fd : {loadavg_, cpu_stat_, cpu_pressure_}) {
-    if (fd >= 0) ::close(fd);
-  }
-}
 
 core::LoadSigns BuildLoad::glance(core::Instant now) {
   core::LoadSigns signs;
   const double seconds = before_ ? std::chrono::duration<double>(now - *before_).count() : 0;
   before_ = now;
-  const auto used = number_behind(cpu_stat_, "usage_usec ");
-  const auto waited = number_behind(cpu_pressure_, "total=");  // of the first line, "some"
+  const auto used = number_behind(cpu_stat_.read(), "usage_usec ");
+  const auto waited = number_behind(cpu_pressure_.read(), "total=");  // of the first line, "some"
   signs.use = rate(std::exchange(used_us_, used), used, seconds);
   signs.waiting = rate(std::exchange(waited_us_, waited), waited, seconds);
-  if (const auto runnable = runnable_besides_us(loadavg_)) signs.runnable = *runnable;
+  if (const auto runnable = runnable_besides_us(loadavg_.read())) signs.runnable = *runnable;
   return signs;
 }
 
