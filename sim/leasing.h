@@ -36,11 +36,9 @@ class Leasing {
     std::mt19937_64* random = nullptr;
     std::function<void(const std::string&)> say;
     std::function<void(const std::string&)> fail;
-    /// Tokens that the pool of tokens has booked to a client.
-    std::function<int(core::ProcessId)> tokens;
+    std::function<int(core::ProcessId)> tokens;  ///< booked to a client by the pool of tokens
     std::function<std::optional<core::ProcessId>()> somebody;  ///< some process of the build
-    /// Somebody could use so many slots more at once.
-    std::function<void(int)> offer;
+    std::function<void(int)> offer;  ///< so many slots more could be used: lend what lies about
     bool alone = false;  ///< there are only leases, as in `serve`: what there is, is supplied
     bool verbose = false;
     Fault fault = Fault::none;

@@ -36,24 +36,21 @@ std::vector<core::Holding> RunBilling::holdings() const {
     all.push_back({who, account.held(), account.client || account.own > 0});
   }
   for (const auto& [id, lease] : context_.leases->leases()) {
-    auto owner = lease.owner;
-    if (!owner && lease.session != 0) owner = context_.process_of(lease.session);
-    find(owner.value_or(lease.client)).slots += lease.cost();
+    find(context_.holder_of(lease)).slots += lease.cost();
   }
   return all;
 }
 
 int RunBilling::loose() const {
-  const core::Pool& pool = *context_.pool;
-  if (!context_.tracked)
-    return std::max(0, pool.issued() + context_.owed() - context_.level() - pool.lent());
+  if (!context_.tracked) return std::max(0, context_.out());
   int count = 0;
-  for (const core::UnseenTake& take : pool.ledger().unseen()) count += take.count;
+  for (const core::UnseenTake& take : context_.pool->ledger().unseen()) count += take.count;
   return count;
 }
 
-core::BillingSample RunBilling::sample_of(const proc::CensusSample& census) const {
-  core::BillingSample sample{context_.front, {}, holdings(), loose()};
+core::BillingSample RunBilling::sample_of(const proc::CensusSample& census,
+                                          std::vector<core::Holding> holdings, int loose) const {
+  core::BillingSample sample{context_.front, {}, std::move(holdings), loose};
   sample.loads.reserve(census.rows.size());
   for (const proc::CensusRow& row : census.rows) {
     sample.loads.push_back({row.who, row.parent, row.use + row.delay, row.reaped});
@@ -64,8 +61,10 @@ core::BillingSample RunBilling::sample_of(const proc::CensusSample& census) cons
 bool RunBilling::step(Instant now) {
   const core::LoadSigns signs = load_.glance(now);
   due_ = now + core::kBillingStep;
-  int slots = 1 + loose();
-  for (const core::Holding& holding : holdings()) slots += holding.slots;
+  std::vector<core::Holding> held = holdings();
+  const int loose = this->loose();
+  int slots = 1 + loose;
+  for (const core::Holding& holding : held) slots += holding.slots;
   switch (pace_.glance(signs, slots, billing_.is_suspicious(), now)) {
     case core::CensusPace::Answer::nothing:
       return false;
@@ -78,7 +77,7 @@ bool RunBilling::step(Instant now) {
   }
   const proc::CensusSample census = census_.sample(now);
   const bool is_first = census.interval.count() == 0;
-  if (!is_first) billing_.step(sample_of(census), now);
+  if (!is_first) billing_.step(sample_of(census, std::move(held), loose), now);
   pace_.walked(census.cost, is_first || billing_.is_suspicious(), now);
   return note_accusations(now);
 }

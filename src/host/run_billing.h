@@ -24,11 +24,9 @@ namespace tokenpool::host {
 struct RunBillingContext {
   const core::Pool* pool = nullptr;
   const core::LeasePool* leases = nullptr;
-  /// The process of a session, where it is known.
-  std::function<std::optional<core::ProcessId>(core::SessionId)> process_of;
-  std::function<int()> level;  ///< bytes in the FIFO
-  std::function<int()> owed;   ///< ... that are too many when they come back
-  std::string group;           ///< folder of the build's control group; empty: there is none
+  std::function<core::ProcessId(const core::Lease&)> holder_of;
+  std::function<int()> out;  ///< tokens that clients have, whoever they are
+  std::string group;         ///< folder of the build's control group; empty: there is none
   pid_t front = 0;
   bool tracked = false;     ///< the ledger knows who holds what
   BoardLog* log = nullptr;  ///< accusations go there, too, for the report
@@ -59,7 +57,8 @@ class RunBilling {
     std::size_t row = 0;  ///< on the board
   };
 
-  [[nodiscard]] core::BillingSample sample_of(const proc::CensusSample& census) const;
+  [[nodiscard]] core::BillingSample sample_of(const proc::CensusSample& census,
+                                              std::vector<core::Holding> holdings, int loose) const;
   [[nodiscard]] std::vector<core::Holding> holdings() const;
   [[nodiscard]] int loose() const;
   bool note_accusations(core::Instant now);

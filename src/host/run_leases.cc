@@ -45,19 +45,19 @@ RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
   leases_.share();
   // What outlives its build may stay for weeks.
   if (begin.slots.is_elastic() && !settings_.fixed && !begin.left) {
-    elastic_.emplace(begin.slots, settings_.slots, context.config->group.cpu_stat(), now);
+    elastic_.emplace(begin.slots, settings_.slots, context.config->group.folder() + "/cpu.stat",
+                     now);
   }
   if (!begin.left) {
-    const auto process_of = [this](core::SessionId session) {
-      return dispatcher_.process_of(session);
-    };
+    const auto holder_of = [this](const core::Lease& lease) { return this->holder_of(lease); };
+    const auto out = [this] { return tokens_out(); };
     rescue_.emplace(RunRescueContext{.pool = context_.pool,
                                      .effects = context_.effects,
                                      .apply = context_.apply,
-                                     .level = context_.level,
-                                     .owed = context_.owed,
                                      .leases = &leases_,
-                                     .process_of = process_of,
+                                     .out = out,
+                                     .is_exhausted = [this] { return use().exhausted; },
+                                     .holder_of = holder_of,
                                      .front = context.config->front,
                                      .tracked = tracked_,
                                      .patience = std::chrono::seconds(begin.standstill),
@@ -67,9 +67,8 @@ RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
                     now);
     billing_.emplace(RunBillingContext{.pool = context_.pool,
                                        .leases = &leases_,
-                                       .process_of = process_of,
-                                       .level = context_.level,
-                                       .owed = context_.owed,
+                                       .holder_of = holder_of,
+                                       .out = out,
                                        .group = context.config->group.folder(),
                                        .front = context.config->front,
                                        .tracked = tracked_,
@@ -291,14 +290,24 @@ void RunLeases::set_paused(bool paused) {
   leases_.set_paused(paused, now_, &lease_effects_);
 }
 
+// Where nobody's calls are seen, what is not in the FIFO and not lent is out.
+int RunLeases::tokens_out() const {
+  const core::Pool& pool = *context_.pool;
+  if (tracked_) return pool.ledger().outstanding();
+  return pool.issued() + context_.owed() - context_.level() - pool.lent();
+}
+
+ProcessId RunLeases::holder_of(const core::Lease& lease) const {
+  auto holder = lease.owner;
+  if (!holder && lease.session != 0) holder = dispatcher_.process_of(lease.session);
+  return holder.value_or(lease.client);
+}
+
 PoolUse RunLeases::use() const {
   const core::Pool& pool = *context_.pool;
   PoolUse use;
-  // Where nobody's calls are seen, what is not in the FIFO and not lent is out.
   const int free = tracked_ ? pool.free() + pool.reserved() : context_.level();
-  const int out =
-      tracked_ ? pool.ledger().outstanding() : pool.issued() + context_.owed() - free - pool.lent();
-  use.in_use = 1 + std::max(0, out) + leases_.leased();
+  use.in_use = 1 + std::max(0, tokens_out()) + leases_.leased();
   use.exhausted = free == 0 && leases_.free() <= 0;
   for (const core::LeaseRequest* request : leases_.waiting()) {
     use.needed = std::max(use.needed, request->min + 1);  // the implicit slot is not theirs

@@ -96,6 +96,11 @@ class RunLeases final : private DispatcherWorld {
   void look_at_root();
   void follow_the_machine();
   [[nodiscard]] PoolUse use() const;
+  /// Tokens that clients have; where nobody's calls are seen, those of the lost that were minted
+  /// anew left out. Negative: more is there than was issued, or lent than taken.
+  [[nodiscard]] int tokens_out() const;
+  /// The process that answers for a lease, as far as it is known.
+  [[nodiscard]] core::ProcessId holder_of(const core::Lease& lease) const;
   void adjust_issued();
   void bill();
   void start_enforcement();

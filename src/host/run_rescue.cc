@@ -54,24 +54,18 @@ RunRescue::RunRescue(RunRescueContext context, Instant now)
                  : std::min(kLongestPause, context_.patience / (core::kStandstillLooks + 1))),
       due_(now + pause_) {}
 
-int RunRescue::out() const {
-  const core::Pool& pool = *context_.pool;
-  return pool.issued() + context_.owed() - context_.level() - pool.lent();
-}
-
 bool RunRescue::is_exhausted() const {
   const core::Pool& pool = *context_.pool;
   // Who is frozen is thawed in time, and is meant not to be replaced.
   if (context_.has_frozen()) return false;
-  const int free = context_.tracked ? pool.free() + pool.reserved() : context_.level();
-  if (free > 0 || context_.leases->free() > 0 || context_.leases->paused()) return false;
+  if (!context_.is_exhausted() || context_.leases->paused()) return false;
   // With one slot nobody is short of tokens, unless somebody asks.
   return pool.issued() > 0 || context_.leases->waiting_count() > 0 || !pool.waiting().empty();
 }
 
 void RunRescue::step(Instant now) {
   if (!context_.tracked) take_back_surplus(now);
-  const int unseen = context_.tracked ? 0 : out();
+  const int unseen = context_.tracked ? 0 : context_.out();
   const bool exhausted = is_exhausted() && context_.patience.count() > 0;
   const Instant pause = context_.tracked ? pause_ : std::min(pause_, kUnseenPause);
   due_ = now + pause;
@@ -124,7 +118,7 @@ core::Movement RunRescue::movement_of(const proc::CensusSample& census) const {
 
 // More lies there than was issued: somebody has returned what was taken for lost.
 void RunRescue::take_back_surplus(Instant now) {
-  const int surplus = std::min(-out(), context_.pool->minted());
+  const int surplus = std::min(-context_.out(), context_.pool->minted());
   if (surplus <= 0) return;
   context_.pool->unmint(surplus, now, context_.effects);
   context_.apply();
@@ -143,14 +137,12 @@ void RunRescue::name_stuck() {
     if (account.held() > 0) holders[who] += account.held();
   }
   for (const auto& [id, lease] : context_.leases->leases()) {
-    auto owner = lease.owner;
-    if (!owner && lease.session != 0) owner = context_.process_of(lease.session);
-    if (lease.cost() > 0) holders[owner.value_or(lease.client)] += lease.cost();
+    if (lease.cost() > 0) holders[context_.holder_of(lease)] += lease.cost();
   }
   for (const auto& [who, held] : holders) {
     context_.log->add_stuck(who.pid, held, proc::command_of(who.pid));
   }
-  const int unknown = context_.tracked ? 0 : out();
+  const int unknown = context_.tracked ? 0 : context_.out();
   if (unknown > 0 || holders.empty()) context_.log->add_stuck(0, std::max(1, unknown), "");
 }
 

@@ -23,11 +23,10 @@ struct RunRescueContext {
   core::Pool* pool = nullptr;
   core::Effects* effects = nullptr;  ///< of `pool`
   std::function<void()> apply;       ///< carries `effects` out
-  std::function<int()> level;        ///< bytes in the FIFO
-  std::function<int()> owed;         ///< ... that are too many when they come back
   const core::LeasePool* leases = nullptr;
-  /// The process of a session, where it is known.
-  std::function<std::optional<core::ProcessId>(core::SessionId)> process_of;
+  std::function<int()> out;            ///< tokens that clients have and that were not lost before
+  std::function<bool()> is_exhausted;  ///< no slot is free
+  std::function<core::ProcessId(const core::Lease&)> holder_of;
   pid_t front = 0;
   bool tracked = false;                 ///< the ledger knows who holds what
   std::chrono::nanoseconds patience{};  ///< with a build that stands still; 0: no end of it
@@ -49,8 +48,6 @@ class RunRescue {
   void step(core::Instant now);
 
  private:
-  /// Tokens that clients have and that were not lost before.
-  [[nodiscard]] int out() const;
   [[nodiscard]] bool is_exhausted() const;
   [[nodiscard]] std::vector<core::FamilyMember> family_of(const proc::CensusSample& census) const;
   [[nodiscard]] core::Movement movement_of(const proc::CensusSample& census) const;

@@ -17,9 +17,6 @@ class BuildGroup {
   void choose_name(const std::string& unique);
   /// Makes the group and moves `pid` into it. False: there is none.
   bool create_with(pid_t pid);
-  /// The file that tells what CPU time its processes have used (cpu.stat). There is none where
-  /// there is no group.
-  [[nodiscard]] std::string cpu_stat() const { return folder_ + "/cpu.stat"; }
   /// Where its files are; empty where there is no group.
   [[nodiscard]] const std::string& folder() const { return folder_; }
   /// SIGKILLs every process in it (cgroup.kill, Linux 5.14). False: there is no such group or file.

@@ -1,18 +1,14 @@
 #include "host/board_log.h"
 
-#include <memory>
-
 #include <gtest/gtest.h>
+
+#include "host/mapped_board.h"
 
 namespace tokenpool::host {
 namespace {
 
 constexpr core::ProcessId kMake{10, 100};
 constexpr core::ProcessId kNinja{11, 110};
-
-struct Unmap {
-  void operator()(Board* board) const { unmap_board(board); }
-};
 
 class BoardLogTest : public ::testing::Test {
  protected:
@@ -24,7 +20,7 @@ class BoardLogTest : public ::testing::Test {
     ASSERT_EQ(effects.front().kind, core::Effect::Kind::grant_from_fifo);
   }
 
-  std::unique_ptr<Board, Unmap> board{map_board()};
+  MappedBoard board{map_board()};
   BoardLog log{board.get()};
   core::Pool pool{3};
 };

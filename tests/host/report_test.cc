@@ -3,7 +3,6 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <sstream>
 
 #include <fcntl.h>
@@ -12,12 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/mapped_board.h"
+
 namespace tokenpool::host {
 namespace {
-
-struct Unmap {
-  void operator()(Board* board) const { unmap_board(board); }
-};
 
 class ReportTest : public ::testing::Test {
  protected:
@@ -38,7 +35,7 @@ class ReportTest : public ::testing::Test {
     ++counters().recovered;
   }
 
-  std::unique_ptr<Board, Unmap> board{map_board()};
+  MappedBoard board{map_board()};
   std::string folder;
 };
 

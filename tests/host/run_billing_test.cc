@@ -2,7 +2,6 @@
 #include "host/run_billing.h"
 
 #include <array>
-#include <memory>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -12,14 +11,11 @@
 #include <unistd.h>
 
 #include "host/clock.h"
+#include "host/mapped_board.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
 namespace {
-
-struct Unmap {
-  void operator()(Board* board) const { unmap_board(board); }
-};
 
 // A front, its command, and what that has started: `spinners` processes that compute.
 class Build {
@@ -69,9 +65,8 @@ class RunBillingTest : public testing::Test {
   RunBillingContext context(const Build& build, bool tracked = true) {
     return {.pool = &pool,
             .leases = &leases,
-            .process_of = [](core::SessionId) { return std::nullopt; },
-            .level = [] { return 0; },
-            .owed = [] { return 0; },
+            .holder_of = [](const core::Lease& lease) { return lease.client; },
+            .out = [this] { return pool.issued() - pool.lent(); },
             .group = "",
             .front = build.front(),
             .tracked = tracked,
@@ -88,7 +83,7 @@ class RunBillingTest : public testing::Test {
 
   core::Pool pool{3};
   core::LeasePool leases{4, 1, [](const core::Payer&) { return 0; }};
-  std::unique_ptr<Board, Unmap> board{map_board()};
+  MappedBoard board{map_board()};
   BoardLog log{board.get()};
 };
 

@@ -2,7 +2,6 @@
 #include "host/run_enforcement.h"
 
 #include <array>
-#include <memory>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "host/clock.h"
+#include "host/mapped_board.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
@@ -19,10 +19,6 @@ namespace {
 
 using core::ProcessId;
 using Jobs = std::array<pid_t, 3>;
-
-struct Unmap {
-  void operator()(Board* board) const { unmap_board(board); }
-};
 
 // A front, its command, which is a make, and three jobs of it.
 class Build {
@@ -112,7 +108,7 @@ class RunEnforcementTest : public testing::Test {
   int told = 0;
   core::Pool pool{2};
   core::LeasePool leases{3, 1, [](const core::Payer&) { return 0; }};
-  std::unique_ptr<Board, Unmap> board{map_board()};
+  MappedBoard board{map_board()};
 };
 
 TEST_F(RunEnforcementTest, FreezesAndThaws) {
