@@ -58,6 +58,14 @@ def frozen_lines(run):
     return [line for line in run.notes() if WORD in line]
 
 
+def give_slots_back(ctx, run, variables, pids):
+    """All jobs go on, and the build ends."""
+    tell(ctx, variables, "set", "jobs=4")
+    wait_states(ctx, pids, "rrrr")
+    ctx.desk.let_all_out(run)
+    run.finish()
+
+
 @needs("make-4.3")
 def test_youngest_stand_still_until_there_are_slots(ctx):
     run, variables = run_with_four(ctx)
@@ -122,10 +130,7 @@ def test_never_without_the_option(ctx):
 def test_without_a_tracker(ctx):
     run, variables = run_with_four(ctx, options=["--enforce", "--track", "infer"])
     pids = freeze(ctx, variables)
-    tell(ctx, variables, "set", "jobs=4")
-    wait_states(ctx, pids, "rrrr")
-    ctx.desk.let_all_out(run)
-    run.finish()
+    give_slots_back(ctx, run, variables, pids)
 
 
 @needs("make-4.3")
@@ -212,10 +217,7 @@ def test_continued_by_somebody_else(ctx):
     kill(pids[1], signal.SIGCONT)
     wait_status(ctx, variables, lambda status: status.get("frozen") == 2, "two frozen jobs")
     wait_states(ctx, pids, "rrTT")
-    tell(ctx, variables, "set", "jobs=4")
-    wait_states(ctx, pids, "rrrr")
-    ctx.desk.let_all_out(run)
-    run.finish()
+    give_slots_back(ctx, run, variables, pids)
 
 
 @needs("make-4.3")
@@ -294,10 +296,7 @@ def test_ninja(ctx):
     ctx.desk.wait(lambda: ctx.desk.count() == 4, "four jobs in")
     variables = variables_of(ctx.desk.inside[0].pid)
     pids = freeze(ctx, variables)
-    tell(ctx, variables, "set", "jobs=4")
-    wait_states(ctx, pids, "rrrr")
-    ctx.desk.let_all_out(run)
-    run.finish()
+    give_slots_back(ctx, run, variables, pids)
 
 
 def test_leases(ctx):
@@ -307,7 +306,4 @@ def test_leases(ctx):
     ctx.desk.wait(lambda: ctx.desk.count() == 4, "four jobs in")
     variables = variables_of(ctx.desk.inside[0].pid)
     pids = freeze(ctx, variables)
-    tell(ctx, variables, "set", "jobs=4")
-    wait_states(ctx, pids, "rrrr")
-    ctx.desk.let_all_out(run)
-    run.finish()
+    give_slots_back(ctx, run, variables, pids)
