@@ -202,9 +202,10 @@ void Leasing::resize(Client* client, Instant now) {
 
 void Leasing::hand_over(Client* client) {
   Held* held = pick_of(*client);
-  held->lease.owner = ProcessId{next_pid_++, 1};
-  owners_.insert(*held->lease.owner);
-  pool_.hand_to(held->lease.id, *held->lease.owner);
+  const ProcessId owner{next_pid_++, 1};
+  held->lease.owner = owner;
+  owners_.insert(owner);
+  pool_.hand_to(held->lease.id, owner);
 }
 
 void Leasing::cancel(Client* client, core::Ticket ticket, Instant now) {
@@ -301,6 +302,7 @@ void Leasing::restart(Instant now) {
   }
   next.supply(lent_, now, &effects_);
   in_hand_ = lent_;
+  owed_ = 0;
   pool_ = std::move(next);
   first_.reset();
   // Nobody is left to declare what belongs to a process.

@@ -74,6 +74,8 @@ class Leasing {
   core::LeasePool& pool() { return pool_; }
   core::LeaseEffects* effects() { return &effects_; }
   [[nodiscard]] int lent() const { return lent_; }
+  /// Of those that are lent, what the pool of tokens waits for.
+  void set_owed(int slots) { owed_ = slots; }
   [[nodiscard]] bool paused() const { return paused_; }
   [[nodiscard]] std::size_t waiting() const;
   /// For whom the next token would be, of those that ask for leases.
@@ -150,20 +152,20 @@ class Leasing {
   [[nodiscard]] const core::LeaseRequest* reserved() const;
   [[nodiscard]] int needs(const core::LeaseRequest& request) const;
   [[nodiscard]] static bool waits(const Asked& asked);
-  /// What others that have to wait lend, when `asker` uses `slots` of its own payer.
-  [[nodiscard]] int lendable(const core::LeaseRequest& asker, int slots) const;
+  /// What others lend that have to wait (or `all`), when `asker` uses `slots` of its own payer.
+  [[nodiscard]] int lendable(const core::LeaseRequest& asker, int slots, bool all = false) const;
   [[nodiscard]] bool can_borrow(const core::LeaseRequest& first) const;
-  [[nodiscard]] bool is_lent(const core::LeaseRequest& request) const;
+  [[nodiscard]] bool is_lent(const core::LeaseRequest& request, int paid) const;
   void shrink(core::LeaseId id, int slots);
   void uncover(core::LeaseId payer, int covered);
   void lose(core::LeaseId id);
+  void pay_running();
   void bury(Client* client);
   [[nodiscard]] int free() const;
   [[nodiscard]] int grantable() const;
   [[nodiscard]] int covered(const core::Payer& payer) const;
   /// Of what a payer covers, what no lease uses and no other request has a `claim` to.
-  [[nodiscard]] int unused(const core::Payer& payer,
-                           const core::LeaseRequest* claim = nullptr) const;
+  [[nodiscard]] int unused(const core::Payer& of, const core::LeaseRequest* claim = nullptr) const;
   [[nodiscard]] int used(const core::Payer& payer, bool of_child) const;
   [[nodiscard]] bool blocked(const std::string& type, int more_jobs = 0) const;
   core::LeasePool fresh_pool(core::LeaseId first_id);
@@ -173,10 +175,9 @@ class Leasing {
   core::LeasePool pool_;
   core::LeaseEffects effects_;
   int slots_;
-  int lent_ = 0;
+  int lent_ = 0, owed_ = 0;
   int in_hand_ = 0;  ///< of free(), what may be granted
-  bool root_pays_ = false;
-  bool paused_ = false;
+  bool root_pays_ = false, paused_ = false;
   core::Instant grace_until_{};
   std::size_t expected_ = 0;  ///< leases whose resumption ends the grace; 0: nobody knows
   std::size_t resumed_ = 0;
@@ -193,8 +194,7 @@ class Leasing {
   int next_pid_ = 100000;
   std::uint64_t ghosts_ = 1;  ///< sessions that were left behind
   core::LeaseId arbiters_ = 1;
-  std::uint64_t granted_ = 0;
-  std::uint64_t reservations_ = 0;
+  std::uint64_t granted_ = 0, reservations_ = 0;
 };
 
 }  // namespace tokenpool::sim

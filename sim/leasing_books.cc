@@ -137,6 +137,21 @@ void Leasing::lose(LeaseId id) {
   uncover(id, 0);
 }
 
+// What payers cover beyond what is used pays for leases that run, where nobody who waits has one;
+// else, if slots are owed, until so many are free.
+void Leasing::pay_running() {
+  const bool is_waited_for = std::ranges::any_of(clients_, [](const Client& client) {
+    return std::ranges::any_of(client.asked, [](const auto& entry) {
+      return entry.second.request.payer.kind != Payer::Kind::nobody;
+    });
+  });
+  for (auto& [id, held] : held_) {
+    if (!held.known || (is_waited_for && owed_ == 0)) continue;
+    const int most = is_waited_for ? std::max(0, owed_ - free()) : core::kMaxSlots;
+    held.lease.paid += std::min({held.lease.cost(), unused(held.lease.payer), most});
+  }
+}
+
 void Leasing::lend(int count, Instant now) {
   lent_ += count;
   say("  ", count, " lent to the leases");
@@ -219,6 +234,7 @@ void Leasing::collect(Instant now) {
     }
   }
   effects_.clear();
+  pay_running();
   note_line(now);
 }
 
@@ -278,7 +294,7 @@ bool Leasing::waits(const Asked& asked) {
   return !asked.request.deadline || *asked.request.deadline > asked.since;
 }
 
-int Leasing::lendable(const LeaseRequest& asker, int slots) const {
+int Leasing::lendable(const LeaseRequest& asker, int slots, bool all) const {
   std::vector<LeaseRequest> others;
   for (const Client& client : clients_) {
     for (const auto& [ticket, asked] : client.asked) {
@@ -312,7 +328,7 @@ int Leasing::lendable(const LeaseRequest& asker, int slots) const {
     paid = std::max(0, paid);
     const bool is_claimed = first != nullptr && first->ticket != other.ticket &&
                             first->ticket != asker.ticket && first->job.type == other.job.type;
-    const bool has_to_wait = paid < other.min || blocked(other.job.type, is_claimed ? 1 : 0);
+    const bool has_to_wait = all || paid < other.min || blocked(other.job.type, is_claimed ? 1 : 0);
     if (has_to_wait) idle += std::min(1, paid);
     take(other.payer, paid);
   }
@@ -324,10 +340,9 @@ bool Leasing::can_borrow(const LeaseRequest& first) const {
   return paid < first.min && first.min - paid <= grantable() + lendable(first, paid);
 }
 
-bool Leasing::is_lent(const LeaseRequest& request) const {
-  const int paid = std::min(request.max, unused(request.payer));
+bool Leasing::is_lent(const LeaseRequest& request, int paid) const {
   return free() < 0 && paid > 0 &&
-         lendable(request, paid) < std::min(lendable(request, 0), -free());
+         lendable(request, paid, true) < std::min(lendable(request, 0, true), -free());
 }
 
 std::size_t Leasing::waiting() const {
@@ -350,6 +365,7 @@ void Leasing::granted(const LeaseEffect& effect, Instant now) {
   const Asked* found = find(effect);
   if (found == nullptr) return;
   const Asked asked = *found;
+  pay_running();
   const Lease& lease = effect.lease;
   ++granted_;
   say("  ", effect.ticket, " gets ", lease.slots, " slots as lease ", lease.id, ", ", lease.paid,
@@ -387,14 +403,15 @@ void Leasing::check_grant(const Asked& asked, const Lease& lease, Instant now) {
     fail("granted to another");
   }
   if (blocked(request.job.type)) fail("more jobs of type ", request.job.type, " than its limit");
-  if (lease.paid != std::min(request.max, unused(request.payer, reserved())))
-    fail("paid for otherwise");
+  int paid = std::min(request.max, unused(request.payer, reserved()));
+  while (paid > request.min && is_lent(request, paid)) --paid;
+  if (lease.paid != paid) fail("paid for otherwise");
   const bool borrows = lease.cost() > std::max(0, grantable());
   if (borrows && (lease.slots != request.min || !can_borrow(request))) {
     fail("more is granted than there is");
   }
   if (borrows) check_first(request);
-  if (!borrows && is_lent(request)) fail("granted a slot that is lent");
+  if (!borrows && is_lent(request, paid)) fail("granted a slot that is lent");
   if (hub_.alone && !borrows) check_share(request, lease);
   if (!borrows && lease.paid == 0 && first_ &&
       !(first_->is_reserved && first_->ticket == request.ticket)) {
@@ -522,7 +539,7 @@ void Leasing::audit_line(int visible, Instant now) {
       const bool is_claimed = passes && first->job.type == request.job.type;
       const int needed = std::max(0, request.min - paid);
       const bool borrows = first_ && first_->ticket == ticket && can_borrow(request);
-      if (!borrows && is_lent(request)) continue;
+      if (!borrows && is_lent(request, std::min(request.min, unused(request.payer)))) continue;
       if (!borrows && needed > 0 && needed + kept > visible) continue;
       if (!blocked(request.job.type, is_claimed ? 1 : 0)) {
         fail("request ", ticket, " waits beside what it needs");

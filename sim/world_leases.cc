@@ -83,6 +83,7 @@ void World::settle() {
     }
     core::Effects effects;
     int repaid = pool_.lent();
+    leasing_.set_owed(pool_.owed());
     core::balance(&pool_, &leasing_.pool(), now_, &effects, leasing_.effects());
     repaid -= pool_.lent();
     for (const core::Effect& effect : effects) {
@@ -92,6 +93,7 @@ void World::settle() {
     }
     leasing_.collect(now_);
     leasing_.repaid(repaid, now_);
+    leasing_.set_owed(pool_.owed());
     next_ = leasing_.demand(now_);
     const bool is_lend =
         effects.size() == 1 && effects[0].kind == core::Effect::Kind::lend_from_fifo;

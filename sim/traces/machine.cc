@@ -1,12 +1,17 @@
 #include "sim/traces/machine.h"
 
 #include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
 
 namespace tokenpool::traces {
 namespace {
 
 /// From the token to the first instruction of the job.
 constexpr double kSpawn = 0.01;
+
+constexpr double kEndless = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
@@ -16,8 +21,9 @@ core::Instant time_of(std::int64_t ticks) {
 }
 
 int count_runnable(const std::vector<Job>& jobs) {
-  return static_cast<int>(
-      std::count_if(jobs.begin(), jobs.end(), [](const Job& job) { return job.sleep <= 0; }));
+  return std::accumulate(jobs.begin(), jobs.end(), 0, [](int sum, const Job& job) {
+    return job.sleep > 0 ? sum : sum + job.threads;
+  });
 }
 
 void share_tick(int cpus, double foreign, std::vector<Job>* jobs, core::LoadSample* sum) {
@@ -31,6 +37,8 @@ void share_tick(int cpus, double foreign, std::vector<Job>* jobs, core::LoadSamp
     }
     job.work -= each * kTick;
     job.burst -= each * kTick;
+    job.had += job.threads * each * kTick;
+    job.waited += job.threads * (1 - each) * kTick;
   }
   sum->own += ours * each;
   sum->use += runnable * each;
@@ -64,20 +72,30 @@ void Machine::start_jobs(int slots) {
   const bool endless = workload_.burst_every == 0;
   while (static_cast<int>(jobs_.size()) < slots && (endless || queue_ > 0)) {
     if (!endless) --queue_;
-    jobs_.push_back({around(workload_.work), around(workload_.burst), kSpawn, 0});
+    jobs_.push_back({around(workload_.work), around(workload_.burst), kSpawn, started_++});
+    if (workload_.greedy > 0 && greedy_ == 0 && time() >= workload_.greedy_from) {
+      greedy_ = kFirstJob + jobs_.back().number;
+      greedy_tick_ = ticks_;
+      jobs_.back().threads = workload_.greedy;
+      jobs_.back().work = jobs_.back().burst = kEndless;
+    }
   }
 }
 
 void Machine::compute(core::LoadSample* sum) {
-  const double time = static_cast<double>(ticks_) * kTick;
-  const bool others = time >= workload_.foreign_from && time < workload_.foreign_until;
+  const bool others = time() >= workload_.foreign_from && time() < workload_.foreign_until;
   share_tick(cpus_, others ? workload_.foreign * cpus_ : 0, &jobs_, sum);
   for (Job& job : jobs_) {
+    if (job.work == kEndless && time() >= workload_.greedy_until) job.work = 0;
     if (job.burst > 0 || workload_.asleep == 0) continue;
     job.burst = around(workload_.burst);
     job.sleep = around(workload_.burst) * workload_.asleep / (1 - workload_.asleep);
   }
-  std::erase_if(jobs_, [](const Job& job) { return job.work <= 0; });
+  std::erase_if(jobs_, [this](const Job& job) {
+    if (job.work > 0) return false;
+    reaped_ += job.had;
+    return true;
+  });
 }
 
 core::LoadSample Machine::run(int slots) {
@@ -90,6 +108,20 @@ core::LoadSample Machine::run(int slots) {
   done_ += sum.own * kTick;
   start_jobs(slots);
   return sample_of(sum, cpus_, static_cast<int>(jobs_.size()), slots);
+}
+
+core::BillingSample Machine::census() {
+  const double since = static_cast<double>(ticks_ - std::exchange(last_census_, ticks_)) * kTick;
+  const core::ProcessId client{kClient, 0};
+  core::BillingSample sample{.root = kFront, .loads = {}, .holdings = {}, .loose = 0};
+  sample.loads.push_back({client, kFront, 0, std::exchange(reaped_, 0) / since});
+  for (Job& job : jobs_) {
+    const core::ProcessId who{kFirstJob + job.number, static_cast<std::uint64_t>(job.number)};
+    sample.loads.push_back({who, kClient, (job.had + job.waited) / since, 0});
+    job.had = job.waited = 0;
+  }
+  sample.holdings.push_back({client, std::max(0, static_cast<int>(jobs_.size()) - 1), true});
+  return sample;
 }
 
 }  // namespace tokenpool::traces

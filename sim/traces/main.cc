@@ -11,6 +11,7 @@
 #include "core/limits.h"
 #include "sim/traces/machine.h"
 #include "sim/traces/recorded.h"
+#include "sim/traces/uncooperative.h"
 
 namespace tokenpool::traces {
 namespace {
@@ -181,5 +182,6 @@ int main(int argc, char** argv) {
   std::printf("CPU time of the build and demand of everybody, as fractions of the machine\n");
   std::printf("              | ours: demand peak slots | -j CPUs     | -l CPUs     | best -j\n");
   for (const int cpus : {1, 2, 4, 8, 16, 64}) tokenpool::traces::check(cpus);
+  if (!tokenpool::traces::check_uncooperative()) return 1;
   return tokenpool::traces::bad ? 1 : 0;
 }

@@ -25,9 +25,15 @@ struct Trace {
   [[nodiscard]] double longest_chain() const;
 };
 
-/// The lines of a trace (record.py writes them): milliseconds of CPU time, milliseconds of waiting,
-/// a name, and the places of the jobs before it, which stand in earlier lines; empty lines and what
-/// begins with # are for people. Else std::nullopt, and one line on stderr that says what is wrong.
+/// Of a file of either kind:
+///  * A trace (record.py writes them), in lines: milliseconds of CPU time, milliseconds of waiting,
+///    a name, and the places of the jobs before it, which stand in earlier lines; empty lines and
+///    what begins with # are for people.
+///  * A .ninja_log of version 5 or 6, of one run of ninja (its build/doc/manual and
+///    src/build_log.cc). It does not tell CPU times, so all the time that a job took is taken for
+///    such, nor who waits for whom: what is no object file is taken to need all that had ended
+///    before it began.
+/// Else std::nullopt, and one line on stderr that says what is wrong.
 std::optional<Trace> read_trace(const std::string& path);
 
 /// So many of them as one; the jobs of an earlier one come first, and none waits for another

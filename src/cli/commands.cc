@@ -48,7 +48,8 @@ int unknown(const std::string& word, const std::string& otherwise) {
 
 int help(const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words.front();
-  const std::string text = help_text(command == "help" ? "" : command, use_colour(stdout));
+  const bool itself = command == "help" || command == "--help" || command == "-h";
+  const std::string text = help_text(itself ? "" : command, use_colour(stdout));
   if (text.empty()) return unknown(command, "");
   return print(stdout, text) ? 0 : 1;
 }

@@ -29,7 +29,7 @@ std::string cgroup(const proc::Probe& probe) {
     case proc::CgroupLayout::none:
       return "none";
     case proc::CgroupLayout::v1:
-      return "v1";
+      return probe.cgroup_folder.empty() ? "v1" : "v1, " + probe.cgroup_folder;
     case proc::CgroupLayout::hybrid:
       return "v1 and v2, " + probe.cgroup_folder;
     case proc::CgroupLayout::v2:

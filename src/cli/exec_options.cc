@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "cli/command_line.h"
 #include "cli/suggest.h"
 #include "core/limits.h"
 
@@ -17,10 +18,6 @@ namespace tokenpool::cli {
 namespace {
 
 using Value = const std::string&;
-
-tl::unexpected<wire::Error> usage(std::string sentence) {
-  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
-}
 
 constexpr const char* kSeeHelp = "; see tokenpool exec --help";
 

@@ -98,8 +98,10 @@ Options (given twice, the last one counts, but for --listen and --limit):
   --limit TYPE=N      at most N jobs of that type at one time, as often as needed (default: none)
   --cookie-file FILE  where the cookie is kept (default: beside the first Unix socket, PATH.cookie)
   --allow-remote      let --listen name an address that is not loopback (default: refuse it)
+  --standstill SECONDS|off  one slot more when somebody waits and nobody who holds a lease moves
+                      for so long; a line says who (default: 5)
   --config FILE       read the rest from a TOML file: jobs, listen, limits, cookie_file,
-                      allow_remote
+                      standstill, allow_remote
   -q                  no line about what is served (default: one)
   -h, --help          this text
 

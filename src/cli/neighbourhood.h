@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "cli/surroundings.h"
 
@@ -12,5 +13,9 @@ namespace tokenpool::cli {
 /// open (jobserver::kept_environment): a build that dropped its environment still has the
 /// descriptors, and the front is above it. A FIFO is alive when somebody reads it.
 std::optional<Surroundings> own_surroundings();
+
+/// What the living ones of jobserver::run_folders() keep, where this process would run a build: the
+/// environments of their builds, as far as they concern the pool.
+std::vector<Environment> own_runs();
 
 }  // namespace tokenpool::cli

@@ -10,7 +10,6 @@
 #include "proc/process.h"
 
 namespace tokenpool::cli {
-
 namespace {
 
 // What the run has kept whose FIFO `pid` has open: the front has, and everybody who did not close
@@ -29,7 +28,25 @@ Environment environment_of(pid_t pid) {
   return value_of(environment, "TOKENPOOL_FIFO") ? environment : kept_by_descriptors(pid);
 }
 
+bool is_alive(const std::string& fifo) {
+  wire::JobserverWord word;
+  word.form = wire::JobserverWord::Form::fifo;
+  word.path = fifo;
+  return jobserver::is_alive(word);
+}
+
 }  // namespace
+
+std::vector<Environment> own_runs() {
+  std::vector<Environment> runs;
+  for (const std::string& folder : jobserver::run_folders(jobserver::run_parent().path)) {
+    const std::string fifo = folder + "/" + std::string(jobserver::kFifoName);
+    if (auto kept = jobserver::kept_environment(fifo); !kept.empty() && is_alive(fifo)) {
+      runs.push_back(std::move(kept));
+    }
+  }
+  return runs;
+}
 
 std::optional<Surroundings> own_surroundings() {
   std::vector<Environment> ancestors;
@@ -38,12 +55,7 @@ std::optional<Surroundings> own_surroundings() {
     const auto process = proc::read_process(pid);
     pid = process ? process->parent : 0;
   }
-  return find_surroundings(proc::own_environment(), ancestors, [](const std::string& fifo) {
-    wire::JobserverWord word;
-    word.form = wire::JobserverWord::Form::fifo;
-    word.path = fifo;
-    return jobserver::is_alive(word);
-  });
+  return find_surroundings(proc::own_environment(), ancestors, is_alive);
 }
 
 }  // namespace tokenpool::cli

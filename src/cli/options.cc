@@ -10,52 +10,14 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "cli/command_line.h"
 #include "cli/real_tool.h"
 #include "cli/slots.h"
+#include "cli/standstill.h"
 #include "cli/suggest.h"
 
 namespace tokenpool::cli {
 namespace {
-
-tl::unexpected<wire::Error> usage(std::string sentence) {
-  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
-}
-
-std::vector<std::string> option_names(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    for (const std::string& name : option->get_snames()) names.push_back("-" + name);
-  }
-  return names;
-}
-
-std::string see_help(std::string_view command) {
-  return "; see tokenpool " + std::string(command) + " --help";
-}
-
-std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word) {
-  const std::string name = word.substr(0, word.find('='));
-  const std::string near =
-      name.starts_with("--") ? nearest(name, option_names(app)) : std::string();
-  return word + ": no such option" + (near.empty() ? "" : " (the nearest is " + near + ")") +
-         see_help(command);
-}
-
-/// Answers what was left over: where an option is unknown, it comes first.
-wire::Result<std::vector<std::string>> parse(CLI::App* app, std::string_view command,
-                                             std::vector<std::string> words) {
-  const std::string last = words.empty() ? "" : words.back();
-  std::reverse(words.begin(), words.end());  // the order that CLI11 wants
-  try {
-    app->parse(words);
-  } catch (const CLI::ArgumentMismatch&) {
-    return usage(last + ": a value must follow" + see_help(command));
-  } catch (const CLI::ParseError& error) {
-    return usage(std::string(error.what()) + see_help(command));
-  }
-  return app->remaining();
-}
 
 template <typename Value, std::size_t count>
 struct Choice {
@@ -115,22 +77,13 @@ wire::Result<wire::WrapNames> read_wrap(const std::string& text) {
   if (!names) return names;
   for (const std::string& name : names->added) {
     if (is_shim_name(name) || name.starts_with("tokenpool")) {
-      return usage("--wrap=" + text + ": " + name +
+      std::string sentence = "--wrap=" + text;
+      sentence += ": " + name;
+      return usage(sentence +
                    " is no compiler; make, ninja, ctest and cmake have shims of their own");
     }
   }
   return names;
-}
-
-wire::Result<std::chrono::seconds> read_standstill(const std::string& word) {
-  if (word == "off") return std::chrono::seconds(0);
-  int seconds = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), seconds);
-  if (error != std::errc() || end != word.data() + word.size() || seconds < 1 || seconds > 86400) {
-    return usage("--standstill " + (word.empty() ? "''" : word) +
-                 ": not a time, give seconds from 1 to 86400, or off");
-  }
-  return std::chrono::seconds(seconds);
 }
 
 wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
@@ -141,7 +94,7 @@ wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
   if (!track) return tl::make_unexpected(track.error());
   const auto shims = kShims.read(words.shims);
   if (!shims) return tl::make_unexpected(shims.error());
-  const auto standstill = read_standstill(words.standstill);
+  const auto standstill = parse_standstill(words.standstill);
   if (!standstill) return tl::make_unexpected(standstill.error());
   config.standstill = *standstill;
   config.enforce = words.enforce;
@@ -207,7 +160,7 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   if (const auto bare = option_without_value(words)) {
     return usage(*bare + ": an empty value; is a variable unset?");
   }
-  auto rest = parse(&app, "run", words);
+  auto rest = parse_words(&app, "run", words);
   if (!rest) return tl::make_unexpected(rest.error());
   if (options.help) return options;
   if (!rest->empty() && rest->front() == "--") {
@@ -238,7 +191,7 @@ wire::Result<PrintOptions> parse_print(std::string_view command,
   PrintOptions options;
   app.add_flag("--json", options.json);
   app.add_flag("-h,--help", options.help);
-  const auto rest = parse(&app, command, words);
+  const auto rest = parse_words(&app, command, words);
   if (!rest) return tl::make_unexpected(rest.error());
   if (options.help || rest->empty()) return options;
   const std::string& word = rest->front();

@@ -13,8 +13,10 @@
 #include <toml++/toml.h>
 #include <unistd.h>
 
+#include "cli/command_line.h"
 #include "cli/server_address.h"
 #include "cli/slots.h"
+#include "cli/standstill.h"
 #include "cli/suggest.h"
 #include "core/limits.h"
 #include "proc/environ.h"
@@ -26,16 +28,13 @@ namespace {
 
 constexpr std::size_t kMaxConfig = 1U << 20;
 
-tl::unexpected<wire::Error> usage(std::string sentence) {
-  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
-}
-
 /// All of it as text, as it stands on the command line or in the file.
 struct Words {
   std::optional<std::string> slots;
   std::vector<std::string> listen;
   std::vector<std::string> limits;  ///< TYPE=N
   std::optional<std::string> cookie_file;
+  std::optional<std::string> standstill;
   bool allow_remote = false;
 };
 
@@ -67,6 +66,9 @@ wire::Result<host::ServeConfig> check(const Words& words, int usable_cpus, bool 
   const auto slots = parse_slots(words.slots.value_or("cpus"), usable_cpus);
   if (!slots) return tl::make_unexpected(slots.error());
   config.slots = *slots;
+  const auto standstill = parse_standstill(words.standstill.value_or("5"));
+  if (!standstill) return tl::make_unexpected(standstill.error());
+  config.standstill = *standstill;
   for (const std::string& word : words.listen) {
     auto address = wire::parse_address(word);
     if (!address) return usage("--listen: " + address.error().sentence);
@@ -104,17 +106,18 @@ tl::unexpected<wire::Error> wrong_key(const std::string& file, std::string_view 
   return usage("the configuration " + file + ": " + std::string(key) + ": " + what);
 }
 
+/// What the option takes as a word stands in the file as a number or as a string.
+std::optional<std::string> number_or_text(const toml::node& value) {
+  if (const auto number = value.value_exact<std::int64_t>()) return std::to_string(*number);
+  return value.value_exact<std::string>();
+}
+
 std::optional<wire::Error> read_key(const std::string& file, std::string_view key,
                                     const toml::node& value, Words* words) {
   const auto wrong = [&](const std::string& what) { return wrong_key(file, key, what).value(); };
   if (key == "jobs") {
-    if (const auto number = value.value_exact<std::int64_t>()) {
-      words->slots = std::to_string(*number);
-    } else if (const auto text = value.value_exact<std::string>()) {
-      words->slots = *text;
-    } else {
-      return wrong("give a number of slots, \"MIN-MAX\", \"cpus\" or \"auto\"");
-    }
+    words->slots = number_or_text(value);
+    if (!words->slots) return wrong("give a number of slots, \"MIN-MAX\", \"cpus\" or \"auto\"");
   } else if (key == "listen") {
     const auto* list = value.as_array();
     if (list == nullptr) return wrong("give a list of addresses");
@@ -134,13 +137,16 @@ std::optional<wire::Error> read_key(const std::string& file, std::string_view ke
   } else if (key == "cookie_file") {
     words->cookie_file = value.value_exact<std::string>();
     if (!words->cookie_file) return wrong("give a file name");
+  } else if (key == "standstill") {
+    words->standstill = number_or_text(value);
+    if (!words->standstill) return wrong("give a number of seconds, or \"off\"");
   } else if (key == "allow_remote") {
     const auto flag = value.value_exact<bool>();
     if (!flag) return wrong("give true or false");
     words->allow_remote = *flag;
   } else {
-    static const std::vector<std::string> kKeys{"jobs", "listen", "limits", "cookie_file",
-                                                "allow_remote"};
+    static const std::vector<std::string> kKeys{"jobs",        "listen",       "limits",
+                                                "cookie_file", "allow_remote", "standstill"};
     const std::string near = nearest(std::string(key), kKeys);
     return wrong("no such key" + (near.empty() ? "" : " (the nearest is " + near + ")"));
   }
@@ -174,6 +180,7 @@ Words merged(Words line, Words file) {
   if (line.listen.empty()) line.listen = std::move(file.listen);
   if (line.limits.empty()) line.limits = std::move(file.limits);
   if (!line.cookie_file) line.cookie_file = file.cookie_file;
+  if (!line.standstill) line.standstill = file.standstill;
   line.allow_remote = line.allow_remote || file.allow_remote;
   return line;
 }
@@ -200,19 +207,17 @@ wire::Result<ServeOptions> parse_serve(const std::vector<std::string>& words, in
   add_list("--limit", &line.limits);
   app.add_option("--cookie-file", line.cookie_file);
   app.add_option("--config", config_file);
+  app.add_option("--standstill", line.standstill);
   app.add_flag("--allow-remote", line.allow_remote);
   app.add_flag("-q", quiet);
   app.add_flag("-h,--help", options.help);
-  std::vector<std::string> reversed(words.rbegin(), words.rend());  // as CLI11 wants them
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    return usage(std::string(error.what()) + "; see tokenpool serve --help");
-  }
+  const auto rest = parse_words(&app, "serve", words);
+  if (!rest) return tl::unexpected(rest.error());
   if (options.help) return options;
-  if (const auto rest = app.remaining(); !rest.empty()) {
-    return usage(rest.front() +
-                 ": serve has no such option or argument; see tokenpool serve --help");
+  if (!rest->empty()) {
+    const std::string& word = rest->front();
+    if (word.starts_with('-')) return usage(unknown_option(app, "serve", word));
+    return usage(word + ": serve takes no arguments" + see_help("serve"));
   }
   if (config_file) {
     auto file = read_config(*config_file);

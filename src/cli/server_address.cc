@@ -47,13 +47,30 @@ wire::Result<std::string> must_hold(const ServerSources& sources, const std::str
   return **std::move(cookie);
 }
 
+/// Those of the user's runs that can be reached.
+std::vector<Server> reachable(const std::vector<Environment>& runs) {
+  std::vector<Server> found;
+  for (const Environment& run : runs) {
+    const auto address = word_of(run, "TOKENPOOL_ADDR");
+    const auto cookie = word_of(run, "TOKENPOOL_COOKIE");
+    if (address && cookie) found.push_back({*address, *cookie});
+  }
+  return found;
+}
+
 /// Of a server whose address alone is known.
 wire::Result<std::string> cookie_for(const Address& address, const ServerSources& sources) {
   const std::string name = to_string(address);
+  for (Server& run : reachable(sources.runs())) {
+    const auto known = addresses_in(run.address);
+    if (std::find(known.begin(), known.end(), address) != known.end()) {
+      return std::move(run.cookie);
+    }
+  }
   if (address.kind == Address::Kind::unix_socket) {
     return must_hold(sources, cookie_file_of(address.path),
-                     "start the server at " + name + ", or give TOKENPOOL_ADDR and " +
-                         "TOKENPOOL_COOKIE of a tokenpool run");
+                     "start the server at " + name + ", or name the socket of a tokenpool run " +
+                         "of yours that lives");
   }
   if (const auto file = word_of(sources.environment, "TOKENPOOL_COOKIE_FILE")) {
     return must_hold(sources, *file, "set TOKENPOOL_COOKIE_FILE to the server's");
@@ -98,11 +115,21 @@ Meant meant_server(const ServerWords& words, const ServerSources& sources) {
   return {"unix:" + default_socket(sources.environment, sources.user), std::nullopt, true};
 }
 
-/// Nobody named an arbiter, and none was found.
-tl::unexpected<wire::Error> no_arbiter(const std::string& address) {
-  return failed("there is no arbiter: TOKENPOOL_ADDR is not set, no pool surrounds this process, " +
-                ("and no server is at " + address) +
-                "; start one with tokenpool serve, or give --server ADDR");
+/// Nobody named an arbiter, and no server is at its default address: the one run that there is.
+wire::Result<Server> only_run(const std::string& address, const ServerSources& sources) {
+  std::vector<Server> runs = reachable(sources.runs());
+  if (runs.size() == 1) return std::move(runs.front());
+  if (runs.empty()) {
+    return failed(
+        "there is no arbiter: TOKENPOOL_ADDR is not set, no pool surrounds this process, " +
+        ("no server is at " + address) +
+        ", and no tokenpool run of yours is in TMPDIR; start one with tokenpool serve, or give "
+        "--server ADDR");
+  }
+  std::string sentence =
+      std::to_string(runs.size()) + " runs of yours live; give --server ADDR, one of";
+  for (const Server& run : runs) sentence += " " + run.address.substr(0, run.address.find(';'));
+  return failed(sentence);
 }
 
 }  // namespace
@@ -144,7 +171,7 @@ wire::Result<Server> find_server(const ServerWords& words, const ServerSources& 
   } else if (meant.standing) {
     auto file = sources.cookie_in(cookie_file_of(addresses.front().path));
     if (!file) return tl::make_unexpected(file.error());
-    if (!*file) return no_arbiter(meant.address);
+    if (!*file) return only_run(meant.address, sources);
     cookie = **std::move(file);
   } else if (!meant.cookie) {
     cookie = cookie_for(addresses.front(), sources);
@@ -154,7 +181,7 @@ wire::Result<Server> find_server(const ServerWords& words, const ServerSources& 
 }
 
 wire::Result<Server> find_server(const ServerWords& words) {
-  return find_server(words, {proc::own_environment(), geteuid(), own_surroundings,
+  return find_server(words, {proc::own_environment(), geteuid(), own_surroundings, own_runs,
                              [](const std::string& path) { return read_cookie_file(path); }});
 }
 

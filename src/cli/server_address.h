@@ -1,8 +1,9 @@
 // Which arbiter a command is for, and the way to it.
 //
 // The order: what --server names; TOKENPOOL_ADDR; the pool that surrounds this process; the user's
-// standing server at its default socket. One that was named is never replaced by another one: what
-// is wrong with it is an Error. The cookie is in no Error's sentence.
+// standing server at its default socket; the user's run, if there is one alone. One that was named
+// is never replaced by another one: what is wrong with it is an Error. The cookie is in no Error's
+// sentence.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -38,6 +40,7 @@ struct ServerSources {
   Environment environment;
   uid_t user = 0;
   std::function<std::optional<Surroundings>()> surroundings;
+  std::function<std::vector<Environment>()> runs;  ///< as own_runs()
   /// As read_cookie_file().
   std::function<wire::Result<std::optional<std::string>>(const std::string& path)> cookie_in;
 };

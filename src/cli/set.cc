@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/command_line.h"
 #include "cli/help.h"
 #include "cli/server_address.h"
 #include "cli/status_options.h"
@@ -24,10 +25,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kLimit = "limit.";
-
-tl::unexpected<wire::Error> usage(std::string sentence) {
-  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
-}
 
 /// All of `text`, a number from `low` to the most slots of a pool.
 std::optional<int> number_of(std::string_view text, int low) {

@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/command_line.h"
 #include "cli/suggest.h"
 
 namespace tokenpool::cli {
 namespace {
-
-tl::unexpected<wire::Error> usage(std::string sentence) {
-  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
-}
 
 class Reader {
  public:

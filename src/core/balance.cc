@@ -7,6 +7,7 @@ namespace tokenpool::core {
 void balance(Pool* tokens, LeasePool* leases, Instant now, Effects* effects,
              LeaseEffects* lease_effects) {
   leases->share();
+  leases->set_owed(tokens->owed());
   if (!leases->demand(now)) tokens->stop_borrowing(now, effects);
   if (const int useful = leases->useful(tokens->lendable(), now); useful > 0) {
     // What is then still wanted is asked for when this has arrived.
@@ -25,8 +26,9 @@ void balance(Pool* tokens, LeasePool* leases, Instant now, Effects* effects,
   // compete for each with whoever reads or polls. A token that has no effect has paid a debt.
   const int piece = demand ? 1 : back;
   for (bool rests = true; rests && back > 0; back -= piece) {
-    leases->supply(-piece, now, lease_effects);
     tokens->repay(piece, now, effects);
+    leases->set_owed(tokens->owed());
+    leases->supply(-piece, now, lease_effects);
     rests = effects->empty();
   }
 }

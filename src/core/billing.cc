@@ -52,6 +52,8 @@ class Billing::Family {
   Node* at(ProcessId who);
   [[nodiscard]] std::vector<std::size_t> children_with_too_much(std::size_t index) const;
   [[nodiscard]] int from_above(std::size_t index) const;
+  [[nodiscard]] bool shares_its_slot(std::size_t index) const;
+  [[nodiscard]] double on_the_same_slot(std::size_t index, std::size_t child) const;
 
   std::vector<Node> nodes_;
   std::unordered_map<std::int32_t, std::size_t> by_pid_;
@@ -153,10 +155,27 @@ void Billing::Family::add_up() {
     node.allowed = from_above(i) + std::max(now, before) + loose_;
     if (i == 0) break;
     Sum& parent = below[node.parent];
-    parent.demand += node.accused ? node.demand - node.excess() : node.demand;
+    // What an accused one may demand is its parent's, but where all children have that one slot.
+    const int its_own = shares_its_slot(node.parent) ? from_above(i) : 0;
+    parent.demand +=
+        node.accused ? std::max(0.0, node.demand - node.excess() - its_own) : node.demand;
     parent.now += now;
     parent.before += before;
   }
+}
+
+// A shell that starts several things at once: each runs on the slot that it got.
+bool Billing::Family::shares_its_slot(std::size_t index) const {
+  return index != 0 && !nodes_[index].client;
+}
+
+double Billing::Family::on_the_same_slot(std::size_t index, std::size_t child) const {
+  if (!shares_its_slot(index)) return 0;
+  double sum = 0;
+  for (const std::size_t other : nodes_[index].children) {
+    if (other != child) sum += std::min(1.0, nodes_[other].demand);
+  }
+  return sum;
 }
 
 std::vector<std::size_t> Billing::Family::children_with_too_much(std::size_t index) const {
@@ -181,7 +200,7 @@ std::vector<std::size_t> Billing::Family::culprits(std::size_t from) const {
     const Node& node = nodes_[at];
     const auto worst = children_with_too_much(at);
     const double needed = node.excess() - node.tolerated();
-    if (!worst.empty() && nodes_[worst[0]].excess() >= needed) {
+    if (!worst.empty() && nodes_[worst[0]].excess() >= needed - on_the_same_slot(at, worst[0])) {
       open.push_back(worst[0]);
     } else if (!worst.empty() && node.holder) {
       // Each is a job of its own.
@@ -223,13 +242,13 @@ void Billing::remember(const BillingSample& sample, const Family& family) {
 
 const std::vector<Accusation>& Billing::step(const BillingSample& sample, Instant now) {
   const std::chrono::duration<double> since = last_ ? now - *last_ : kBillingStep;
-  const double weight = 1 - std::exp(-(since / kBillingMean));
+  const double weight = 1 - std::exp(-(since / kSuspicionMean));
   last_ = now;
 
   Family family(sample, held_, std::max(loose_, sample.loose));
   for (const Accusation& accusation : accused_) family.mark_accused(accusation.who);
   family.add_up();
-  follow_accused(family, weight);
+  follow_accused(family, 1 - std::exp(-(since / kBillingMean)));
 
   std::unordered_map<ProcessId, Suspicion, ProcessIdHash> kept;
   for (std::size_t i = family.nodes().size(); i-- > 0;) {
@@ -238,7 +257,8 @@ const std::vector<Accusation>& Billing::step(const BillingSample& sample, Instan
     const auto known = suspicions_.find(node.who);
     Suspicion suspicion = known == suspicions_.end() ? Suspicion{} : known->second;
     suspicion.mean += weight * (node.excess() - suspicion.mean);
-    const bool too_much = std::min(suspicion.mean, node.excess()) > node.tolerated();
+    // One sample in which others had the CPUs does not clear anybody.
+    const bool too_much = suspicion.mean > node.tolerated() && node.excess() > node.tolerated() / 2;
     suspicion.samples = too_much ? suspicion.samples + 1 : 0;
     if (suspicion.samples >= kSamplesToAccuse && accused_.size() < kMaxAccused) {
       for (const std::size_t culprit : family.culprits(i)) {
@@ -255,6 +275,11 @@ const std::vector<Accusation>& Billing::step(const BillingSample& sample, Instan
   suspicions_ = std::move(kept);
   remember(sample, family);
   return accused_;
+}
+
+bool Billing::ended(ProcessId who) {
+  return std::erase_if(accused_,
+                       [&](const Accusation& accusation) { return accusation.who == who; }) > 0;
 }
 
 void Billing::calm() {

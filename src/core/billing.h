@@ -9,15 +9,17 @@
 //
 // The law (facts/scheduling.md 3.1), at samples kBillingStep apart, for every holder and for the
 // whole build:
-//  * The excess of demand over what is allowed, never below 0, in a mean over kBillingMean, and the
-//    excess itself are above what is tolerated three times in a row: somebody below is accused. So
-//    a burst of a second and a half accuses nobody, whatever its width, and one whole CPU too much
-//    is named after two and a half seconds, and the first sample begins within another half.
+//  * The excess of demand over what is allowed, never below 0, in a mean over kSuspicionMean, is
+//    above what is tolerated three times in a row, and the excess itself above half of that:
+//    somebody below is accused.
+//    So a burst of a second and a half accuses nobody, whatever its width, and one whole CPU too
+//    much is named after two seconds, and the first sample begins within another half.
 //  * Named is the process that has all of the excess below it, and no child that has: a nested
 //    make with its own pool, xargs, a linker and its threads; one for each job where several jobs
-//    of a client do so. What a named process has too much is its own from then on and burdens none
+//    of a client do so. A shell that runs something else beside it is not named for the slot that
+//    both have from it. What a named process has too much is its own from then on and burdens none
 //    of its ancestors.
-//  * Released when the mean falls below half of what is tolerated, or with its end.
+//  * Released when the mean falls below half of what is tolerated, or at its end.
 // Slots may change hands between two samples: what is allowed is what there was at the better end.
 #pragma once
 
@@ -33,6 +35,8 @@
 namespace tokenpool::core {
 
 inline constexpr std::chrono::nanoseconds kBillingStep = std::chrono::milliseconds(500);
+inline constexpr std::chrono::nanoseconds kSuspicionMean = std::chrono::seconds(1);
+/// Of what the accused have too much: who pauses for a moment is not released.
 inline constexpr std::chrono::nanoseconds kBillingMean = std::chrono::seconds(2);
 /// Excess in CPUs that is tolerated: half of the least that matters, and for each slot beyond the
 /// first one what a job's pipes and helpers use beside it (gcc -pipe runs cc1plus and as at once).
@@ -76,6 +80,8 @@ class Billing {
  public:
   /// The next sample. Answers who is accused now, in the order of their accusation.
   const std::vector<Accusation>& step(const BillingSample& sample, Instant now);
+  /// A process has ended: what it had too much is free at once. False: it was not accused.
+  bool ended(ProcessId who);
   /// Nobody can have too much at the moment: what was suspected is forgotten, and the accused are
   /// released.
   void calm();

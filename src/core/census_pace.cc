@@ -28,7 +28,9 @@ bool CensusPace::explains(const LoadSigns& signs, int slots) const {
 CensusPace::Answer CensusPace::glance(const LoadSigns& signs, int slots, bool suspicious,
                                       Instant now) {
   if (signs.runnable) runnable_ += kNewest * (*signs.runnable - runnable_);
-  last_level_ = signs.use ? *signs.use : std::max(runnable_, signs.runnable.value_or(0));
+  // Where all CPUs are in use, what is used tells nothing of what is wanted.
+  const double level = std::max(signs.use.value_or(0), runnable_);
+  last_level_ = std::max(level, signs.runnable.value_or(0));
   if (explains(signs, slots)) {
     if (++calm_glances_ >= kGlancesToCalm) return Answer::calm;
     if (!suspicious) return Answer::nothing;
@@ -36,7 +38,7 @@ CensusPace::Answer CensusPace::glance(const LoadSigns& signs, int slots, bool su
     calm_glances_ = 0;
   }
   if (now < soonest_) return Answer::nothing;
-  const bool worse = last_level_ > level_ + kTolerated;
+  const bool worse = level > level_ + kTolerated;
   return suspicious || worse || now >= calm_until_ ? Answer::walk : Answer::nothing;
 }
 

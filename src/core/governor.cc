@@ -12,6 +12,12 @@ namespace {
 /// Of the newest sample in a mean over about two seconds.
 constexpr double kSmoothing = 0.15;
 
+/// CPUs that a job is expected to use at the least: those before it may just have waited.
+constexpr double kLeastOfJob = 0.25;
+
+/// Of the gap that is filled at once: a job may use more than those before it did.
+constexpr double kOfGap = 0.75;
+
 /// Where many come and go at random, as many as the square root of their mean are at one place by
 /// chance (the rule by which telephone exchanges are staffed): that is no overload yet.
 double overload(double capacity) {
@@ -40,13 +46,13 @@ double Governor::pending(Instant now) const {
   return sum;
 }
 
-int Governor::more(const LoadSample& sample, double expected) const {
+int Governor::more(const LoadSample& sample, double expected, double each) const {
   const double gap = sample.capacity - expected;
-  int count = static_cast<int>(std::ceil(gap / 2));
+  int count = static_cast<int>(std::ceil(kOfGap * gap / each));
   if (sample.in_use > 0 && sample.own > 0) {
-    const double each = sample.own / sample.in_use;
     const double room = overload(sample.capacity) - expected - delay_;
-    count = std::min(count, static_cast<int>(std::min<double>(room / each, kMaxSlots)));
+    const double of_slot = sample.own / sample.in_use;
+    count = std::min(count, static_cast<int>(std::min<double>(room / of_slot, kMaxSlots)));
   }
   const int most = static_cast<int>(std::ceil(kMaxSlotsPerCpu * sample.capacity));
   return std::min(count, std::min(max_, most) - slots_);
@@ -64,19 +70,24 @@ int Governor::step(const LoadSample& sample, Instant now) {
   } else if (!overloaded_since_) {
     overloaded_since_ = now;
   } else if (now - *overloaded_since_ >= kOverloadWindow) {
-    overloaded_since_ = now;
+    // Jobs have to end before less is demanded, and it is a mean over two seconds.
+    overloaded_since_ = now + kOverloadWindow;
     const auto excess = static_cast<int>(
         std::lround(demand - (kRelievedAt * sample.capacity + overload(sample.capacity)) / 2));
     const int out = std::max(slots_, sample.in_use);
     slots_ = std::max(min_, std::min(slots_, out - excess));
   }
 
-  const double expected = sample.use + pending(now);
+  const double begun = pending(now);
+  // What a slot will use is known when most of them have shown it.
+  const bool known = begun < sample.in_use / 2.0;
+  const double each = known ? std::clamp(sample.own / sample.in_use, kLeastOfJob, 1.0) : 1;
+  const double expected = sample.use + each * begun;
   const bool idle =
       sample.exhausted && !overloaded_since_ && expected < kIdleBelow * sample.capacity;
   idle_samples_ = idle ? idle_samples_ + 1 : 0;
   if (idle_samples_ >= 2) {
-    slots_ += std::max(0, more(sample, expected));
+    slots_ += std::max(0, more(sample, expected, each));
     idle_samples_ = 0;
   }
   return slots_;

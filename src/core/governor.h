@@ -4,14 +4,17 @@
 // Slots are an actuator that reacts late (a job needs up to a second to show as load) and only one
 // way (a token that is out cannot be called back, only not be issued again). So the law is
 // feed-forward with a dead band, not a PID loop (facts/scheduling.md 3.2). Each kGovernorStep:
-//  * U = use of the machine + pending, where pending counts the slots that went into use within
-//    kPendingWindow, each the less the older it is: their load may not be visible yet.
-//    U < 0.96 C twice in a row while every slot is in use: ceil((C - U) / 2) more, but not so many
-//    that by what a slot uses now they would be an overload; none while there is one.
+//  * Pending are the slots that went into use within kPendingWindow, each counted the less the
+//    older it is: their load may not be visible yet. E, what a slot is expected to use, is what
+//    the build uses for one, at least a quarter of a CPU and at most one; it is one while half of
+//    those in use or more are pending.
+//    U = use of the machine + E * pending. U < 0.96 C twice in a row while every slot is in use:
+//    as many more as fill three quarters of C - U at E each, rounded up, but not so many that by
+//    what a slot uses now they would be an overload; none while there is one.
 //  * demand (use + time that runnable threads waited, in a mean over about two seconds) is an
 //    overload for kOverloadWindow: as many fewer as bring it half way from there to 1.02 C. Those
 //    that are out are withheld as they come back; as long as they have not, nothing more is taken
-//    away on their account.
+//    away on their account. What that did is seen only after twice the time.
 //  * Overload is more than 1.15 C and more than C + sqrt(C). Jobs that compute and sleep at random
 //    are now and then so many more at one place, and to keep few CPUs busy they have to be (the
 //    square-root rule by which telephone exchanges are staffed, Halfin and Whitt 1981).
@@ -67,7 +70,7 @@ class Governor {
 
   void note_starts(int in_use, Instant now);
   [[nodiscard]] double pending(Instant now) const;
-  [[nodiscard]] int more(const LoadSample& sample, double expected) const;
+  [[nodiscard]] int more(const LoadSample& sample, double expected, double each) const;
 
   int min_;
   int max_;

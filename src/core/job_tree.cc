@@ -40,7 +40,7 @@ bool coordinates(const TreeProcess& process) {
 }
 
 bool is_lasting(const TreeProcess& process) {
-  if (coordinates(process) || is_among(kShells, process.name)) return true;
+  if (coordinates(process) || is_shell(process.name)) return true;
   if (is_among(kLasting, process.name)) return true;
   return std::any_of(
       std::begin(kLastingBeginnings), std::end(kLastingBeginnings),
@@ -75,7 +75,7 @@ Place place_of(const TreeProcess& leaf, const TreeProcess& command, std::int32_t
     const TreeProcess* parent = at->parent == front ? nullptr : find(index, at->parent);
     if (is_among(kWatchers, at->name)) place.is_watched = true;
     // A shell with job control would take the terminal back from it.
-    if (parent != nullptr && is_among(kShells, parent->name) && parent->group != at->group)
+    if (parent != nullptr && is_shell(parent->name) && parent->group != at->group)
       place.is_watched = true;
     if (place.root == nullptr && (parent == nullptr || coordinates(*parent))) {
       place.root = at;
@@ -88,6 +88,8 @@ Place place_of(const TreeProcess& leaf, const TreeProcess& command, std::int32_t
 }
 
 }  // namespace
+
+bool is_shell(std::string_view name) { return is_among(kShells, name); }
 
 std::vector<TreeJob> jobs_of(const std::vector<TreeProcess>& processes, std::int32_t front) {
   Index index;

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/process_id.h"
@@ -46,6 +47,9 @@ struct TreeJob {
   bool coordinator_stopped = false;  ///< the user has stopped the build: Ctrl-Z
   friend bool operator==(const TreeJob&, const TreeJob&) = default;
 };
+
+/// A shell, by the name of its program.
+bool is_shell(std::string_view name);
 
 /// The jobs below `front`, whose oldest child is the command; oldest first. What is at or below a
 /// process that ignores the pool is left out: it is paid for, and frozen it would look as if it had

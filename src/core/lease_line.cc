@@ -54,7 +54,9 @@ struct LeasePool::Outlook {
   }
   /// How many slots were paid for jobs that have to wait, without those of `borrower`. Nobody knows
   /// how much the job of a lease uses of it, but the part that asks does wait: one slot.
-  [[nodiscard]] int lendable(const Place& borrower) const {
+  [[nodiscard]] int lendable(const Place& borrower) const { return idle(borrower, false); }
+  /// `all_wait`: nobody else is granted, so that those for whom all is paid have to wait, too.
+  [[nodiscard]] int idle(const Place& borrower, bool all_wait) const {
     Outlook outlook = *this;
     int idle = 0;
     for (const auto& [place, waiting] : pool.waiting_) {
@@ -67,7 +69,7 @@ struct LeasePool::Outlook {
       }
       outlook.look_at(request.payer);
       const int paid = outlook.paid(request.min, request.payer);
-      const bool has_to_wait = paid < request.min || is_blocked(request.job.type);
+      const bool has_to_wait = all_wait || paid < request.min || is_blocked(request.job.type);
       if (has_to_wait) idle += std::min(paid, 1);
       outlook.use(paid, request.payer);
     }
@@ -78,7 +80,7 @@ struct LeasePool::Outlook {
     if (free >= 0 || slots == 0) return false;
     Outlook after = *this;
     after.use(slots, job.request.payer);
-    return after.lendable(place) < std::min(lendable(place), -free);
+    return after.idle(place, true) < std::min(idle(place, true), -free);
   }
 };
 
@@ -109,7 +111,8 @@ std::optional<LeasePool::Grant> LeasePool::fit(const Place& place, const Waiting
                                                const Outlook& outlook, int others) const {
   const LeaseRequest& request = waiting.request;
   if (outlook.is_blocked(request.job.type)) return std::nullopt;
-  const int paid = outlook.paid(request.max, request.payer);
+  int paid = outlook.paid(request.max, request.payer);
+  while (paid > request.min && outlook.is_lent(place, waiting, paid)) --paid;
   const int least = std::max(0, request.min - paid);
   const int available = std::max(0, outlook.free - outlook.kept);
   if (least > available) return std::nullopt;
@@ -189,9 +192,13 @@ void LeasePool::settle(Instant now, LeaseEffects* effects) {
   in_hand_ = std::min(in_hand_, std::max(0, free_));
   if (!shared_) in_hand_ = std::max(0, free_);
   reserve(now);
+  (void)pay_running();
   // A grant may have made somebody else the first in line: by the limit of a type.
   for (auto grants = plan(grantable(), now); !grants.empty(); grants = plan(grantable(), now)) {
-    for (const Grant& granted : grants) grant(granted, now, effects);
+    for (const Grant& granted : grants) {
+      grant(granted, now, effects);
+      if (pay_running()) break;  // more is free than was planned with
+    }
   }
   watch_first(now);
   check();

@@ -322,7 +322,8 @@ void LeasePool::book(const Lease& lease) {
   leased_ += lease.cost();
   counters_.peak_cost = std::max(counters_.peak_cost, leased_);
   add_to(&held_, lease.client, lease.cost());
-  book_paid(lease.payer, lease.paid);
+  for_accounts(lease.payer, [&](const Payer& account) { add_to(&used_, account, lease.paid); });
+  if (lease.cost() > 0 && lease.payer.kind != Payer::Kind::nobody) unpaid_.insert(lease.id);
   if (!lease.job.type.empty()) add_to(&jobs_, lease.job.type, 1);
   if (lease.session != 0) of_session_[lease.session].insert(lease.id);
   if (lease.owner) of_owner_[*lease.owner].insert(lease.id);
@@ -332,14 +333,31 @@ void LeasePool::unbook(const Lease& lease) {
   free_ += lease.cost();
   leased_ -= lease.cost();
   add_to(&held_, lease.client, -lease.cost());
-  book_paid(lease.payer, -lease.paid);
+  for_accounts(lease.payer, [&](const Payer& account) { add_to(&used_, account, -lease.paid); });
+  unpaid_.erase(lease.id);
   if (!lease.job.type.empty()) add_to(&jobs_, lease.job.type, -1);
   if (lease.session != 0) erase_from(&of_session_, lease.session, lease.id);
   if (lease.owner) erase_from(&of_owner_, *lease.owner, lease.id);
 }
 
-void LeasePool::book_paid(const Payer& payer, int slots) {
-  for_accounts(payer, [&](const Payer& account) { add_to(&used_, account, slots); });
+// Whether there was something to pay with. For those that wait it is kept, unless slots are owed:
+// then as much is paid as it takes until that many are free.
+bool LeasePool::pay_running() {
+  bool paid = false;
+  for (auto next = unpaid_.begin(); next != unpaid_.end();) {
+    const int lacking = owed_ > 0 ? owed_ - free_ : 0;
+    const int most = waiting_for_payers_ > 0 ? lacking : kMaxSlots;
+    if (most <= 0) break;
+    Lease& lease = leases_.at(*next++);
+    const int more = std::min({lease.cost(), unused(lease.payer), most});
+    if (more == 0) continue;
+    paid = true;
+    unbook(lease);
+    lease.paid += more;
+    book(lease);
+  }
+  if (paid && !shared_) in_hand_ = std::max(0, free_);
+  return paid;
 }
 
 void LeasePool::end(LeaseId id, LeaseEffects* effects, bool by_process) {

@@ -4,9 +4,9 @@
 // slots (by `serve`, with all there are; by `run`, with tokens, see core/balance.h) and hands them
 // out.
 //     free + sum over the leases of (slots - paid) == supply
-// `free` is negative only while slots of those that wait are lent, after leases were resumed, or
-// the supply was lowered, beyond what there is, or when a lease has ended or shrunk that had paid
-// for others while so much was missing. Only what those that wait can lend is granted then.
+// `free` is negative only while slots of those that wait are lent, after leases were resumed or
+// the supply was lowered, or when a lease has ended or shrunk that had paid for others while so
+// much was missing. Only what those that wait can lend is granted then.
 //
 // POLICY
 //  * In line: higher priority first, then who came first. A request that does not fit lets others
@@ -21,7 +21,8 @@
 //    runs under, or the implicit slot of a run's command. As far as the payer covers more than is
 //    used of it, a lease is `paid` for and costs nothing. A client of the jobserver pays one slot
 //    for each child, all jobs below it together. What a lease that ends paid for costs from then
-//    on.
+//    on. What is left over when nobody who waits has a payer, or slots are owed, pays for leases
+//    that run, the oldest first.
 //  * Who waits lends: its job has not begun, so the slot that was paid for it is idle. Where free
 //    slots do not suffice, the first in line gets its `min` with one of each that waits.
 #pragma once
@@ -84,6 +85,7 @@ class LeasePool {
   /// Nothing is granted until then, or until `expected` leases are resumed (0: nobody knows how
   /// many there are).
   void set_grace(Instant until, std::size_t expected = 0);
+  [[nodiscard]] bool in_grace() const { return grace_until_.has_value(); }
   /// So many of the ceiling are the command's of a run: nobody gets them but by a payer.
   void set_implicit(int slots) { implicit_ = slots; }
 
@@ -91,12 +93,10 @@ class LeasePool {
   void supply(int slots, Instant now, LeaseEffects* effects);
   /// What a payer covers may have become more.
   void reconsider(Instant now, LeaseEffects* effects) { settle(now, effects); }
-
   void advance(Instant now, LeaseEffects* effects);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
   /// --- for core/balance.h ---
-
   /// From now on only what supply() has brought is granted. What leases give back is surplus(), so
   /// that whoever waits for a token can have it, too. A request is granted by the next supply() or
   /// reconsider(), so that it can be supplied before, even if its payer covers its `min`; one that
@@ -108,11 +108,12 @@ class LeasePool {
   [[nodiscard]] std::optional<LeaseDemand> demand(Instant now) const;
   /// Free slots that nobody who waits can use, and those that are to be shared.
   [[nodiscard]] int surplus(Instant now) const;
+  /// So many of the supply are to go back: there are fewer than before.
+  void set_owed(int slots) { owed_ = slots; }
 
   [[nodiscard]] const Lease* find(LeaseId id) const;
   [[nodiscard]] int free() const { return free_; }
-  /// Slots out, without those paid for.
-  [[nodiscard]] int leased() const { return leased_; }
+  [[nodiscard]] int leased() const { return leased_; }  ///< slots out, without those paid for
   [[nodiscard]] int ceiling() const { return ceiling_; }
   [[nodiscard]] bool paused() const { return paused_; }
   [[nodiscard]] const std::unordered_map<LeaseId, Lease>& leases() const { return leases_; }
@@ -150,13 +151,13 @@ class LeasePool {
   [[nodiscard]] int unused(const Payer& payer) const;
   [[nodiscard]] int unused_of_account(const Payer& account) const;
   static void for_accounts(const Payer& payer, const std::function<void(const Payer&)>& visit);
-  void book_paid(const Payer& payer, int slots);
   [[nodiscard]] bool is_impossible(const LeaseRequest& request) const;
   [[nodiscard]] int grantable() const { return free_ < 0 ? free_ : in_hand_; }
   void settle(Instant now, LeaseEffects* effects);
   void grant(const Grant& grant, Instant now, LeaseEffects* effects);
   void book(const Lease& lease);
   void unbook(const Lease& lease);
+  bool pay_running();
   void end(LeaseId id, LeaseEffects* effects, bool by_process);
   void close(LeaseId id);
   void uncover(LeaseId payer, int covered);
@@ -173,10 +174,8 @@ class LeasePool {
   Cover cover_;
   int free_ = 0;
   int in_hand_ = 0;  ///< of free_, what may be granted
-  int supply_ = 0;
-  int leased_ = 0;
-  bool paused_ = false;
-  bool shared_ = false;
+  int supply_ = 0, owed_ = 0, leased_ = 0;
+  bool paused_ = false, shared_ = false;
   std::optional<Instant> grace_until_;
   std::size_t expected_ = 0;  ///< of leases that are resumed, the last that ends the grace
   std::unordered_map<LeaseId, Lease> leases_;
@@ -184,6 +183,7 @@ class LeasePool {
   std::unordered_map<ProcessId, std::set<LeaseId>, ProcessIdHash> of_owner_;
   std::unordered_map<ProcessId, int, ProcessIdHash> held_;  ///< cost, by client
   std::map<Payer, int> used_;        ///< slots paid for, by payer and by account of one
+  std::set<LeaseId> unpaid_;         ///< leases that cost although they have a payer
   std::map<std::string, int> jobs_;  ///< leases, by type
   std::map<std::string, int> limits_;
   std::map<Place, Waiting> waiting_;

@@ -1,5 +1,7 @@
 #include "core/standstill.h"
 
+#include <algorithm>
+
 namespace tokenpool::core {
 
 bool Standstill::is_over(Since* since, bool still, std::chrono::nanoseconds patience, Instant now) {
@@ -9,6 +11,11 @@ bool Standstill::is_over(Since* since, bool still, std::chrono::nanoseconds pati
   }
   if (!since->first) since->first = now;
   return ++since->looks > kStandstillLooks && now - *since->first >= patience;
+}
+
+std::chrono::nanoseconds Standstill::pause() const {
+  if (patience_.count() == 0) return kLongestLookPause;
+  return std::min<std::chrono::nanoseconds>(kLongestLookPause, patience_ / (kStandstillLooks + 1));
 }
 
 bool Standstill::look(Movement movement, Instant now) {

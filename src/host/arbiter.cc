@@ -54,6 +54,7 @@ class Arbiter {
   // What happens in the world.
   Received on_calls();
   void on_call(const Notification& call);
+  void publish_books();
   void on_end(const WatchedProcess& process, int pidfd);
   void end_holder(const WatchedProcess& process, core::EndCause cause);
   void on_front();
@@ -63,7 +64,9 @@ class Arbiter {
   void answer_call(const Notification& call, ProcessId who);
   void leave_to_kernel(const Notification& call, ProcessId who);
   void forget_waiting_of(pid_t thread);
+  BookKeepers keepers_of(core::Pool& books);
   void resume_from_board();
+  void resume_unseeing();
   void publish();
   void arm_listener();
   void arm_watch();
@@ -79,6 +82,7 @@ class Arbiter {
 
   const ArbiterConfig config_;
   const Begin begin_;
+  const bool sees_calls_;  ///< and keeps books of who holds what
   const jobserver::Fifo& fifo_;
   BoardLog log_;
   std::optional<jobserver::Listener> listener_;
@@ -110,13 +114,14 @@ class Arbiter {
 Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached& attached)
     : config_(config),
       begin_(begin),
+      sees_calls_(is_tracked(begin)),
       fifo_(*config.fifo),
       log_(config.board),
       watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
       left_behind_(begin.resume ? log_.left_behind() : LeftBehind{}),
       pool_(tokens_of(settings_of(begin, left_behind_.settings))),
-      kin_(config.front, watched_, pool_),
-      books_(fifo_, {begin.read_end, begin.write_end}, attached.listener >= 0,
+      kin_(config.front, begin.guardian, watched_, pool_),
+      books_(fifo_, {begin.read_end, begin.write_end}, sees_calls_,
              {&pool_, &effects_, [this] { carrier_.carry_out(event_time_); }, &kin_, &watched_}),
       leases_({.pool = &pool_,
                .kin = &kin_,
@@ -139,7 +144,7 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
                 .books = books_,
                 .leases = leases_,
                 .waiting = waiting_,
-                .tracked = begin.tracked && !begin.bypass,
+                .tracked = sees_calls_,
                 .write = &config.board->write,
                 .ask_front = [this] { return say(kWrite); },
                 .front_lives = [this] { return has_front(); }}),
@@ -153,18 +158,15 @@ bool Arbiter::run() {
   front_ready_.assign(config_.control);
   arm_front();
   leases_ready_.assign(leases_.connections().fd());
-  if (!listener_ || begin_.bypass) {
+  if (!sees_calls_) {
     fifo_ready_.assign(fifo_.fd());
-    if (begin_.resume) {
-      pool_.restore({}, {}, 0, left_behind_.lent, left_behind_.minted, left_behind_.counters);
-      carrier_.take_over_owed(left_behind_.owed);
-    }
+    if (begin_.resume) resume_unseeing();
   }
   if (listener_) {
     listener_ready_.assign(listener_->fd());
-    if (begin_.resume && !begin_.bypass) resume_from_board();
+    if (begin_.resume && sees_calls_) resume_from_board();
     arm_listener();
-    if (books_.watch_fd() >= 0 && !begin_.bypass) {
+    if (books_.watch_fd() >= 0) {
       watch_ready_.assign(books_.watch_fd());
       arm_watch();
     }
@@ -206,7 +208,7 @@ void Arbiter::arm_leases() {
   leases_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
     if (error) return;
     event_time_ = now();
-    if (listener_) books_.settle();
+    books_.settle();
     leases_.serve(event_time_, [this] { publish(); });
     after_event();
     arm_leases();
@@ -229,7 +231,7 @@ void Arbiter::arm_fifo() {
 
 void Arbiter::after_event(bool has_changed) {
   // The watch reports our own accesses as well: read off here, they cost no wake-up of their own.
-  if (carrier_.has_touched_fifo() && listener_) books_.clear_watch();
+  if (carrier_.has_touched_fifo()) books_.clear_watch();
   if (has_changed) {
     leases_.settle(event_time_);
     publish();
@@ -248,7 +250,7 @@ void Arbiter::arm_front() {
 void Arbiter::arm_timer() {
   auto due = pool_.next_deadline();
   if (const auto next = leases_.next_deadline()) due = due ? std::min(*due, *next) : next;
-  const bool looks = listener_ && !begin_.bypass && !command_ended_;
+  const bool looks = sees_calls_ && !command_ended_;
   if (looks || watched_.needs_sweeping()) {
     due = due ? std::min(*due, next_look_) : next_look_;
   }
@@ -279,12 +281,11 @@ void Arbiter::on_timer() {
 }
 
 Received Arbiter::on_calls() {
-  Notification call;
   Received received = Received::call;
   for (int i = 0; i < kBatch; ++i) {
-    received = listener_->receive(&call);
+    received = listener_->receive(log_.receipt());
     if (received != Received::call) break;
-    on_call(call);
+    if (const auto call = log_.receipt()->call()) on_call(*call);
   }
   // Each call has been published, and without leases there is nothing to balance.
   after_event(!leases_.is_idle());
@@ -292,7 +293,7 @@ Received Arbiter::on_calls() {
 }
 
 void Arbiter::on_call(const Notification& call) {
-  if (begin_.bypass || !proc::descriptor_is(call.thread, call.fd, fifo_.id())) {
+  if (!sees_calls_ || !proc::descriptor_is(call.thread, call.fd, fifo_.id())) {
     (void)listener_->let_continue(call);
     return;
   }
@@ -307,14 +308,12 @@ void Arbiter::on_call(const Notification& call) {
     leave_to_kernel(call, *who);
     return;
   }
-  log_.begin(Step::received, call);
   event_time_ = now();
   forget_waiting_of(call.thread);
   books_.settle();
   books_.unseen().forget_read(call.thread);
   answer_call(call, *who);
   publish();
-  log_.end_step();
 }
 
 // The caller is announced: what the kernel does for it is found by conservation. Whoever died or
@@ -338,12 +337,11 @@ void Arbiter::answer_call(const Notification& call, ProcessId who) {
     const bool blocking = !proc::descriptor_is_nonblocking(call.thread, call.fd);
     const core::Request request{call.id, who, blocking};
     waiting_.add({call, request});
-    log_.begin(Step::taking, call);
     pool_.request(request, event_time_, &effects_);
     carrier_.carry_out(event_time_);
     return;
   }
-  log_.begin(Step::putting, call);
+  log_.announce_give({.who = who, .id = call.id});
   pool_.give(who, 1, event_time_, &effects_);
   // The writer goes on first: what its token sets free can wait for the length of one system call,
   // and a writer that died meanwhile has returned its token all the same.
@@ -436,7 +434,7 @@ void Arbiter::on_command_ended(bool all_ended) {
     carrier_.carry_out(event_time_);
   }
   publish();
-  log_.close(pool_, fifo_.level(), all_ended, listener_.has_value());
+  log_.close(pool_, fifo_.level(), all_ended, sees_calls_);
   (void)say(kSettled);
   // A pipe behind `tokenpool run` must end with it, not with an arbiter that serves a daemon.
   proc::lead_nowhere(STDERR_FILENO);
@@ -467,8 +465,12 @@ void Arbiter::end_build() {
   finish();
 }
 
-void Arbiter::publish() {
+void Arbiter::publish_books() {
   log_.publish(pool_, leases_.settings(), leases_.count(), carrier_.owed());
+}
+
+void Arbiter::publish() {
+  publish_books();
   log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
 }
 
@@ -481,21 +483,48 @@ bool Arbiter::say(char word) {
   return ::send(config_.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
+BookKeepers Arbiter::keepers_of(core::Pool& books) {
+  return {fifo_, [this](core::RequestId id) { return listener_->is_waiting(id); }, watched_, books,
+          kin_.root()};
+}
+
 void Arbiter::resume_from_board() {
   event_time_ = now();
   auto& left = left_behind_;
-  restore_books({fifo_, *listener_, kin_, watched_, pool_, config_.front}, &left, event_time_,
-                &effects_);
+  restore_books(keepers_of(pool_), &left, event_time_, &effects_);
   carrier_.carry_out(event_time_);
   books_.settle();
+  publish_books();
   // The board keeps the old list until all of them are taken over: should this arbiter die here,
   // the next one still finds every reader that waits.
-  if (left.step != Step::none) left.waiting.push_back(left.under_way);
   for (const auto& call : left.waiting) {
     if (waiting_.contains(call.id) || !listener_->is_waiting(call.id)) continue;
     if (const auto who = kin_.identify(call.thread)) answer_call(call, *who);
   }
-  log_.end_step();
+  const auto& last = left.received;
+  if (last && !waiting_.contains(last->id) && listener_->is_waiting(last->id)) on_call(*last);
+}
+
+// Nobody's calls are seen, or no longer: who waits for an answer reads from the FIFO itself, like
+// everybody from now on.
+void Arbiter::resume_unseeing() {
+  event_time_ = now();
+  auto& left = left_behind_;
+  if (listener_) {
+    core::Pool before(pool_.issued());
+    core::Effects moves;
+    restore_books(keepers_of(before), &left, event_time_, &moves);
+    for (const core::Effect& move : moves) {
+      if (move.kind == core::Effect::Kind::put) (void)fifo_.put(move.count);
+      if (move.kind == core::Effect::Kind::drain) (void)fifo_.take(move.count);
+    }
+  }
+  pool_.restore({}, {}, 0, left.lent, left.minted, left.counters);
+  carrier_.take_over_owed(left.owed);
+  publish_books();
+  if (!listener_) return;
+  for (const auto& call : left.waiting) (void)listener_->let_continue(call);
+  if (left.received) (void)listener_->let_continue(*left.received);
 }
 
 }  // namespace

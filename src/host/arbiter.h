@@ -40,6 +40,7 @@ struct Begin {
   bool resume = false;  ///< an arbiter died before this one: go on from the board
   bool bypass = false;  ///< arbiters keep dying: let every call through as if there were none
   bool left = false;    ///< the command has ended, and the front: serve those that it left
+  pid_t guardian = 0;   ///< with `left`: who watches over the arbiter
   int read_end = -1;    ///< the descriptor numbers that the build inherited
   int write_end = -1;
   int issued = 0;               ///< tokens that the FIFO was filled with

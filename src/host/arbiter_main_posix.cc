@@ -18,6 +18,7 @@ namespace {
 void guard(const ArbiterConfig& config, Begin begin, const Attached& attached) {
   begin.resume = true;
   begin.left = true;
+  begin.guardian = ::getpid();
   for (std::uint32_t deaths = 0; deaths <= core::kMaxArbiterDeaths; ++deaths) {
     begin.bypass = begin.bypass || deaths == core::kMaxArbiterDeaths;
     const pid_t arbiter = ::fork();

@@ -4,12 +4,14 @@
 //
 // One writer at a time (the living arbiter; the front only while there is none). The writer may be
 // killed between any two stores, so the account rows are written to the page that is not current
-// and then published, and what is under way is announced in `step` before it is done.
+// and then published, and what is done after that is announced in that page before it is done.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 #include "core/limits.h"
 #include "core/pool.h"
@@ -38,6 +40,25 @@ struct Settings {
   friend bool operator==(const Settings&, const Settings&) = default;
 };
 
+/// A call whose outcome the kernel knows: it waits for its answer, or it has got one.
+struct AnnouncedCall {
+  core::ProcessId who;
+  core::RequestId id = 0;
+  bool from_fifo = false;  ///< of a grant: its byte is taken out of the FIFO first
+};
+
+/// What the arbiter has begun to do since it published a page.
+struct Announced {
+  std::atomic<bool> gives{false};
+  AnnouncedCall given;  ///< valid when `gives`: a write that is answered, and booked then
+  std::atomic<std::uint32_t> grant_count{0};
+  /// Reads: as many as there may be tokens, those that were issued, made and lent.
+  std::array<AnnouncedCall, std::size_t{4} * core::kMaxSlots> grants;
+  /// Tokens that are on their way out of the FIFO (or, negative, into it), for leases or because
+  /// the number of slots changes.
+  std::atomic<std::int32_t> moving{0};
+};
+
 struct AccountPage {
   std::uint32_t count = 0;
   std::int32_t owed = 0;
@@ -45,10 +66,12 @@ struct AccountPage {
   std::int32_t reserved = 0;
   std::int32_t lent = 0;  ///< to leases
   std::int32_t minted = 0;
+  std::int32_t unseen = 0;  ///< taken by nobody knows whom
   std::uint64_t leases = 0;
   Settings settings;  ///< slots 0: never published
   core::PoolCounters counters;
   std::array<AccountRow, kBoardRows> rows;
+  Announced announced;
 };
 
 struct RecoveryRow {
@@ -76,11 +99,19 @@ struct UncooperativeRow {
   std::array<char, kBoardCommand> command{};
 };
 
-/// A process that kept slots while nothing of the build moved.
+/// A process that kept slots, or a place in the limit of a type, while others waited and nothing
+/// moved.
 struct StuckRow {
   std::int32_t pid = 0;  ///< 0: nobody knows who
   std::int32_t held = 0;
   std::array<char, kBoardCommand> command{};
+  std::int32_t halted = 0;  ///< it or one below it that cannot go on; 0: none is known
+  char state = 0;           ///< ... see HaltedProcess
+  bool too = false;         ///< ... beside another one of the same holder
+  std::array<char, kBoardCommand> halted_command{};
+  std::array<char, core::kMaxTypeBytes + 1> type{};  ///< empty: for slots
+  std::int32_t limit = 0;                            ///< of the type
+  std::int32_t waiting = 0;                          ///< for it
 };
 
 /// A process that the arbiter stops or has stopped. It is written before the signal is sent.
@@ -89,23 +120,15 @@ struct FrozenRow {
   std::atomic<std::uint64_t> start{0};
 };
 
-/// What the arbiter is doing to the FIFO for one stopped call.
-enum class Step : std::uint8_t { none, received, taking, putting };
-
 struct Board {
   std::array<AccountPage, 2> pages;
   std::atomic<std::uint32_t> current{0};  ///< the page that is valid
 
-  std::atomic<Step> step{Step::none};
-  jobserver::Notification under_way;  ///< valid while step != none
+  jobserver::Receipt receipt;  ///< of the stopped call that was received last
   std::atomic<std::uint32_t> waiting_count{0};
   std::array<jobserver::Notification, core::kMaxWaiting> waiting;
 
   WriteRequest write;  ///< by the arbiter and the front
-
-  /// Tokens that are on their way out of the FIFO (or, negative, into it), for leases or because
-  /// the number of slots changes, and not yet published.
-  std::atomic<std::int32_t> lending{0};
 
   std::uint32_t recovery_count = 0;  ///< all of them, also those beyond the array
   std::array<RecoveryRow, core::kMaxRecoveries> recoveries;
@@ -124,12 +147,16 @@ struct Board {
   std::uint32_t frozen_peak = 0;               ///< jobs at one time
   std::int64_t frozen_ns = 0;                  ///< of all jobs together
 
+  std::atomic<bool> paused{false};   ///< somebody wants nothing to be granted
   std::uint32_t arbiter_deaths = 0;  ///< written by the front
   std::int32_t issued = 0;
   std::int32_t in_fifo = 0;     ///< at the end
   std::int32_t still_held = 0;  ///< at the end: by processes that live on
   std::int32_t missing = 0;     ///< at the end
 };
+
+/// As much of `text` as has room, with a zero after it.
+void copy_text(std::string_view text, std::span<char> field);
 
 /// Maps a board, zeroed, shared with every process forked later. Nullptr with errno when there is
 /// no memory. unmap_board() gives it back.

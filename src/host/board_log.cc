@@ -1,25 +1,15 @@
 #include "host/board_log.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "core/check.h"
 
 namespace tokenpool::host {
-namespace {
-
-void copy_command(const std::string& command, std::array<char, kBoardCommand>* field) {
-  const std::size_t n = std::min(command.size(), field->size() - 1);
-  std::memcpy(field->data(), command.data(), n);
-  (*field)[n] = '\0';
+void copy_text(std::string_view text, std::span<char> field) {
+  const std::size_t n = std::min(text.size(), field.size() - 1);
+  std::copy_n(text.begin(), n, field.begin());
+  field[n] = '\0';
 }
-
-}  // namespace
-
-void BoardLog::begin(Step step, const jobserver::Notification& call) {
-  board_->under_way = call;
-  board_->step.store(step, std::memory_order_release);
-}
-
-void BoardLog::end_step() { board_->step.store(Step::none, std::memory_order_release); }
 
 void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::size_t leases,
                        int owed) {
@@ -31,6 +21,8 @@ void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::si
   page.reserved = pool.reserved();
   page.lent = pool.lent();
   page.minted = pool.minted();
+  page.unseen = 0;
+  for (const auto& take : pool.ledger().unseen()) page.unseen += take.count;
   page.leases = leases;
   page.settings = settings;
   page.counters = pool.counters();
@@ -40,16 +32,36 @@ void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::si
     page.rows[page.count++] = {who, account.own, account.inherited, account.client,
                                account.has_returned};
   }
+  page.announced.gives.store(false, std::memory_order_relaxed);
+  page.announced.grant_count.store(0, std::memory_order_relaxed);
+  page.announced.moving.store(0, std::memory_order_relaxed);
   board_->current.store(next, std::memory_order_release);
-  board_->lending.store(0, std::memory_order_release);
+}
+
+void BoardLog::announce_give(const AnnouncedCall& call) {
+  Announced& announced = page().announced;
+  announced.given = call;
+  announced.gives.store(true, std::memory_order_release);
+}
+
+void BoardLog::announce_grant(const AnnouncedCall& call) {
+  Announced& announced = page().announced;
+  const auto count = announced.grant_count.load(std::memory_order_relaxed);
+  TOKENPOOL_CHECK(count < announced.grants.size());  // there are no more tokens
+  announced.grants[count] = call;
+  announced.grant_count.store(count + 1, std::memory_order_release);
+}
+
+void BoardLog::revoke_grant() {
+  page().announced.grant_count.fetch_sub(1, std::memory_order_release);
 }
 
 void BoardLog::announce_move(const core::Pool& pool) {
-  const AccountPage& page = board_->pages[board_->current.load(std::memory_order_relaxed)];
+  AccountPage& now = page();
   // Until something is published, nothing has changed.
-  const int before = page.issued + page.minted;
-  const int fewer = page.settings.slots > 0 ? before - pool.issued() - pool.minted() : 0;
-  board_->lending.store(pool.lent() - page.lent + fewer, std::memory_order_release);
+  const int before = now.issued + now.minted;
+  const int fewer = now.settings.slots > 0 ? before - pool.issued() - pool.minted() : 0;
+  now.announced.moving.store(pool.lent() - now.lent + fewer, std::memory_order_release);
 }
 
 void BoardLog::keep_waiting(
@@ -81,7 +93,7 @@ void BoardLog::add_recovery(const core::Effect& effect, std::int64_t after_us) {
   if (effect.end.passed_to) row.moved = effect.end.held - effect.end.freed;
   row.cause = effect.cause;
   row.after_us = after_us;
-  copy_command(effect.who == named_ ? name_ : std::string(), &row.command);
+  copy_text(effect.who == named_ ? name_ : std::string(), row.command);
 }
 
 void BoardLog::add_refusal(core::ProcessId who, int count, const std::string& command) {
@@ -99,7 +111,7 @@ void BoardLog::add_refusal(core::ProcessId who, int count, const std::string& co
   if (index >= board_->refusals.size()) return;
   board_->refusals[index].pid = who.pid;
   board_->refusals[index].count = count;
-  copy_command(command, &board_->refusals[index].command);
+  copy_text(command, board_->refusals[index].command);
 }
 
 std::size_t BoardLog::accuse(const core::Accusation& accusation, const std::string& command) {
@@ -110,7 +122,7 @@ std::size_t BoardLog::accuse(const core::Accusation& accusation, const std::stri
     row.pid = accusation.who.pid;
     row.cores = accusation.cores;
     row.since_ns = accusation.since.count();
-    copy_command(command, &row.command);
+    copy_text(command, row.command);
   }
   board_->uncooperative_count.store(index + 1, std::memory_order_release);
   return index;
@@ -125,19 +137,18 @@ void BoardLog::release(std::size_t row, core::Instant now) {
   if (row < board_->uncooperative.size()) board_->uncooperative[row].until_ns = now.count();
 }
 
-void BoardLog::add_stuck(std::int32_t pid, int held, const std::string& command) {
+void BoardLog::add_stuck(const StuckRow& stuck) {
   const std::uint32_t index = board_->stuck_count.load(std::memory_order_relaxed);
   if (index >= board_->stuck.size()) return;
   for (std::uint32_t i = 0; i < index; ++i) {
-    if (board_->stuck[i].pid != pid) continue;
-    board_->stuck[i].held = std::max(board_->stuck[i].held, held);
+    StuckRow& row = board_->stuck[i];
+    // It has been named.
+    if (stuck.held == 0 && row.halted == stuck.halted) return;
+    if (row.pid != stuck.pid || row.halted != stuck.halted || row.type != stuck.type) continue;
+    row.held = std::max(row.held, stuck.held);
     return;
   }
-  StuckRow& row = board_->stuck[index];
-  row = {};
-  row.pid = pid;
-  row.held = held;
-  copy_command(command, &row.command);
+  board_->stuck[index] = stuck;
   board_->stuck_count.store(index + 1, std::memory_order_release);
 }
 
@@ -171,12 +182,16 @@ LeftBehind BoardLog::left_behind() const {
   left.reserved = page.reserved;
   left.lent = page.lent;
   left.minted = page.minted;
-  left.lending = board_->lending.load(std::memory_order_acquire);
+  left.unseen = page.unseen;
   left.leases = page.leases;
   left.settings = page.settings;
   left.counters = page.counters;
-  left.step = board_->step.load(std::memory_order_acquire);
-  left.under_way = board_->under_way;
+  const Announced& announced = page.announced;
+  if (announced.gives.load(std::memory_order_acquire)) left.given = announced.given;
+  const auto granted = announced.grant_count.load(std::memory_order_acquire);
+  left.grants.assign(announced.grants.begin(), announced.grants.begin() + granted);
+  left.moving = announced.moving.load(std::memory_order_acquire);
+  left.received = board_->receipt.call();
   const auto waiting = board_->waiting_count.load(std::memory_order_acquire);
   left.waiting.assign(board_->waiting.begin(), board_->waiting.begin() + waiting);
   return left;

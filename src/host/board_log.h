@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,13 +21,15 @@ struct LeftBehind {
   int reserved = 0;  ///< tokens that were in neither FIFO nor ledger
   int lent = 0;      ///< to leases
   int minted = 0;
+  int unseen = 0;  ///< taken by nobody knows whom
   std::size_t leases = 0;
-  int lending = 0;  ///< see Board::lending
   Settings settings;
   core::PoolCounters counters;
-  Step step = Step::none;
-  jobserver::Notification under_way;
+  std::optional<AnnouncedCall> given;  ///< this and the next two: see Announced
+  std::vector<AnnouncedCall> grants;
+  int moving = 0;
   std::vector<jobserver::Notification> waiting;
+  std::optional<jobserver::Notification> received;  ///< last; may have been dealt with
 };
 
 class BoardLog {
@@ -38,17 +41,23 @@ class BoardLog {
     if (board_->begun_ns == 0) board_->begun_ns = now.count();
   }
 
-  /// Says what is about to be done for `call`, and that it is done.
-  void begin(Step step, const jobserver::Notification& call);
-  void end_step();
+  /// Where stopped calls are to be received.
+  [[nodiscard]] jobserver::Receipt* receipt() { return &board_->receipt; }
 
   /// All accounts that matter, the debt, what is lent and to how many leases, and the counters, as
   /// they stand.
   /// `owed`: bytes that are to be taken out of the FIFO beside the pool's debt.
   void publish(const core::Pool& pool, const Settings& settings, std::size_t leases, int owed);
+  /// Each says what is about to be done; the next publish() tells that all of it is done. One give
+  /// at the most is announced between two of them.
+  /// The write of `call` is about to be answered, so that `call.who` has returned a token.
+  void announce_give(const AnnouncedCall& call);
+  /// The read of `call` is about to get the token that is booked to `call.who`.
+  void announce_grant(const AnnouncedCall& call);
+  /// It will not get the one that was announced last.
+  void revoke_grant();
   /// So many more tokens than were published as lent, or fewer than were published as issued, are
-  /// about to be taken out of the FIFO (else: to be put into it). The next publish() tells that it
-  /// is done.
+  /// about to be taken out of the FIFO (else: to be put into it).
   void announce_move(const core::Pool& pool);
   /// The stopped reads that wait for a token, oldest first.
   void keep_waiting(const std::deque<core::Request>& requests,
@@ -67,9 +76,11 @@ class BoardLog {
   void accuse_more(std::size_t row, double cores);
   void release(std::size_t row, core::Instant now);
 
-  /// A row for a process that keeps slots while nothing moves; pid 0: nobody knows who. One that
-  /// has a row keeps it, with the most that it held.
-  void add_stuck(std::int32_t pid, int held, const std::string& command);
+  /// A row for a process that keeps what others wait for while nothing moves. One that has a row
+  /// with the same halted process and type keeps it, with the most that it held; one that keeps
+  /// nothing and is halted needs no second row.
+  void add_stuck(const StuckRow& stuck);
+  void set_paused(bool paused) { board_->paused = paused; }
 
   /// The final figures. `all_ended`: no process of the build is left. `tracked`: the ledger knows
   /// who holds what; without it everything that is not in the FIFO counts as held by those that are
@@ -79,6 +90,10 @@ class BoardLog {
   [[nodiscard]] LeftBehind left_behind() const;
 
  private:
+  [[nodiscard]] AccountPage& page() {
+    return board_->pages[board_->current.load(std::memory_order_relaxed)];
+  }
+
   Board* board_;
   core::ProcessId named_;
   std::string name_;

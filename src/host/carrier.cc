@@ -73,7 +73,10 @@ void Carrier::apply(const Effect& effect) {
 void Carrier::grant(const Effect& effect, bool from_fifo) {
   TOKENPOOL_CHECK(world_.waiting.contains(effect.request));
   const StoppedCall waiting = world_.waiting.at(effect.request);
+  world_.log.announce_grant(
+      {.who = waiting.request.who, .id = effect.request, .from_fifo = from_fifo});
   if (from_fifo && world_.fifo.take(1) == 0) {
+    world_.log.revoke_grant();
     world_.pool.grant_failed(waiting.request, true, core::GrantFailure::byte_missing, now(),
                              &world_.effects);
     world_.books.settle();
@@ -82,6 +85,7 @@ void Carrier::grant(const Effect& effect, bool from_fifo) {
   const Delivery delivery = deliver(waiting.call);
   (void)world_.waiting.take(effect.request);
   if (delivery == Delivery::done) return;
+  world_.log.revoke_grant();
   // The kernel can write where nobody else can; what it takes for the reader is found as any call
   // that was announced and not seen.
   if (delivery == Delivery::unwritable) unwritable_.push_back(waiting);

@@ -16,26 +16,29 @@ Conservation::Conservation(const jobserver::Fifo& fifo, std::array<int, 2> ends,
       unseen_(fifo.id(), ends[0]) {}
 
 void Conservation::settle() {
+  if (!tracked_) return;
   const int drift = books_.pool->drift(fifo_.level());
-  explain(drift, drift != 0 ? watch_.collect() : std::vector<pid_t>());
+  explain(drift, drift != 0 ? watch_.collect() : jobserver::FifoTouches());
 }
 
 void Conservation::clear_watch() {
-  const auto touched = watch_.collect();
-  if (!touched.empty() || !watch_.names_processes()) {
-    explain(books_.pool->drift(fifo_.level()), touched);
+  if (!tracked_) return;
+  const auto touches = watch_.collect();
+  if (!touches.accessed.empty() || !touches.opened.empty() || !watch_.names_processes()) {
+    explain(books_.pool->drift(fifo_.level()), touches);
   }
 }
 
-void Conservation::explain(int drift, const std::vector<pid_t>& touched) {
-  if (!tracked_) return;
+void Conservation::explain(int drift, const jobserver::FifoTouches& touches) {
+  // By the time that it has read, it may have ended.
+  for (const pid_t pid : touches.opened) (void)books_.kin->adopt(pid);
+  std::vector<core::ProcessId> named;
+  for (const pid_t pid : touches.accessed) {
+    if (const auto id = books_.kin->adopt(pid)) named.push_back(*id);
+  }
   if (drift == 0) {
     unseen_.forget_idle(now());
     return;
-  }
-  std::vector<core::ProcessId> named;
-  for (const pid_t pid : touched) {
-    if (const auto id = books_.kin->adopt(pid)) named.push_back(*id);
   }
   auto suspects = unseen_.suspects(drift, named);
   const bool certain = !suspects.empty();

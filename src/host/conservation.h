@@ -6,9 +6,6 @@
 #include <array>
 #include <functional>
 #include <string>
-#include <vector>
-
-#include <sys/types.h>
 
 #include "core/pool.h"
 #include "host/kinship.h"
@@ -43,7 +40,7 @@ class Conservation {
   UnseenCalls& unseen() { return unseen_; }
 
  private:
-  void explain(int drift, const std::vector<pid_t>& touched);
+  void explain(int drift, const jobserver::FifoTouches& touches);
 
   const jobserver::Fifo& fifo_;
   std::array<int, 2> ends_;

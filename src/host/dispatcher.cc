@@ -295,17 +295,25 @@ void Dispatcher::answer(const core::LeaseEffect& effect, Instant now) {
       if (subscribers_ > 0) tell({"timed_out", 0, session.id, session.name, "", "", 0, 0, 0});
       break;
     case Kind::impossible:
-      refuse(
-          &session, asked.id, ErrorCode::impossible,
-          config_.implicit == 0
-              ? "more slots than the pool or the limit of this type will ever have"
-              : "more slots than the limit of this type or the pool will ever have, of which one "
-                "is kept for the run's own command");
+      refuse(&session, asked.id, ErrorCode::impossible, why_impossible(asked));
       break;
     case Kind::finished:
     case Kind::recovered:
       break;
   }
+}
+
+std::string Dispatcher::why_impossible(const Asked& asked) const {
+  const auto limit = leases_.limits().find(asked.type);
+  if (limit != leases_.limits().end() && limit->second == 0) {
+    return "jobs of type " + asked.type + " are not allowed: their limit is 0";
+  }
+  std::string what = std::to_string(asked.min) + (asked.min == 1 ? " slot" : " slots") +
+                     " asked for, the pool has " + std::to_string(leases_.ceiling()) + " at most";
+  if (asked.min <= leases_.ceiling()) {
+    what += ", one of them for processes of the run's own command only";
+  }
+  return what;
 }
 
 // Its client is about to hear of the end and to release it.

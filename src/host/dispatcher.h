@@ -101,6 +101,8 @@ class Dispatcher {
     wire::CallId id;
     bool names_owner = false;
     core::Instant since{};
+    int min = 0;
+    std::string type;
   };
 
   void on_line(Session* session, std::string_view line, core::Instant now);
@@ -130,6 +132,7 @@ class Dispatcher {
                                                const std::optional<wire::NamedProcess>& named);
   const core::Lease* own_lease(Session* session, const wire::CallId& id, core::LeaseId lease);
   void answer(const core::LeaseEffect& effect, core::Instant now);
+  [[nodiscard]] std::string why_impossible(const Asked& asked) const;
   /// Answers a call with an error; a notification with nothing.
   void refuse(Session* session, const wire::CallId& id, wire::ErrorCode code,
               std::string_view message);

@@ -84,7 +84,7 @@ void Dispatcher::on_acquire(Session* session, const CallId& id, const wire::Acqu
   request.max = call.max;
   request.job = {call.job.type, call.job.target, call.job.memory, call.job.priority};
   if (call.timeout_ms) request.deadline = now + std::chrono::milliseconds(*call.timeout_ms);
-  Asked asked{session->id, id, call.job.process.has_value(), now};
+  Asked asked{session->id, id, call.job.process.has_value(), now, call.min, call.job.type};
   request.owner = watched_owner(session, call.job.process);
   tickets_.emplace(request.ticket, std::move(asked));
   session->asked.emplace(key_of(id), request.ticket);

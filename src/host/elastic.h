@@ -21,7 +21,7 @@ struct PoolUse {
 /// One thread. Neither copies nor moves.
 class Elastic {
  public:
-  /// Begins with `slots`. `own`: cpu.stat of the build's control group. Without one, what the build
+  /// Begins with `slots`. `own`: folder of the build's control group. Without one, what the build
   /// uses is taken to be all that is used, at most a CPU for each of its slots: beside others it
   /// then gets more slots more slowly.
   Elastic(core::SlotRange range, int slots, const std::string& own, core::Instant now);

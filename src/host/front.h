@@ -98,6 +98,7 @@ class Front {
   std::uint32_t told_ = 0;        ///< accusations on the board
   std::uint32_t told_stuck_ = 0;  ///< ... and those that are stuck
   bool told_frozen_ = false;      ///< that jobs stand still
+  bool told_paused_ = false;
   bool ready_ = false;            ///< an arbiter has served this build
   bool arbiter_gave_up_ = false;  ///< the last one that died could not get what it needs
   bool settled_ = false;

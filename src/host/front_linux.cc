@@ -22,6 +22,7 @@
 #include "host/front.h"
 #include "host/kill_build.h"
 #include "host/report.h"
+#include "host/stuck.h"
 #include "proc/descriptor_passing.h"
 #include "proc/null_device.h"
 
@@ -214,7 +215,13 @@ void Front::tell_news() {
   if (board.freeze_count.load() > 0 && !std::exchange(told_frozen_, true) && !is_quiet_) {
     say(kFrozenLine);
   }
-  for (; told_stuck_ < stuck; ++told_stuck_) say(stuck_line(board.stuck[told_stuck_]));
+  const bool paused = board.paused.load();
+  if (std::exchange(told_paused_, paused) != paused && !is_quiet_) {
+    say(paused ? kPausedLine : kResumedLine);
+  }
+  for (; told_stuck_ < stuck; ++told_stuck_) {
+    say(stuck_line(board.stuck[told_stuck_], StuckPlace::run));
+  }
 }
 
 void Front::on_signal(int signal, int code) {

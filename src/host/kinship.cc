@@ -19,30 +19,46 @@ bool takes_its_own(const std::string& name) {
 
 }  // namespace
 
-Kinship::Kinship(pid_t front, Watchlist& watched, core::Pool& pool)
-    : front_(front), watched_(watched), pool_(pool) {
-  for (const auto& child : proc::children_of(front_)) known_orphans_.insert(child.id.pid);
+Kinship::Kinship(pid_t front, pid_t guardian, Watchlist& watched, core::Pool& pool)
+    : front_(front), guardian_(guardian), watched_(watched), pool_(pool) {
+  for (const auto& child : proc::children_of(root())) known_orphans_.insert(child.id.pid);
+}
+
+pid_t Kinship::root() const {
+  if (guardian_ == 0) return front_;
+  // The guardian was the front's child like everybody that was left behind, and our parent, if it
+  // lives and is not this process itself.
+  const auto guardian = ::getppid() == guardian_ ? proc::read_process(guardian_) : std::nullopt;
+  return guardian ? guardian->parent : ::getppid();
 }
 
 std::optional<core::ProcessId> Kinship::identify(pid_t thread) {
   // A watched process still runs, so its pid can be nobody else's and this thread is its first one.
-  if (const auto* known = watched_.find(thread)) return known->info.id;
-  const pid_t pid = proc::process_of_thread(thread);
+  const pid_t pid = watched_.find(thread) != nullptr ? thread : proc::process_of_thread(thread);
   return pid == 0 ? std::nullopt : adopt(pid);
 }
 
 std::optional<core::ProcessId> Kinship::adopt(pid_t pid) {
-  if (const auto* known = watched_.find(pid)) return known->info.id;
-  const auto info = proc::read_process(pid);
+  // Whom a session or an accusation has brought into view has no account yet.
+  const auto* known = watched_.find(pid);
+  if (known != nullptr && pool_.ledger().knows(known->info.id)) return known->info.id;
+  const auto info = known != nullptr ? std::optional(known->info) : proc::read_process(pid);
   if (!info || !watched_.add(*info)) return std::nullopt;
-  pool_.introduce(info->id, proc::ancestors_below(*info, front_), takes_its_own(info->name));
+  // Its shell may have ended since it was read, and its end is not settled yet.
+  const auto remembered = [this](pid_t parent) {
+    const auto* one = watched_.find(parent);
+    return one == nullptr ? std::nullopt : std::optional(one->info);
+  };
+  const auto ancestors = proc::ancestors_below(*info, root(), remembered);
+  pool_.introduce(info->id, ancestors, takes_its_own(info->name));
+  // Its shell, whose end is to be seen as well.
+  if (!ancestors.empty()) (void)adopt(ancestors.front().pid);
   return info->id;
 }
 
 bool Kinship::is_client(core::ProcessId who) const {
-  if (const auto* account = pool_.ledger().find(who); account != nullptr) {
-    return account->client || account->held() > 0;
-  }
+  const auto* account = pool_.ledger().find(who);
+  if (account != nullptr && (account->client || account->held() > 0)) return true;
   const auto info = proc::read_process(who.pid);
   return info && info->id == who && takes_its_own(info->name);
 }
@@ -56,7 +72,7 @@ void Kinship::look_for_clients() {
 std::vector<core::ProcessId> Kinship::orphans_of(const WatchedProcess& process) {
   std::vector<core::ProcessId> orphans;
   std::unordered_set<pid_t> seen;
-  for (const auto& child : proc::children_of(front_)) {
+  for (const auto& child : proc::children_of(root())) {
     seen.insert(child.id.pid);
     if (known_orphans_.contains(child.id.pid)) continue;
     if (child.session != process.info.session || child.id.start < process.info.id.start) continue;
@@ -70,8 +86,7 @@ std::optional<core::ProcessId> Kinship::living_of(const std::vector<core::Proces
   for (const auto& ancestor : ancestors) {
     // One that has just ended and whose end is not settled yet gets it, and leaves it with the
     // rest.
-    const auto* known = watched_.find(ancestor.pid);
-    if (known != nullptr && known->info.id == ancestor) return ancestor;
+    if (pool_.ledger().knows(ancestor)) return ancestor;
     if (!proc::is_alive(ancestor)) continue;
     if (const auto id = adopt(ancestor.pid); id == ancestor) return id;
   }

@@ -20,7 +20,12 @@ namespace tokenpool::host {
 class Kinship {
  public:
   /// `front`: the root of the build and its subreaper; its present children are nobody's orphans.
-  Kinship(pid_t front, Watchlist& watched, core::Pool& pool);
+  /// `guardian`: a child that it leaves behind when it ends; 0: it stays.
+  Kinship(pid_t front, pid_t guardian, Watchlist& watched, core::Pool& pool);
+
+  /// The parent of those that their parents leave behind: the front, or who adopts its children
+  /// when it has ended.
+  pid_t root() const;
 
   /// The process of a thread that is stopped in a call. Nothing when it has died meanwhile or there
   /// is no descriptor left to look with.
@@ -48,6 +53,7 @@ class Kinship {
 
  private:
   pid_t front_;
+  pid_t guardian_;
   Watchlist& watched_;
   core::Pool& pool_;
   std::unordered_set<pid_t> known_orphans_;

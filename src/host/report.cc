@@ -87,17 +87,26 @@ Json uncooperative_of(const Board& board) {
   return list;
 }
 
-std::string shown(std::string command) {
-  if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";
-  return command;
-}
-
 Json stuck_of(const Board& board) {
   Json list = Json::array();
   const auto count = std::min<std::size_t>(board.stuck_count.load(), board.stuck.size());
   for (std::size_t i = 0; i < count; ++i) {
     const StuckRow& row = board.stuck[i];
-    list.push_back({{"pid", row.pid}, {"command", row.command.data()}, {"held", row.held}});
+    Json halted = nullptr;
+    if (row.halted != 0) {
+      halted = {{"pid", row.halted},
+                {"command", row.halted_command.data()},
+                {"state", row.state == 'T' ? "stopped" : "disk"}};
+    }
+    Json limit = nullptr;
+    if (row.type[0] != '\0') {
+      limit = {{"type", row.type.data()}, {"jobs", row.limit}, {"waiting", row.waiting}};
+    }
+    list.push_back({{"pid", row.pid},
+                    {"command", row.command.data()},
+                    {"held", row.held},
+                    {"halted", halted},
+                    {"limit", limit}});
   }
   return list;
 }
@@ -158,14 +167,15 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string stuck_line(const StuckRow& row) {
-  const std::string slots = counted(static_cast<std::uint64_t>(row.held), "slot", "slots");
-  const std::string after =
-      " while nothing of the build moves, so one slot more was made for the others; if it is not "
-      "just waiting, look what it waits for, or end it";
-  if (row.pid == 0) return slots + " did not come back" + after;
-  return "process " + std::to_string(row.pid) + " (" + shown(row.command.data()) + ") keeps " +
-         slots + after;
+std::string shown(std::string command) {
+  // Of a program with a long path its own name tells more.
+  const std::size_t word = std::min(command.find(' '), command.size());
+  const std::size_t slash = command.rfind('/', word);
+  if (command.size() > kShownCommand && slash != std::string::npos && slash + 1 < word) {
+    command.erase(0, slash + 1);
+  }
+  if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";
+  return command;
 }
 
 std::string uncooperative_line(const UncooperativeRow& row) {
@@ -173,9 +183,10 @@ std::string uncooperative_line(const UncooperativeRow& row) {
   std::array<char, 32> cores{};
   std::snprintf(cores.data(), cores.size(), "%.1f", row.cores);
   return "process " + std::to_string(row.pid) + " (" + command +
-         ") does not follow the pool: it uses " + cores.data() +
+         ") does not follow the pool: it wants " + cores.data() +
          " CPUs more than it has slots, and the rest of the build has so many slots fewer until it "
-         "stops; let it read MAKEFLAGS, or run it with tokenpool exec --slots N";
+         "stops; let it read MAKEFLAGS, run it with tokenpool exec --slots N, or the build with "
+         "--wrap";
 }
 
 namespace {

@@ -26,14 +26,18 @@ struct RunOutcome {
 
 std::string render_report(const RunOutcome& outcome, const Board& board);
 
+/// A command as it stands in a line of ours: cut short.
+std::string shown(std::string command);
 /// Tells, on one line, of a process that ignores the pool.
 std::string uncooperative_line(const UncooperativeRow& row);
-/// What `run` says of a process that keeps slots while nothing of the build moves.
-std::string stuck_line(const StuckRow& row);
 /// ... the first time that jobs are frozen.
 inline constexpr const char* kFrozenLine =
     "more jobs run than there are slots by now, so the youngest stand still until there is one for "
     "them (--enforce)";
+/// ... when somebody has paused the pool, and let it go on.
+inline constexpr const char* kPausedLine =
+    "the pool is paused: nobody gets another slot until `tokenpool resume`";
+inline constexpr const char* kResumedLine = "the pool goes on";
 
 /// Writes the report to a temporary name beside the file that `path` leads to and renames it; what
 /// is no regular file (a pipe, a terminal, a device) is written to as it is. Error 125 when that

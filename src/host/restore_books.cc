@@ -1,7 +1,7 @@
 #include "host/restore_books.h"
 
 #include <algorithm>
-#include <array>
+#include <utility>
 #include <vector>
 
 #include "proc/process.h"
@@ -9,52 +9,70 @@
 namespace tokenpool::host {
 namespace {
 
-// The dead arbiter may have moved the byte of the call that it was answering without booking it.
-void resume_step(const BookKeepers& keepers, const LeftBehind& left, core::Instant now,
-                 core::Effects* effects) {
-  if (left.step == Step::none) return;
-  const int drift = keepers.pool.drift(keepers.fifo.level());
-  const bool unanswered = keepers.listener.is_waiting(left.under_way.id);
-  if (left.step == Step::taking && drift == -1) {
-    if (unanswered) {
-      (void)keepers.fifo.put(1);
-    } else if (const auto who = keepers.kin.identify(left.under_way.thread)) {
-      const std::array<core::ProcessId, 1> taker{*who};
-      keepers.pool.unseen(-1, taker, true, now, effects);
-    }
-  } else if (left.step == Step::putting && drift == 1 && unanswered) {
-    (void)keepers.fifo.take(1);
-  }
+/// Bytes that may be missing in the FIFO, or too many there, because somebody died in between.
+struct Doubt {
+  int missing = 0;
+  int too_many = 0;
+};
+
+core::Account& account_of(core::ProcessId who, LeftBehind* left) {
+  const auto known = std::find_if(left->accounts.begin(), left->accounts.end(),
+                                  [&](const core::Account& account) { return account.who == who; });
+  if (known != left->accounts.end()) return *known;
+  core::Account account;
+  account.who = who;
+  return left->accounts.emplace_back(std::move(account));
 }
 
-// The same for bytes on their way to leases and back, of which nobody was told yet.
-void resume_lending(const BookKeepers& keepers, int lending) {
-  const int drift = keepers.pool.drift(keepers.fifo.level());
-  if (lending > 0 && drift < 0) (void)keepers.fifo.put(std::min(-drift, lending));
-  if (lending < 0 && drift > 0) (void)keepers.fifo.take(std::min(drift, -lending));
+// Readers that went on with a token have it, whatever the page says.
+Doubt book_grants(const BookKeepers& keepers, LeftBehind* left) {
+  // What was kept back for somebody was in neither FIFO nor ledger.
+  Doubt doubt{.missing = left->reserved + std::max(0, left->moving),
+              .too_many = std::max(0, -left->moving)};
+  for (const AnnouncedCall& grant : left->grants) {
+    if (keepers.is_waiting(grant.id)) {
+      doubt.missing += grant.from_fifo ? 1 : 0;
+      continue;
+    }
+    // Where a token went from hand to hand, its origin is not booked: it lies in the FIFO for now.
+    doubt.too_many += grant.from_fifo ? 0 : 1;
+    ++account_of(grant.who, left).own;
+    ++left->counters.taken;
+  }
+  return doubt;
+}
+
+void even_out(const BookKeepers& keepers, int unseen, Doubt doubt) {
+  const int drift = keepers.pool.drift(keepers.fifo.level()) + unseen;
+  if (drift < 0) (void)keepers.fifo.put(std::min(-drift, doubt.missing));
+  if (drift > 0) (void)keepers.fifo.take(std::min(drift, doubt.too_many));
 }
 
 }  // namespace
 
 void restore_books(const BookKeepers& keepers, LeftBehind* left, core::Instant now,
                    core::Effects* effects) {
-  // What the dead one kept back for somebody was in neither FIFO nor ledger.
-  (void)keepers.fifo.put(left->reserved);
+  Doubt doubt = book_grants(keepers, left);
+  const bool has_given = left->given && !keepers.is_waiting(left->given->id);
+  if (has_given) {
+    (void)account_of(left->given->who, left);
+    ++doubt.too_many;
+  }
   std::vector<core::ProcessId> dead;
   for (auto& account : left->accounts) {
     const auto info = proc::read_process(account.who.pid);
     if (info && info->id == account.who && keepers.watched.add(*info)) {
-      account.ancestors = proc::ancestors_below(*info, keepers.front);
+      account.ancestors = proc::ancestors_below(*info, keepers.root);
     } else {
       dead.push_back(account.who);
     }
   }
   keepers.pool.restore(left->accounts, {}, left->owed, left->lent, left->minted, left->counters);
+  even_out(keepers, left->unseen, doubt);
+  if (has_given) keepers.pool.give(left->given->who, 1, now, effects);
   for (const auto& who : dead) {
     keepers.pool.ended(who, core::EndCause::unknown, {}, std::nullopt, now, effects);
   }
-  resume_step(keepers, *left, now, effects);
-  resume_lending(keepers, left->lending);
 }
 
 }  // namespace tokenpool::host

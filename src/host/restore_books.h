@@ -1,30 +1,35 @@
 // A new arbiter takes over the books of one that died, from the board that both share.
+//
+// The dead one wrote down what it was about to do. How far it came is told by the kernel (a call
+// that has been answered is over) and by the FIFO (a byte is there or is not): what nobody but the
+// dead one has seen is undone, the rest is booked.
 #pragma once
+
+#include <functional>
 
 #include <sys/types.h>
 
 #include "core/pool.h"
 #include "host/board_log.h"
-#include "host/kinship.h"
 #include "host/watchlist.h"
 #include "jobserver/fifo.h"
-#include "jobserver/seccomp.h"
 
 namespace tokenpool::host {
 
 struct BookKeepers {
   const jobserver::Fifo& fifo;
-  const jobserver::Listener& listener;
-  Kinship& kin;
+  /// Whether the kernel still waits for the answer to a call.
+  std::function<bool(core::RequestId)> is_waiting;
   Watchlist& watched;
   core::Pool& pool;  ///< that has seen no event
-  pid_t front = 0;
+  pid_t root = 0;    ///< of the build: its processes are below it
 };
 
 /// Restores the pool from what is left behind: accounts (those of processes that live are watched
-/// from now on, those of the dead are closed), what is lent, and the step that was under way, whose
-/// byte may have been moved and not booked. Bytes of the FIFO that nobody was told of go back. The
-/// reads that waited are the caller's business.
+/// from now on, those of the dead are closed), what is lent, and what was answered and not booked.
+/// Bytes that the dead one had taken out of the FIFO and given to nobody go back, bytes that it put
+/// in for what is not booked come out. Until the pool is published, doing it again answers the
+/// same. The calls that still wait are the caller's business.
 void restore_books(const BookKeepers& keepers, LeftBehind* left, core::Instant now,
                    core::Effects* effects);
 

@@ -1,13 +1,10 @@
 #include "host/run.h"
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <system_error>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -36,35 +33,10 @@ int fail(const wire::Error& error) {
   return error.status;
 }
 
-bool suits_makeflags(const std::string& path) {
-  return std::all_of(path.begin(), path.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || std::strchr("_./-", c) != nullptr;
-  });
-}
-
-std::string in_tmp_instead(const std::string& why) {
-  say(why + "; the FIFO is in /tmp instead");
-  return "/tmp";
-}
-
-// Where the folder with the FIFO goes: TMPDIR, as make does, but absolute, since clients look for
-// it from other folders. They split MAKEFLAGS at blanks and read backslashes and quotes, so a path
-// with such characters is of no use to them.
 std::string parent_folder() {
-  const char* value = std::getenv("TMPDIR");
-  if (value == nullptr || *value == '\0') return "/tmp";
-  const std::string named = std::string("TMPDIR=") + value;
-  std::error_code unknown;
-  std::string path = std::filesystem::absolute(value, unknown).string();
-  if (unknown) {
-    return in_tmp_instead(named + " is relative, and the current folder is not known (" +
-                          unknown.message() + ")");
-  }
-  while (!path.empty() && path.back() == '/') path.pop_back();
-  if (suits_makeflags(path)) return path;
-  const bool relative = *value != '/';
-  return in_tmp_instead(named + (relative ? ", here " + path + "," : "") +
-                        " has characters that make and ninja cannot take in a FIFO's path");
+  const jobserver::RunParent parent = jobserver::run_parent();
+  if (!parent.why_no_temp.empty()) say(parent.why_no_temp + "; the FIFO is in /tmp instead");
+  return parent.path;
 }
 
 const char* why_no_listener(int error) {
@@ -248,7 +220,7 @@ wire::Result<void> start(Run* run) {
   if (command->filter_error != 0) {
     say(std::string("exact tracking is not to be had here (no seccomp listener: ") +
         why_no_listener(command->filter_error) +
-        "); tokens that are lost come back when the build has ended, see tokenpool doctor");
+        "); tokens that are lost are found by counting, within 2 s, see tokenpool doctor");
   }
   return release_command(run->spec, *command);
 }

@@ -108,9 +108,14 @@ bool RunBilling::note_accusations(Instant now) {
     std::string command = proc::command_of(accusation.who.pid);
     const std::size_t row = context_.log->accuse(accusation, command);
     named_.push_back({accusation, std::move(command), row});
+    context_.watch(accusation.who);
     anew = true;
   }
   return anew;
+}
+
+void RunBilling::process_ended(core::ProcessId who, Instant now) {
+  if (billing_.ended(who)) (void)note_accusations(now);
 }
 
 std::vector<wire::UncooperativeRow> RunBilling::accused(Instant now) const {

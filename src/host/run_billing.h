@@ -28,7 +28,9 @@ struct RunBillingContext {
   std::function<int()> out;  ///< tokens that clients have, whoever they are
   std::string group;         ///< folder of the build's control group; empty: there is none
   pid_t front = 0;
-  bool tracked = false;     ///< the ledger knows who holds what
+  bool tracked = false;  ///< the ledger knows who holds what
+  /// Who is accused is watched from then on, so that its slots are back with its end.
+  std::function<void(core::ProcessId)> watch;
   BoardLog* log = nullptr;  ///< accusations go there, too, for the report
 };
 
@@ -41,6 +43,8 @@ class RunBilling {
   [[nodiscard]] core::Instant due() const { return due_; }
   /// Looks. Answers whether somebody is accused anew.
   bool step(core::Instant now);
+  /// A process that is watched has ended.
+  void process_ended(core::ProcessId who, core::Instant now);
   /// Slots that the build has to do without, at present.
   [[nodiscard]] int withheld() const { return billing_.withheld(); }
   /// Who ignores the pool at present, first the one that was found first.

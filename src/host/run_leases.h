@@ -1,5 +1,4 @@
-// The protocol in a run: leases beside tokens, out of one pool. How many slots that pool has is
-// decided here, too: by who sets it over the protocol, else, where it is elastic, by the machine.
+// The protocol in a run: leases beside tokens, out of one pool.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +12,8 @@
 #include "host/board_log.h"
 #include "host/connections.h"
 #include "host/dispatcher.h"
-#include "host/elastic.h"
 #include "host/kinship.h"
-#include "host/run_billing.h"
-#include "host/run_enforcement.h"
-#include "host/run_rescue.h"
+#include "host/run_slots.h"
 #include "host/watchlist.h"
 
 namespace tokenpool::host {
@@ -37,12 +33,6 @@ struct RunLeasesContext {
   BoardLog* log = nullptr;                  ///< for those that ignore the pool or are stuck
   std::function<void()> tell;               ///< there is one more of them on the board
 };
-
-/// What the pool of a run begins with: what was set last, if an arbiter before this one published
-/// it.
-Settings settings_of(const Begin& begin, const Settings& published);
-/// Tokens of a pool with these settings.
-int tokens_of(const Settings& settings);
 
 /// One thread, the arbiter's. Neither copies nor moves.
 class RunLeases final : private DispatcherWorld {
@@ -68,9 +58,9 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] std::optional<core::Instant> next_deadline() const;
   /// Nobody holds or wants a lease: settle() and flush() would do nothing.
   [[nodiscard]] bool is_idle() const;
-  /// Nobody is accused or pays any more. `all_ended`: no process is left who could ask.
+  /// See RunSlots::command_ended(). `all_ended`: no process is left who could ask.
   void command_ended(bool all_ended, core::Instant now);
-  [[nodiscard]] const Settings& settings() const { return settings_; }
+  [[nodiscard]] const Settings& settings() const { return slots_.settings(); }
   [[nodiscard]] std::size_t count() const { return leases_.leases().size(); }
 
  private:
@@ -94,30 +84,20 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] core::LeaseId lease_of(core::ProcessId process) const;
   [[nodiscard]] int covered(const core::Payer& payer) const;
   void look_at_root();
-  void follow_the_machine();
-  [[nodiscard]] PoolUse use() const;
-  /// Tokens that clients have; where nobody's calls are seen, those of the lost that were minted
-  /// anew left out. Negative: more is there than was issued, or lent than taken.
-  [[nodiscard]] int tokens_out() const;
+  [[nodiscard]] bool root_has_client() const;
   /// The process that answers for a lease, as far as it is known.
   [[nodiscard]] core::ProcessId holder_of(const core::Lease& lease) const;
-  void adjust_issued();
-  void bill();
-  void start_enforcement();
+  RunSlotsContext eyes_of_slots();
   void close(core::Instant now);
 
   RunLeasesContext context_;
-  Settings settings_;
   /// The ledger knows who holds what.
   bool tracked_;
   DispatcherConfig config_;
-  std::optional<Elastic> elastic_;  ///< while the slots follow the machine
   core::LeasePool leases_;
   Dispatcher dispatcher_;
   Connections connections_;
-  std::optional<RunBilling> billing_;          ///< while the command runs
-  std::optional<RunRescue> rescue_;            ///< the same
-  std::optional<RunEnforcement> enforcement_;  ///< the same, with --enforce
+  RunSlots slots_;
   core::LeaseEffects lease_effects_;
   core::Instant now_{};
   bool root_is_free_ = false;

@@ -9,7 +9,10 @@
 
 #include <unistd.h>
 
+#include "core/job_tree.h"
+#include "core/limit_wait.h"
 #include "core/limits.h"
+#include "host/stuck.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
@@ -18,11 +21,8 @@ namespace {
 using core::Instant;
 using std::chrono::milliseconds;
 
-constexpr Instant kLongestPause = std::chrono::seconds(1);
 constexpr Instant kUnseenPause = milliseconds(500);
 constexpr Instant kSuspiciousPause = milliseconds(250);
-// Walks take this share of a CPU at most.
-constexpr int kCostShare = 200;
 
 // Clients that hold tokens for threads of their own, not for children (facts: rustc's codegen
 // units, the linkers' and gcc's link-time optimizers).
@@ -43,46 +43,111 @@ pid_t session_of(pid_t pid) {
   return info ? info->session : 0;
 }
 
+// By its user, on purpose.
+bool is_stopped(const proc::CensusSample& census) {
+  return census.rows.empty() || census.rows.front().state == 'T';
+}
+
+// Stopped at a prompt: Ctrl-Z.
+bool is_under_job_control(pid_t pid) {
+  const auto info = proc::read_process(pid);
+  const auto parent = info ? proc::read_process(info->parent) : std::nullopt;
+  return parent && core::is_shell(parent->name) && parent->group != info->group;
+}
+
 }  // namespace
 
 RunRescue::RunRescue(RunRescueContext context, Instant now)
     : context_(std::move(context)),
       census_(context_.front, ::getpid()),
       still_(context_.patience),
-      pause_(context_.patience.count() == 0
-                 ? kLongestPause
-                 : std::min(kLongestPause, context_.patience / (core::kStandstillLooks + 1))),
-      due_(now + pause_) {}
+      idle_(context_.patience),
+      limits_({.leases = context_.leases,
+               .holder_of = context_.holder_of,
+               .may_wait = [this](const auto& family) { return may_wait(family); },
+               .patience = context_.patience}),
+      due_(now + still_.pause()),
+      stroll_(now + context_.patience) {}
 
-bool RunRescue::is_exhausted() const {
+bool RunRescue::lacks_slots() const {
   const core::Pool& pool = *context_.pool;
-  // Who is frozen is thawed in time, and is meant not to be replaced.
-  if (context_.has_frozen()) return false;
-  if (!context_.is_exhausted() || context_.leases->paused()) return false;
-  // With one slot nobody is short of tokens, unless somebody asks.
-  return pool.issued() > 0 || context_.leases->waiting_count() > 0 || !pool.waiting().empty();
+  if (context_.leases->paused()) return false;
+  const bool lease_waits = core::slots_lacking(*context_.leases, 0) > 0;
+  if (!context_.is_exhausted()) {
+    // One that wants more than is left. What is kept for a client that asks blindly is free again
+    // before long.
+    const bool held = context_.out() > 0 || context_.leases->leased() > 0;
+    return lease_waits && held && pool.reserved() == 0;
+  }
+  // With one slot nobody is short of tokens, unless somebody asks. Who is frozen goes on with the
+  // one that is made.
+  return pool.issued() > 0 || context_.has_frozen() || lease_waits || !pool.waiting().empty();
+}
+
+bool RunRescue::may_wait(const std::vector<proc::CensusRow>& family) const {
+  const core::Pool& pool = *context_.pool;
+  if (!context_.is_exhausted() || pool.issued() == 0) return false;
+  if (!context_.tracked) return true;
+  return std::any_of(family.begin(), family.end(), [&pool](const proc::CensusRow& row) {
+    const core::Account* account = pool.ledger().find(row.who);
+    return account != nullptr && account->client;
+  });
 }
 
 void RunRescue::step(Instant now) {
   if (!context_.tracked) take_back_surplus(now);
   const int unseen = context_.tracked ? 0 : context_.out();
-  const bool exhausted = is_exhausted() && context_.patience.count() > 0;
-  const Instant pause = context_.tracked ? pause_ : std::min(pause_, kUnseenPause);
+  const bool looks = lacks_slots() || limits_.has_to_look() || stroll_ <= now;
+  const Instant pause = context_.tracked ? still_.pause() : std::min(still_.pause(), kUnseenPause);
   due_ = now + pause;
-  if (unseen <= 0 && !exhausted) {
+  if (unseen <= 0 && !(looks && context_.patience.count() > 0)) {
     (void)lost_.look(0, 0, now);
     (void)still_.look(core::Movement::some, now);
-    return census_.forget();
+    return limits_.forget();
   }
   const proc::CensusSample census = census_.sample(now);
   if (!context_.tracked) mint(lost_.look(unseen, most_held(family_of(census)), now), false, now);
-  const bool still = exhausted && is_exhausted();
-  if (still_.look(still ? movement_of(census) : core::Movement::some, now)) {
-    name_stuck();
-    mint(1, context_.tracked && context_.pool->issued() > 0, now);
-    context_.tell();
+  const Instant cost_pause = kRescueCostShare * census.cost;
+  due_ = now + std::max(lost_.is_suspicious() ? kSuspiciousPause : pause, cost_pause);
+  if (context_.patience.count() == 0) return;
+  const core::Movement movement = movement_of(census);
+  look_for_slots(census, movement, now);
+  look_at_limits(census, now);
+  look_for_halted(census, movement, now);
+  // Who moves is left alone for a while.
+  stroll_ = movement == core::Movement::some ? now + std::max(context_.patience, cost_pause) : now;
+}
+
+void RunRescue::look_for_slots(const proc::CensusSample& census, core::Movement movement,
+                               Instant now) {
+  if (!still_.look(lacks_slots() ? movement : core::Movement::some, now)) return;
+  name_stuck(census);
+  const bool known = context_.pool->issued() > 0 || context_.has_frozen();
+  // Without a tracker nobody knows how many are free.
+  const int free = context_.tracked ? context_.pool->free() : core::kMaxSlots;
+  mint(std::max(1, core::slots_lacking(*context_.leases, free)), context_.tracked && known, now);
+  context_.tell();
+}
+
+void RunRescue::look_for_halted(const proc::CensusSample& census, core::Movement movement,
+                                Instant now) {
+  const bool on_purpose = lacks_slots() || context_.has_frozen() || context_.leases->paused();
+  if (!idle_.look(on_purpose ? core::Movement::some : movement, now)) return;
+  std::vector<StuckRow> rows = stuck_rows(CensusTree(census.rows), {}, 0);
+  std::erase_if(rows, [](const StuckRow& row) { return is_under_job_control(row.halted); });
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].too = i > 0;
+    context_.log->add_stuck(rows[i]);
   }
-  due_ = now + std::max(lost_.is_suspicious() ? kSuspiciousPause : pause, kCostShare * census.cost);
+  if (!rows.empty()) context_.tell();
+}
+
+void RunRescue::look_at_limits(const proc::CensusSample& census, Instant now) {
+  // Who is made to stand still, or is stopped with the whole build, goes on some time.
+  if (is_stopped(census) || context_.has_frozen()) return limits_.forget();
+  const std::vector<StuckRow> rows = limits_.look(census, CensusTree(census.rows), now);
+  for (const StuckRow& row : rows) context_.log->add_stuck(row);
+  if (!rows.empty()) context_.tell();
 }
 
 std::vector<core::FamilyMember> RunRescue::family_of(const proc::CensusSample& census) const {
@@ -100,20 +165,9 @@ std::vector<core::FamilyMember> RunRescue::family_of(const proc::CensusSample& c
   return family;
 }
 
-core::Movement RunRescue::movement_of(const proc::CensusSample& census) const {
-  using core::Movement;
-  // The first walk knows no rates; a build that was stopped by its user stands still on purpose.
-  if (census.interval.count() == 0 || census.rows.empty()) return Movement::some;
-  if (census.rows.front().state == 'T') return Movement::some;
-  double demand = 0;
-  bool disk = false;
-  for (const proc::CensusRow& row : census.rows) {
-    demand += row.demand();
-    if (row.state == 'R') return Movement::some;
-    disk = disk || row.state == 'D';
-  }
-  if (demand >= core::kStillUse) return Movement::some;
-  return disk ? Movement::disk : Movement::none;
+core::Movement RunRescue::movement_of(const proc::CensusSample& census) {
+  const core::Movement movement = movement_.look(census, census.rows);
+  return is_stopped(census) ? core::Movement::some : movement;
 }
 
 // More lies there than was issued: somebody has returned what was taken for lost.
@@ -131,19 +185,27 @@ void RunRescue::mint(int count, bool known, Instant now) {
   context_.apply();
 }
 
-void RunRescue::name_stuck() {
+void RunRescue::name_stuck(const proc::CensusSample& census) {
   std::map<core::ProcessId, int> holders;
   for (const auto& [who, account] : context_.pool->ledger().accounts()) {
     if (account.held() > 0) holders[who] += account.held();
   }
   for (const auto& [id, lease] : context_.leases->leases()) {
-    if (lease.cost() > 0) holders[context_.holder_of(lease)] += lease.cost();
+    // The implicit slot is a slot, too.
+    const bool is_root = lease.payer.kind == core::Payer::Kind::root;
+    const int held = is_root ? lease.slots : lease.cost();
+    if (held > 0) holders[context_.holder_of(lease)] += held;
   }
-  for (const auto& [who, held] : holders) {
-    context_.log->add_stuck(who.pid, held, proc::command_of(who.pid));
+  int unknown = context_.tracked ? 0 : std::max(0, context_.out());
+  if (holders.empty()) unknown = std::max(1, unknown);
+  std::vector<proc::CensusRow> rows = census.rows;
+  // The arbiter knows who stopped those.
+  if (context_.has_frozen()) {
+    std::erase_if(rows, [](const proc::CensusRow& row) { return row.state == 'T'; });
   }
-  const int unknown = context_.tracked ? 0 : context_.out();
-  if (unknown > 0 || holders.empty()) context_.log->add_stuck(0, std::max(1, unknown), "");
+  for (const StuckRow& row : stuck_rows(CensusTree(rows), holders, unknown)) {
+    context_.log->add_stuck(row);
+  }
 }
 
 }  // namespace tokenpool::host

@@ -1,6 +1,8 @@
 // Slots that will not come back: tokens that were lost where nobody's calls are seen
 // (core/lost_tokens.h), and the last resort for a build that stands still (core/standstill.h). In
-// both cases the pool gets a token in their place; this class has the eyes.
+// both cases the pool gets a token in their place; this class has the eyes. For whoever waits for
+// the limit of a type see host/limit_watch.h. Where nobody waits for a slot, and the build stands
+// still because one of its processes is halted, that one is named, and that is all.
 #pragma once
 
 #include <functional>
@@ -14,6 +16,9 @@
 #include "core/pool.h"
 #include "core/standstill.h"
 #include "host/board_log.h"
+#include "host/census_tree.h"
+#include "host/limit_watch.h"
+#include "host/movement_watch.h"
 #include "proc/census.h"
 
 namespace tokenpool::host {
@@ -43,24 +48,35 @@ class RunRescue {
   /// When step() is due: every second, for the price of a look at the pool; where nobody's calls
   /// are seen twice as often, and four times while tokens seem to be lost.
   [[nodiscard]] core::Instant due() const { return due_; }
-  /// Looks; at the processes only while all slots are taken, or while tokens are out of which
-  /// nobody knows who has them. A walk that costs much makes the pause longer.
+  /// Looks; at the processes only while all slots are taken, somebody waits for a lease, tokens are
+  /// out of which nobody knows who has them, or the build stands still; else now and then, whether
+  /// it does. A walk that costs much makes the pause longer.
   void step(core::Instant now);
 
  private:
-  [[nodiscard]] bool is_exhausted() const;
+  /// Somebody lacks slots that others have.
+  [[nodiscard]] bool lacks_slots() const;
+  /// Some of them may get a token that they read without being seen.
+  [[nodiscard]] bool may_wait(const std::vector<proc::CensusRow>& family) const;
   [[nodiscard]] std::vector<core::FamilyMember> family_of(const proc::CensusSample& census) const;
-  [[nodiscard]] core::Movement movement_of(const proc::CensusSample& census) const;
+  [[nodiscard]] core::Movement movement_of(const proc::CensusSample& census);
+  void look_for_slots(const proc::CensusSample& census, core::Movement movement, core::Instant now);
+  void look_at_limits(const proc::CensusSample& census, core::Instant now);
+  void look_for_halted(const proc::CensusSample& census, core::Movement movement,
+                       core::Instant now);
   void take_back_surplus(core::Instant now);
   void mint(int count, bool known, core::Instant now);
-  void name_stuck();
+  void name_stuck(const proc::CensusSample& census);
 
   RunRescueContext context_;
   proc::Census census_;
   core::LostTokens lost_;
+  MovementWatch movement_;
   core::Standstill still_;
-  const core::Instant pause_;  ///< between two looks
+  core::Standstill idle_;  ///< while nobody lacks a slot
+  LimitWatch limits_;
   core::Instant due_;
+  core::Instant stroll_;  ///< when to look at processes without a reason
 };
 
 }  // namespace tokenpool::host

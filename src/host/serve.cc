@@ -22,6 +22,7 @@
 #include "host/dispatcher_config.h"
 #include "host/elastic.h"
 #include "host/named_process.h"
+#include "host/serve_rescue.h"
 #include "host/watchlist.h"
 #include "proc/capacity.h"
 #include "proc/passed_sockets.h"
@@ -57,6 +58,7 @@ class Server final : private DispatcherWorld {
     core::LeaseEffects none;
     leases_.supply(slots_, now(), &none);
     if (grace) leases_.set_grace(now() + core::kResumeGrace);
+    if (config.standstill.count() > 0) start_rescue(config.standstill);
     apply(config);
   }
   ~Server() override {
@@ -118,6 +120,22 @@ class Server final : private DispatcherWorld {
     for (const auto& [type, limit] : config.limits) call.limits.emplace_back(type, limit);
     dispatcher_.reconfigure(call, now());
   }
+  void start_rescue(std::chrono::nanoseconds patience) {
+    const auto holder_of = [this](const core::Lease& lease) {
+      if (lease.owner) return *lease.owner;
+      return dispatcher_.process_of(lease.session).value_or(lease.client);
+    };
+    rescue_.emplace(
+        ServeRescueContext{
+            .leases = &leases_, .holder_of = holder_of, .say = say, .patience = patience},
+        now());
+  }
+  void supply(int slots) {
+    if (slots == 0) return;
+    core::LeaseEffects effects;
+    leases_.supply(slots, now(), &effects);
+    dispatcher_.carry_out(&effects, now());
+  }
   void change_slots(int slots, int ceiling) {
     core::LeaseEffects effects;
     leases_.supply(slots - std::exchange(slots_, slots), now(), &effects);
@@ -138,6 +156,10 @@ class Server final : private DispatcherWorld {
     const int slots = elastic_->step(use, now());
     if (slots != slots_) change_slots(slots, range_.max);
   }
+  void look_for_stuck() {
+    if (!rescue_) return;
+    if (const auto due = rescue_->due(); due && *due <= now()) supply(rescue_->step(now()));
+  }
   void on_end(ProcessId who) {
     dispatcher_.process_ended(who, now());
     after_event();
@@ -152,10 +174,14 @@ class Server final : private DispatcherWorld {
                       });
   }
   void after_event() {
+    if (rescue_) supply(-rescue_->take_back());
     connections_.flush();
     if (draining_ && leases_.leases().empty()) return io_.stop();
     auto due = dispatcher_.next_deadline();
     if (follows_the_machine()) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
+    if (const auto look = rescue_ ? rescue_->due() : std::nullopt) {
+      due = due ? std::min(*due, *look) : look;
+    }
     if (due == timer_due_) return;
     timer_due_ = due;
     timer_.cancel();
@@ -166,6 +192,7 @@ class Server final : private DispatcherWorld {
       timer_due_.reset();
       dispatcher_.advance(now());
       follow_the_machine();
+      look_for_stuck();
       after_event();
     });
   }
@@ -197,6 +224,7 @@ class Server final : private DispatcherWorld {
   Dispatcher dispatcher_;
   Connections connections_;
   Watchlist watched_;
+  std::optional<ServeRescue> rescue_;
   asio::posix::stream_descriptor ready_{io_};
   asio::steady_timer timer_{io_};
   asio::signal_set signals_{io_, SIGHUP, SIGTERM, SIGINT};

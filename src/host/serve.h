@@ -1,6 +1,7 @@
 // `tokenpool serve`: an arbiter that stands alone, for whoever has its cookie.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@ struct ServeConfig {
   std::vector<std::pair<std::string, int>> limits;  ///< of at most kMaxLimits types
   std::optional<std::string> cookie_file;  ///< else beside the first Unix socket, PATH.cookie
   bool allow_remote = false;               ///< serve a passed socket that is not of the loopback
+  std::chrono::seconds standstill{5};      ///< until one slot more is supplied; 0: that is off
   bool quiet = false;                      ///< no line about what is served
 };
 

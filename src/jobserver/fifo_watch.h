@@ -11,6 +11,12 @@
 
 namespace tokenpool::jobserver {
 
+/// The processes that touched the FIFO, ours left out, each once.
+struct FifoTouches {
+  std::vector<pid_t> accessed;  ///< read or wrote
+  std::vector<pid_t> opened;    ///< and have not accessed it yet
+};
+
 class FifoWatch {
  public:
   /// Watches the FIFO at `path`. Where neither way works, fd() is -1 and nothing is ever reported.
@@ -23,9 +29,9 @@ class FifoWatch {
   [[nodiscard]] int fd() const { return fd_; }
   /// Whether accesses come with a process.
   [[nodiscard]] bool names_processes() const { return names_; }
-  /// Forgets what was reported so far and answers the processes, ours left out, that touched the
-  /// FIFO since the last call (without names_processes(): nobody). Never blocks.
-  std::vector<pid_t> collect() const;
+  /// Forgets what was reported so far and answers who it was since the last call (without
+  /// names_processes(): nobody). Never blocks.
+  [[nodiscard]] FifoTouches collect() const;
 
  private:
   int fd_ = -1;

@@ -10,12 +10,24 @@
 #include "jobserver/fifo_watch.h"
 
 namespace tokenpool::jobserver {
+namespace {
+
+bool contains(const std::vector<pid_t>& pids, pid_t pid) {
+  return std::find(pids.begin(), pids.end(), pid) != pids.end();
+}
+
+void add(pid_t pid, std::vector<pid_t>* pids) {
+  if (!contains(*pids, pid)) pids->push_back(pid);
+}
+
+}  // namespace
 
 FifoWatch::FifoWatch(const std::string& path) : self_(::getpid()) {
   fd_ = ::fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_FID, O_RDONLY);
   if (fd_ >= 0) {
-    names_ = ::geteuid() == 0 && ::fanotify_mark(fd_, FAN_MARK_ADD, FAN_ACCESS | FAN_MODIFY,
-                                                 AT_FDCWD, path.c_str()) == 0;
+    names_ =
+        ::geteuid() == 0 && ::fanotify_mark(fd_, FAN_MARK_ADD, FAN_OPEN | FAN_ACCESS | FAN_MODIFY,
+                                            AT_FDCWD, path.c_str()) == 0;
     if (names_) return;
     ::close(fd_);
   }
@@ -30,9 +42,9 @@ FifoWatch::~FifoWatch() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-std::vector<pid_t> FifoWatch::collect() const {
-  std::vector<pid_t> pids;
-  if (fd_ < 0) return pids;
+FifoTouches FifoWatch::collect() const {
+  FifoTouches touches;
+  if (fd_ < 0) return touches;
   alignas(fanotify_event_metadata) std::array<char, 8192> buffer{};
   ssize_t n = 0;
   while ((n = ::read(fd_, buffer.data(), buffer.size())) > 0) {
@@ -45,14 +57,14 @@ std::vector<pid_t> FifoWatch::collect() const {
       std::memcpy(&event, buffer.data() + at, sizeof event);
       if (event.event_len < sizeof event) break;
       at += event.event_len;
-      if (event.pid > 0 && event.pid != self_ &&
-          std::find(pids.begin(), pids.end(), event.pid) == pids.end()) {
-        pids.push_back(event.pid);
-      }
+      if (event.pid <= 0 || event.pid == self_) continue;
+      const bool accessed = (event.mask & (FAN_ACCESS | FAN_MODIFY)) != 0;
+      add(event.pid, accessed ? &touches.accessed : &touches.opened);
     }
     if (n < static_cast<ssize_t>(buffer.size() / 2)) break;
   }
-  return pids;
+  std::erase_if(touches.opened, [&](pid_t pid) { return contains(touches.accessed, pid); });
+  return touches;
 }
 
 }  // namespace tokenpool::jobserver

@@ -9,6 +9,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tokenpool::jobserver {
 
@@ -20,6 +21,21 @@ inline constexpr std::string_view kSocketName = "socket";            ///< of the
 inline constexpr std::string_view kToolsName = "tools";              ///< the shims' notes
 /// ... and how the names of the files in `tools` begin.
 inline constexpr std::string_view kToolNotes[] = {"version-", "jobs-", "outside-", "level-"};
+
+/// Where the folders of this user's runs are.
+struct RunParent {
+  std::string path;         ///< absolute, without a slash at its end
+  std::string why_no_temp;  ///< TMPDIR is set and is not it: why; else empty
+};
+
+/// TMPDIR, as for make, but absolute, since clients look for the FIFO from other folders. They
+/// split MAKEFLAGS at blanks and read backslashes and quotes, so a path with such characters is of
+/// no use to them: then, and without TMPDIR, it is /tmp.
+RunParent run_parent();
+
+/// The folders in `parent` that runs of this user and this boot have made, dead or alive, within
+/// the limits of remove_dead_runs().
+std::vector<std::string> run_folders(const std::string& parent);
 
 /// A name that nobody has: "tokenpool-", eight digits that name this boot of this kernel, a dash
 /// and eight random letters. Another machine may see the same TMPDIR, but not who has a FIFO open

@@ -1,10 +1,14 @@
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 #include <vector>
 
 #include <dirent.h>
@@ -61,10 +65,14 @@ bool for_each_name(int folder, Visit visit) {
   return true;
 }
 
-std::vector<std::string> run_names(int parent) {
+bool suits_makeflags(const std::string& path) {
+  return std::all_of(path.begin(), path.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::strchr("_./-", c) != nullptr;
+  });
+}
+
+std::vector<std::string> run_names(int parent, const std::string& prefix) {
   std::vector<std::string> names;
-  const std::string prefix = prefix_of_this_boot();
-  if (prefix == kPrefix) return names;
   std::size_t seen = 0;
   for_each_name(parent, [&](const std::string& name) {
     struct stat status{};
@@ -171,6 +179,35 @@ void remove_tools(int folder) {
 
 }  // namespace
 
+RunParent run_parent() {
+  const char* value = std::getenv("TMPDIR");
+  if (value == nullptr || *value == '\0') return {"/tmp", ""};
+  const std::string named = std::string("TMPDIR=") + value;
+  std::error_code unknown;
+  std::string path = std::filesystem::absolute(value, unknown).string();
+  if (unknown) {
+    return {"/tmp", named + " is relative, and the current folder is not known (" +
+                        unknown.message() + ")"};
+  }
+  while (!path.empty() && path.back() == '/') path.pop_back();
+  if (suits_makeflags(path)) return {path, ""};
+  const bool relative = *value != '/';
+  return {"/tmp", named + (relative ? ", here " + path + "," : "") +
+                      " has characters that make and ninja cannot take in a FIFO's path"};
+}
+
+std::vector<std::string> run_folders(const std::string& parent) {
+  std::vector<std::string> folders;
+  const Descriptor top(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (top.fd < 0) return folders;
+  for (const auto& name : run_names(top.fd, prefix_of_this_boot())) {
+    if (const Descriptor folder(open_folder(top.fd, name)); folder.fd >= 0) {
+      folders.emplace_back(parent).append("/").append(name);
+    }
+  }
+  return folders;
+}
+
 std::string new_run_name() {
   std::array<unsigned char, kRandomLetters> random{};
   if (::getrandom(random.data(), random.size(), 0) < 0) {
@@ -184,9 +221,10 @@ std::string new_run_name() {
 
 void remove_dead_runs(const std::string& parent,
                       const std::function<bool(const std::string& name)>& may_go) {
+  const std::string prefix = prefix_of_this_boot();
   const Descriptor top(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (top.fd < 0) return;
-  for (const auto& name : run_names(top.fd)) {
+  if (top.fd < 0 || prefix == kPrefix) return;
+  for (const auto& name : run_names(top.fd, prefix)) {
     const Descriptor folder(open_folder(top.fd, name));
     if (folder.fd < 0) continue;
     const auto names =

@@ -7,7 +7,9 @@
 // where it is there.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 
 #include <sys/types.h>
 
@@ -33,6 +35,15 @@ struct Notification {
   friend bool operator==(const Notification&, const Notification&) = default;
 };
 
+/// Where the kernel writes the call that it hands out (a struct seccomp_notif). It hands out each
+/// call once: in memory that outlives the receiver, the next one finds what this one did not come
+/// to. Zeroed, there is none.
+struct Receipt {
+  std::array<std::uint64_t, 10> words{};
+  /// The call that was received last.
+  [[nodiscard]] std::optional<Notification> call() const;
+};
+
 enum class Delivery : std::uint8_t {
   done,        ///< the caller goes on
   gone,        ///< it died or was interrupted before
@@ -51,8 +62,9 @@ class Listener {
   explicit Listener(int fd);
 
   [[nodiscard]] int fd() const { return fd_; }
-  /// The next stopped call, if there is one now. Never blocks as long as nobody else receives.
-  [[nodiscard]] Received receive(Notification* notification) const;
+  /// The next stopped call, if there is one now, is in `receipt`, whose former call is forgotten.
+  /// Never blocks as long as nobody else receives.
+  [[nodiscard]] Received receive(Receipt* receipt) const;
   /// Whether the kernel still waits for an answer to `id`.
   [[nodiscard]] bool is_waiting(std::uint64_t id) const;
   /// Writes a token to where the caller's read wants it; answer_one() then ends the read.

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -132,25 +133,33 @@ Listener::Listener(int fd) : fd_(fd) {
   (void)::ioctl(fd_, kSetFlags, kSyncWakeUp);
 }
 
-Received Listener::receive(Notification* notification) const {
+static_assert(sizeof(Receipt) == sizeof(seccomp_notif));
+
+std::optional<Notification> Receipt::call() const {
+  seccomp_notif stopped{};
+  std::memcpy(&stopped, words.data(), sizeof stopped);
+  if (stopped.id == 0) return std::nullopt;
+  return Notification{.id = stopped.id,
+                      .thread = static_cast<pid_t>(stopped.pid),
+                      .call = call_of(stopped.data.nr),
+                      .fd = static_cast<int>(stopped.data.args[0]),
+                      .address = stopped.data.args[1],
+                      .count = stopped.data.args[2]};
+}
+
+Received Listener::receive(Receipt* receipt) const {
   while (true) {
     pollfd ready{fd_, POLLIN, 0};
     if (::poll(&ready, 1, 0) != 1) return Received::nothing;
     if ((ready.revents & POLLIN) == 0) {
       return (ready.revents & POLLHUP) != 0 ? Received::hung_up : Received::nothing;
     }
-    seccomp_notif stopped{};
-    if (::ioctl(fd_, SECCOMP_IOCTL_NOTIF_RECV, &stopped) != 0) {
+    *receipt = {};  // the kernel insists on it
+    if (::ioctl(fd_, SECCOMP_IOCTL_NOTIF_RECV, receipt) != 0) {
       // ENOENT: the caller died between its call and now; the next one may be fine.
       if (errno == ENOENT || errno == EINTR) continue;
       return Received::nothing;
     }
-    notification->id = stopped.id;
-    notification->thread = static_cast<pid_t>(stopped.pid);
-    notification->call = call_of(stopped.data.nr);
-    notification->fd = static_cast<int>(stopped.data.args[0]);
-    notification->address = stopped.data.args[1];
-    notification->count = stopped.data.args[2];
     return Received::call;
   }
 }

@@ -88,7 +88,9 @@ void add_defaults(const wire::WrapNames& names, std::string_view folder,
   while (const dirent* entry = ::readdir(dir)) {
     const std::string name = entry->d_name;
     if (!wire::wraps_by_default(names, name) || found->contains(name)) continue;
-    if (proc::find_tool(path + "/" + name, {}, {})) found->insert(name);
+    std::string file = path;
+    file.append("/").append(name);
+    if (proc::find_tool(file, {}, {})) found->insert(name);
   }
   ::closedir(dir);
 }

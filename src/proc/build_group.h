@@ -1,6 +1,7 @@
-// A control group of the build's own (cgroups(7), version 2), where one may be made: as root, or
-// below a delegated group. Nothing leaves it by fork, setsid or a clean environment, so the build
-// can be ended without leaving anybody behind.
+// A control group of the build's own (cgroups(7)), where one may be made: of version 2 as root, or
+// below a delegated group; where no version 2 is mounted, of version 1's cpuacct, as root. Nothing
+// leaves it by fork, setsid or a clean environment, so the build can be ended without leaving
+// anybody behind, and its CPU time is counted, also of those that have ended (proc/group_usage.h).
 #pragma once
 
 #include <string>
@@ -19,9 +20,11 @@ class BuildGroup {
   bool create_with(pid_t pid);
   /// Where its files are; empty where there is no group.
   [[nodiscard]] const std::string& folder() const { return folder_; }
-  /// SIGKILLs every process in it (cgroup.kill, Linux 5.14). False: there is no such group or file.
+  /// SIGKILLs every process in it: all at once by cgroup.kill (version 2, Linux 5.14), or one by
+  /// one (version 1, pidfd_open of Linux 5.3), so that one may fork meanwhile: call it again while
+  /// is_populated(). False: there is no such group or file.
   [[nodiscard]] bool kill() const;
-  /// Whether a process is in it.
+  /// Whether a process is in it, or (version 2) in a group below it.
   [[nodiscard]] bool is_populated() const;
   /// Waits until nobody is in it (a process that has ended leaves it a moment after the kernel has
   /// told everybody else) and removes it.
@@ -32,6 +35,7 @@ class BuildGroup {
 
  private:
   std::string folder_;
+  int version_ = 2;
 };
 
 }  // namespace tokenpool::proc

@@ -1,10 +1,19 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <iterator>
 #include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proc/build_group.h"
@@ -33,11 +42,37 @@ bool says_populated(int events) {
                       std::string_view::npos;
 }
 
+// Version 1 tells nobody when its last process has left.
+constexpr std::chrono::milliseconds kPause{5};
+
+std::vector<pid_t> members(const std::string& folder) {
+  std::ifstream list(folder + "/cgroup.procs");
+  return {std::istream_iterator<pid_t>(list), {}};
+}
+
+// A pid may have a new owner since the list was read. Who is in the list after its pidfd was opened
+// is the one that the pidfd names, or was that until it ended.
+void kill_members(const std::string& folder) {
+  std::vector<std::pair<pid_t, int>> opened;
+  for (const pid_t pid : members(folder)) {
+    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    if (pidfd >= 0) opened.emplace_back(pid, pidfd);
+  }
+  const std::vector<pid_t> still = members(folder);
+  for (const auto& [pid, pidfd] : opened) {
+    if (std::find(still.begin(), still.end(), pid) != still.end()) {
+      (void)::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+    }
+    ::close(pidfd);
+  }
+}
+
 }  // namespace
 
 void BuildGroup::choose_name(const std::string& unique) {
-  for (const auto& path : cgroup_paths("", "cpu")) {
-    if (path.version == 2) folder_ = path.folder + "/" + unique;
+  for (const auto& path : cgroup_paths("", "cpuacct")) {
+    folder_ = path.folder + "/" + unique;
+    version_ = path.version;
   }
 }
 
@@ -53,11 +88,17 @@ bool BuildGroup::create_with(pid_t pid) {
 }
 
 bool BuildGroup::kill() const {
-  return !folder_.empty() && write_text(folder_ + "/cgroup.kill", "1");
+  if (folder_.empty()) return false;
+  if (version_ == 2) return write_text(folder_ + "/cgroup.kill", "1");
+  if (::access(folder_.c_str(), F_OK) != 0) return false;
+  kill_members(folder_);
+  return true;
 }
 
 bool BuildGroup::is_populated() const {
-  const int events = folder_.empty() ? -1 : open_events(folder_);
+  if (folder_.empty()) return false;
+  if (version_ == 1) return !members(folder_).empty();
+  const int events = open_events(folder_);
   if (events < 0) return false;
   const bool populated = says_populated(events);
   ::close(events);
@@ -66,7 +107,8 @@ bool BuildGroup::is_populated() const {
 
 void BuildGroup::remove_when_empty() const {
   if (folder_.empty()) return;
-  const int events = open_events(folder_);
+  while (version_ == 1 && is_populated()) std::this_thread::sleep_for(kPause);
+  const int events = version_ == 2 ? open_events(folder_) : -1;
   while (events >= 0 && says_populated(events)) {
     pollfd changed{events, POLLPRI, 0};
     ::poll(&changed, 1, -1);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <string_view>
@@ -38,25 +39,41 @@ std::optional<double> rate(std::optional<std::uint64_t> from, std::optional<std:
   return static_cast<double>(*to - *from) / 1e6 / seconds;
 }
 
+/// CPUs. Who is runnable while so much of them is idle runs, but for moments.
+constexpr double kIdleEnough = 0.25;
+
 KeptFile open_in(const std::string& folder, const char* name) {
   return folder.empty() ? KeptFile() : KeptFile(folder + name);
 }
 
 }  // namespace
 
-BuildLoad::BuildLoad(const std::string& group)
-    : loadavg_("/proc/loadavg"),
-      cpu_stat_(open_in(group, "/cpu.stat")),
-      cpu_pressure_(open_in(group, "/cpu.pressure")) {}
+BuildLoad::BuildLoad(const std::string& group, const std::string& root)
+    : loadavg_(root + "/proc/loadavg"),
+      usage_(group),
+      cpu_pressure_(open_in(group, "/cpu.pressure")) {
+  // Some kernels have the file and refuse to read it: openSUSE, EOPNOTSUPP (facts/scheduling.md
+  // 0.2).
+  if (!group.empty() && cpu_pressure_.read().empty()) machine_.emplace(root, allowed_cpus(), "");
+}
+
+std::optional<double> BuildLoad::waiting(double seconds, core::Instant now) {
+  const auto waited = number_behind(cpu_pressure_.read(), "total=");  // of the first line, "some"
+  const auto share = rate(std::exchange(waited_us_, waited), waited, seconds);
+  if (share || !machine_) return share;
+  const auto load = machine_->read(now);
+  if (load && load->capacity - load->use >= kIdleEnough) return 0;
+  return std::nullopt;
+}
 
 core::LoadSigns BuildLoad::glance(core::Instant now) {
   core::LoadSigns signs;
   const double seconds = before_ ? std::chrono::duration<double>(now - *before_).count() : 0;
   before_ = now;
-  const auto used = number_behind(cpu_stat_.read(), "usage_usec ");
-  const auto waited = number_behind(cpu_pressure_.read(), "total=");  // of the first line, "some"
-  signs.use = rate(std::exchange(used_us_, used), used, seconds);
-  signs.waiting = rate(std::exchange(waited_us_, waited), waited, seconds);
+  const auto used = usage_.seconds();
+  const auto used_before = std::exchange(used_, used);
+  if (used && used_before && seconds > 0) signs.use = std::max(0.0, *used - *used_before) / seconds;
+  signs.waiting = waiting(seconds, now);
   if (const auto runnable = runnable_besides_us(loadavg_.read())) signs.runnable = *runnable;
   return signs;
 }

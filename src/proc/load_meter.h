@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/effect.h"
+#include "proc/group_usage.h"
 #include "proc/kept_file.h"
 
 namespace tokenpool::proc {
@@ -33,8 +34,8 @@ struct Load {
 /// What cannot be read bounds nothing. Moves, does not copy.
 class LoadMeter {
  public:
-  /// `own`: cpu.stat of the control group whose use is Load::own; may not exist. `root` is put
-  /// before /proc and the mounts (not before `own`), for tests.
+  /// `own`: folder of the control group whose use is Load::own; empty: there is none. `root` is
+  /// put before /proc and the mounts (not before `own`), for tests.
   LoadMeter(const std::string& root, std::vector<int> cpus, const std::string& own);
 
   /// What happened since the last call; nothing at the first, without /proc/stat, or when no time
@@ -78,7 +79,7 @@ class LoadMeter {
   double tick_;            ///< seconds
   KeptFile stat_;
   KeptFile schedstat_;
-  KeptFile own_;
+  GroupUsage own_;
   std::vector<Group> groups_;
   std::optional<Counters> last_;
 };

@@ -90,7 +90,8 @@ void LoadMeter::add_groups(const std::string& root) {
         const std::string below = folder.substr(path.mount.size());
         group.quota = KeptFile(root + folder + "/cpu.cfs_quota_us");
         group.period = KeptFile(root + folder + "/cpu.cfs_period_us");
-        group.usage = KeptFile(root + usage_mount + below + "/cpuacct.usage");
+        std::string usage = root + usage_mount;
+        group.usage = KeptFile(usage.append(below).append("/cpuacct.usage"));
       }
       if (group.quota.is_open()) {
         group.stat = KeptFile(root + folder + "/cpu.stat");
@@ -207,7 +208,7 @@ std::optional<Load> LoadMeter::read(core::Instant now) {
   read_stat(&counters);
   if (counters.online == 0) return std::nullopt;
   read_schedstat(&counters);
-  if (const auto own = value_of(own_.read(), "usage_usec")) counters.own = *own * kMicro;
+  counters.own = own_.seconds();
   counters.groups.reserve(groups_.size());
   for (Group& group : groups_) counters.groups.push_back(read_group(&group));
   const auto before = std::exchange(last_, counters);

@@ -26,7 +26,9 @@ struct Probe {
   Trial pidfd;                ///< pidfd_open(2) (Linux 5.3)
   Trial pidfd_exit;           ///< PIDFD_GET_INFO tells a reaped process's status (Linux 6.15)
   CgroupLayout cgroup = CgroupLayout::none;
-  std::string cgroup_folder;        ///< this process's group in the v2 hierarchy; empty without one
+  /// This process's group in the v2 hierarchy; where that is not mounted, in v1's cpuacct; or
+  /// empty.
+  std::string cgroup_folder;
   Trial sub_cgroup;                 ///< a group can be made in cgroup_folder
   bool cgroup_kill = false;         ///< ... and it has cgroup.kill (Linux 5.14)
   Trial pressure;                   ///< /proc/pressure/cpu can be read (PSI)

@@ -147,15 +147,16 @@ void probe_cgroup(Probe* probe) {
   bool v1 = false;
   std::ifstream own("/proc/self/cgroup");
   for (std::string line; std::getline(own, line);) v1 = v1 || !line.starts_with("0:");
-  for (const CgroupPath& path : cgroup_paths("", "cpu")) {
-    if (path.version == 2) probe->cgroup_folder = path.folder;
+  bool v2 = false;
+  for (const CgroupPath& path : cgroup_paths("", "cpuacct")) {
+    probe->cgroup_folder = path.folder;
+    v2 = path.version == 2;
   }
-  const bool v2 = !probe->cgroup_folder.empty();
   probe->cgroup = v1 && v2 ? CgroupLayout::hybrid
                   : v1     ? CgroupLayout::v1
                   : v2     ? CgroupLayout::v2
                            : CgroupLayout::none;
-  if (!v2) return;
+  if (probe->cgroup_folder.empty()) return;
   const std::string folder = probe->cgroup_folder + "/tokenpool-probe-" + std::to_string(getpid());
   probe->sub_cgroup = trial_of(mkdir(folder.c_str(), 0700));
   if (!probe->sub_cgroup.works()) return;

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,9 +42,14 @@ bool is_alive(core::ProcessId id);
 /// zombie or kernel thread; empty when the process is gone.
 std::string command_of(pid_t pid, std::size_t max_bytes = 120);
 
+/// What the caller remembers of a process that is gone.
+using Remembered = std::function<std::optional<ProcessInfo>(pid_t)>;
+
 /// Parents of `process` up to, without, `root`: nearest first, at most core::kMaxAncestors. Empty
-/// when `root` is not among them: the process does not belong to the build.
-std::vector<core::ProcessId> ancestors_below(const ProcessInfo& process, pid_t root);
+/// when `root` is not among them: the process does not belong to the build. Of a parent that ends
+/// meanwhile `remembered` is asked; where that knows nothing, its child's new parent is next.
+std::vector<core::ProcessId> ancestors_below(const ProcessInfo& process, pid_t root,
+                                             const Remembered& remembered = {});
 
 /// Living children of all threads of `pid`, zombies left out. Needs no privilege.
 std::vector<ProcessInfo> children_of(pid_t pid);

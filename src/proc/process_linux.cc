@@ -174,14 +174,22 @@ std::string command_of(pid_t pid, std::size_t max_bytes) {
   return "[" + text + "]";
 }
 
-std::vector<core::ProcessId> ancestors_below(const ProcessInfo& process, pid_t root) {
+std::vector<core::ProcessId> ancestors_below(const ProcessInfo& process, pid_t root,
+                                             const Remembered& remembered) {
   std::vector<core::ProcessId> ancestors;
-  pid_t parent = process.parent;
-  while (parent != root) {
-    const auto info = parent > 0 ? read_process(parent) : std::nullopt;
-    if (!info) return {};
-    if (ancestors.size() < core::kMaxAncestors) ancestors.push_back(info->id);
-    parent = info->parent;
+  ProcessInfo child = process;
+  while (child.parent != root) {
+    if (child.parent <= 0) return {};
+    auto parent = read_process(child.parent);
+    if (!parent && remembered) parent = remembered(child.parent);
+    if (parent) {
+      if (ancestors.size() < core::kMaxAncestors) ancestors.push_back(parent->id);
+      child = *parent;
+      continue;
+    }
+    const auto again = read_process(child.id.pid);
+    if (!again || again->id != child.id || again->parent == child.parent) return {};
+    child.parent = again->parent;
   }
   return ancestors;
 }

@@ -28,6 +28,7 @@ std::string digits(char digit) { return std::string(64, digit); }
 struct World {
   Environment environment;
   std::optional<Surroundings> surroundings;
+  std::vector<Environment> runs;
   std::map<std::string, std::string> files;
   int looks = 0;  ///< at the surroundings
 
@@ -39,6 +40,7 @@ struct World {
       ++looks;
       return surroundings;
     };
+    sources.runs = [this] { return runs; };
     sources.cookie_in =
         [this](const std::string& path) -> wire::Result<std::optional<std::string>> {
       const auto file = files.find(path);
@@ -93,9 +95,32 @@ TEST(FindServer, TheStandingServer) {
   EXPECT_EQ(world.found().cookie, digits('3'));
   world.environment = {"XDG_RUNTIME_DIR=/x/"};
   EXPECT_THAT(world.refused(),
-              AllOf(StartsWith("there is no arbiter: "), HasSubstr("unix:/x/tokenpool/socket;")));
+              AllOf(StartsWith("there is no arbiter: "), HasSubstr("unix:/x/tokenpool/socket,")));
   world.files["/x/tokenpool/socket.cookie"] = "";
   EXPECT_THAT(world.refused(), HasSubstr("is refused"));
+}
+
+Environment run_at(const std::string& address, char digit) {
+  return {"PATH=/bin", "TOKENPOOL_ADDR=" + address, "TOKENPOOL_COOKIE=" + digits(digit)};
+}
+
+TEST(FindServer, TheOnlyRunOfTheUser) {
+  World world;
+  world.environment = {"XDG_RUNTIME_DIR=/x"};
+  world.runs = {run_at("unix:/a;tcp:127.0.0.1:7", '5'), {"PATH=/bin"}};
+  EXPECT_EQ(world.found(), (Server{"unix:/a;tcp:127.0.0.1:7", digits('5')}));
+  world.runs.push_back(run_at("unix:/b", '6'));
+  EXPECT_EQ(world.refused(), "2 runs of yours live; give --server ADDR, one of unix:/a unix:/b");
+  world.files["/x/tokenpool/socket.cookie"] = digits('3');
+  EXPECT_EQ(world.found().cookie, digits('3')) << "a standing server comes first";
+}
+
+TEST(FindServer, ARunIsKnownByItsAddress) {
+  World world;
+  world.runs = {run_at("unix:/a;tcp:127.0.0.1:7", '5'), run_at("unix:/b", '6')};
+  EXPECT_EQ(world.found(at("/b")), (Server{"unix:/b", digits('6')}));
+  EXPECT_EQ(world.found(at("tcp:127.0.0.1:7")).cookie, digits('5'));
+  EXPECT_THAT(world.refused(at("/c")), HasSubstr("/c.cookie: there is no such cookie file"));
 }
 
 TEST(FindServer, TheNamedOneComesFirst) {

@@ -1,6 +1,8 @@
 // One pool for both: tokens become slots of leases and back, and everybody gets his share.
 #include "core/balance.h"
 
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -227,6 +229,24 @@ TEST_F(BalanceTest, FewerSlotsAreReachedAlthoughLeasesWait) {
   EXPECT_TRUE(desk.leases.granted(next));
   desk.set_issued(3);
   EXPECT_EQ(desk.tokens.fifo, 2);
+}
+
+TEST_F(BalanceTest, FewerSlotsAreReachedAlthoughTheImplicitSlotIsFree) {
+  const Payer root{Payer::Kind::root, {}, 0};
+  desk.leases.covers[root] = 1;
+  const LeaseId first = take({.client = kExec, .payer = root});
+  EXPECT_EQ(desk.leases.cost(first), 0) << "the command's own slot";
+  std::vector<LeaseId> others;
+  for (int i = 0; i < 3; ++i) others.push_back(take({.client = kExec, .payer = root}));
+  const Ticket next = desk.lease({.client = kExec, .payer = root});
+  desk.set_issued(2);
+  EXPECT_EQ(desk.tokens.pool.owed(), 1);
+  desk.release(first);
+  EXPECT_TRUE(desk.leases.waits(next)) << "three jobs run, and there are three slots";
+  EXPECT_EQ(desk.leases.cost(others[0]), 0) << "a job that runs is on the free slot";
+  EXPECT_EQ(desk.tokens.pool.owed(), 0);
+  desk.release(others[1]);
+  EXPECT_TRUE(desk.leases.granted(next));
 }
 
 TEST_F(BalanceTest, AWideLeasePaysSeveralDebtsAtOnce) {

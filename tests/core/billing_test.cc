@@ -72,17 +72,18 @@ TEST_F(BillingTest, ABurstOfASecondAccusesNobody) {
   }
 }
 
-TEST_F(BillingTest, OneCpuTooMuchIsNamedAfterFiveSamples) {
+TEST_F(BillingTest, OneCpuTooMuchIsNamedAfterFourSamples) {
   has(kCommand, kRoot, 2);
-  EXPECT_THAT(step(4), IsEmpty());
-  EXPECT_THAT(step(1), ElementsAre(kCommand)) << "2.5 s, and half a second until it is looked at";
+  EXPECT_THAT(step(3), IsEmpty());
+  EXPECT_THAT(step(1), ElementsAre(kCommand)) << "2 s, and half a second until it is looked at";
 }
 
 TEST_F(BillingTest, WhatIsToleratedAccusesNobody) {
-  has(kCommand, kRoot, 1 + kTolerated);
+  constexpr double kRounding = 0.001;
+  has(kCommand, kRoot, 1 + kTolerated - kRounding);
   EXPECT_THAT(step(100), IsEmpty());
   holds(kCommand, 9);
-  has(kCommand, kRoot, 10 + kTolerated + 9 * kToleratedPerSlot);
+  has(kCommand, kRoot, 10 + kTolerated + 9 * kToleratedPerSlot - kRounding);
   EXPECT_THAT(step(100), IsEmpty());
 }
 
@@ -173,6 +174,25 @@ TEST_F(BillingTest, WhatTheAccusedHasTooMuchBurdensNobodyElse) {
   EXPECT_THAT(step(5), ElementsAre(20, 21));
 }
 
+TEST_F(BillingTest, AShellIsNotNamedForWhatRunsBesideItsClients) {
+  has(kCommand, kRoot, 0);
+  has(20, kCommand, 4);  // `program & make`
+  has(30, kCommand, 0);
+  holds(30, 3);
+  for (int job = 31; job < 35; ++job) has(job, 30, 1);
+  EXPECT_THAT(step(6), ElementsAre(20));
+  EXPECT_EQ(billing.withheld(), 3);
+  EXPECT_THAT(step(40), ElementsAre(20)) << "nor for their common slot later on";
+}
+
+TEST_F(BillingTest, AShellIsNamedForWhatRunsBesideTheAccused) {
+  has(kCommand, kRoot, 0);
+  has(20, kCommand, 4);
+  for (int job = 30; job < 33; ++job) has(job, kCommand, 1);
+  EXPECT_THAT(step(3), ElementsAre(20));
+  EXPECT_THAT(step(6), ElementsAre(20, kCommand));
+}
+
 TEST_F(BillingTest, ReleasedWhenItStopsOrEnds) {
   has(kCommand, kRoot, 4);
   EXPECT_THAT(step(4), ElementsAre(kCommand));
@@ -186,6 +206,18 @@ TEST_F(BillingTest, ReleasedWhenItStopsOrEnds) {
   EXPECT_THAT(step(6), ElementsAre(20));
   gone(20);
   EXPECT_THAT(step(1), IsEmpty());
+}
+
+TEST_F(BillingTest, ReleasedAtItsEndWithoutASample) {
+  has(kCommand, kRoot, 0);
+  holds(kCommand, 1);
+  has(20, kCommand, 4);
+  has(21, kCommand, 3);
+  EXPECT_THAT(step(6), testing::UnorderedElementsAre(20, 21));
+  EXPECT_FALSE(billing.ended(id(kCommand)));
+  EXPECT_TRUE(billing.ended(id(20)));
+  EXPECT_EQ(billing.withheld(), 2);
+  EXPECT_FALSE(billing.ended(id(20)));
 }
 
 TEST_F(BillingTest, AnotherProcessWithThatPidIsNotAccused) {

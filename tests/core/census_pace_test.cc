@@ -63,6 +63,14 @@ TEST_F(CensusPaceTest, AChangeForTheWorseIsLookedAtAtOnce) {
   EXPECT_EQ(glance(runnable(9), 2), Answer::walk);
 }
 
+TEST_F(CensusPaceTest, WhereAllCpusAreInUseMoreThatWantOneAreAChange) {
+  const LoadSigns before{2.0, 0.9, 5};
+  for (int i = 0; i < 20; ++i) (void)glance(before, 2);
+  pace.walked(1ms, false, now);
+  EXPECT_EQ(glance(before, 2), Answer::nothing);
+  EXPECT_EQ(glance({2.0, 0.9, 8}, 2), Answer::walk);
+}
+
 TEST_F(CensusPaceTest, TenThousandProcessesCostNoMoreThanTheirShare) {
   EXPECT_EQ(walks(runnable(6), true, 100ms, 100), 5);
   EXPECT_EQ(walks(runnable(6), false, 100ms, 1000), 10);

@@ -38,16 +38,48 @@ TEST_F(GovernorTest, NothingChangesWhileTheMachineIsInUse) {
   for (int i = 0; i < 40; ++i) EXPECT_EQ(step(8, 0.97, 0.5), 8);
 }
 
-TEST_F(GovernorTest, IdleTwiceInARowAddsHalfOfTheGap) {
+TEST_F(GovernorTest, IdleTwiceInARowFillsThreeQuartersOfTheGap) {
   settle(7, 0.5);
   EXPECT_EQ(step(8, 0.5), 8) << "once may be chance";
-  // 8 - 4 that is in use - what is pending of the one that has just begun.
-  EXPECT_EQ(step(8, 0.5), 10);
+  // 8 - 4 that are in use - 0.4 still to come of the one that has just begun: 2.7 at 0.5 for each.
+  EXPECT_EQ(step(8, 0.5), 14);
+}
+
+TEST_F(GovernorTest, ASlotIsExpectedToUseAQuarterOfACpuAtLeast) {
+  settle(7, 0.1);
+  step(8, 0.1, 0, 4);
+  // 8 - 4 of others - 0.8 - 0.2 still to come: 2.3 at 0.25 for each, not at 0.1.
+  EXPECT_EQ(step(8, 0.1, 0, 4), 18);
+}
+
+TEST_F(GovernorTest, ASlotIsExpectedToUseACpuWhileMostHaveJustBegun) {
+  governor = Governor(2, 20, 2);
+  step(0, 0);
+  step(2, 0.1);
+  // 8 - 0.2 that is in use - 1.5 still to come of both: 4.7 at one for each.
+  EXPECT_EQ(step(2, 0.1), 7);
 }
 
 TEST_F(GovernorTest, SlotsThatJustBeganCountAsInUse) {
   step(0, 0);
   for (int i = 0; i < 2; ++i) EXPECT_EQ(step(8, 0.1), 8) << "their load is still to come";
+}
+
+TEST_F(GovernorTest, SlotsThatJustBeganCountForWhatTheOthersUse) {
+  settle(7, 0.5);
+  step(8, 0.5);
+  ASSERT_EQ(step(8, 0.5), 14);
+  EXPECT_EQ(step(14, 0.35), 14);
+  // Six that began a step ago and one before them: some 1.7 CPUs of load that may still come beside
+  // 4.9. At a CPU for each of them it would be 4.8, and no CPU idle.
+  EXPECT_EQ(step(14, 0.35), 18);
+}
+
+TEST_F(GovernorTest, APoolThatNobodyUsesIsIdleWhenSomebodyComes) {
+  governor = Governor(2, 20, 2);
+  for (int i = 0; i < 8; ++i) step(0, 0);
+  for (int i = 0; i < 6; ++i) step(2, 0.5);
+  EXPECT_GT(governor.slots(), 2);
 }
 
 TEST_F(GovernorTest, NobodyNeedsMoreWhileSlotsAreFree) {
@@ -96,6 +128,15 @@ TEST_F(GovernorTest, WhatIsWithheldIsNotTakenAgain) {
   EXPECT_LE(slots, 11);
   for (int i = 0; i < 40; ++i) step(24, 1, 16);
   EXPECT_EQ(governor.slots(), slots) << "they are still out";
+}
+
+TEST_F(GovernorTest, WhatWasTakenIsSeenBeforeMoreIsTaken) {
+  governor = Governor(1, 24, 24);
+  while (step(24, 1, 16) == 24) {
+  }
+  const int slots = governor.slots();
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(step(governor.slots(), 1, 16), slots) << "not yet 2 s";
+  EXPECT_LT(step(governor.slots(), 1, 16), slots);
 }
 
 TEST_F(GovernorTest, ABuildKeepsItsLeast) {

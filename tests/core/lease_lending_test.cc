@@ -138,6 +138,41 @@ TEST_F(LeaseLendingTest, AReservationBorrowsAndNobodyElse) {
   EXPECT_TRUE(desk.waits(c));
 }
 
+/// One more is out than there is: a job that ran before its arbiter came.
+class IndebtedLeasesTest : public testing::Test {
+ protected:
+  IndebtedLeasesTest() {
+    Lease early;
+    early.slots = 1;
+    run.resume(early);
+    run.set_ceiling(4);
+  }
+  const Payer root{Payer::Kind::root, {}, 0};
+  LeaseDesk run{1, 1, 0};
+};
+
+TEST_F(IndebtedLeasesTest, WhoIsFirstIsNotPassedBySomebodyWhoLends) {
+  const Ticket second = run.ask({.payer = root});
+  const Ticket first = run.ask({.priority = 1, .payer = root});
+  const Ticket wide = run.ask({.min = 2, .payer = root});
+  run.pass(kReservationAfter);
+  EXPECT_EQ(run.pool.free(), -1);
+  run.covers[root] = 2;
+  run.reconsider();
+  EXPECT_TRUE(run.granted(first));
+  EXPECT_TRUE(run.waits(second)) << "the slot that is paid for it is in use";
+  EXPECT_TRUE(run.waits(wide));
+}
+
+TEST_F(IndebtedLeasesTest, WhoAsksForARangeDoesNotTakeWhatIsLent) {
+  const Ticket first = run.ask({.min = 1, .max = 4, .payer = root});
+  const Ticket second = run.ask({.min = 2, .payer = root});
+  run.covers[root] = 2;
+  run.reconsider();
+  EXPECT_EQ(run.slots(first), 1) << "the other one is what the second lends";
+  EXPECT_TRUE(run.waits(second));
+}
+
 TEST_F(LeaseLendingTest, OfALeaseOnlyTheJobThatAsksIsIdle) {
   LeaseDesk serve{4, 1};
   const LeaseId outer = serve.take(4);

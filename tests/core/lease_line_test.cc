@@ -278,6 +278,7 @@ TEST_F(LeaseLineTest, TheRootPaysForOne) {
   const Ticket b = desk.ask({.payer = kRoot});
   EXPECT_EQ(desk.paid(b), 0) << "it is used";
   desk.release(desk.lease(a));
+  desk.release(desk.lease(b));
   EXPECT_EQ(desk.paid(desk.ask({.payer = kRoot})), 1) << "it is free again";
 }
 
@@ -363,6 +364,53 @@ TEST_F(LeaseLineTest, ALeaseThatIsGonePaysForNothing) {
   desk.release(desk.lease(first));
   EXPECT_TRUE(desk.granted(second));
   EXPECT_EQ(desk.paid(second), 0);
+}
+
+TEST_F(LeaseLineTest, WhatIsLeftOverPaysForWhoRuns) {
+  desk.covers[kRoot] = 1;
+  const LeaseId first = desk.take(Ask{.payer = kRoot});
+  const LeaseId second = desk.take(Ask{.payer = kRoot});
+  const LeaseId third = desk.take(Ask{.min = 2, .payer = kRoot});
+  EXPECT_EQ(desk.pool.free(), 1);
+  desk.release(first);
+  EXPECT_EQ(desk.cost(second), 0) << "the oldest";
+  EXPECT_EQ(desk.cost(third), 2);
+  EXPECT_EQ(desk.pool.free(), 2);
+  desk.release(second);
+  EXPECT_EQ(desk.cost(third), 1) << "in part";
+  EXPECT_EQ(desk.pool.free(), 3);
+}
+
+TEST_F(LeaseLineTest, WhatIsLeftOverGoesToWhoWaitsFirst) {
+  desk.covers[kRoot] = 1;
+  const LeaseId first = desk.take(Ask{.payer = kRoot});
+  const LeaseId second = desk.take(Ask{.min = 4, .payer = kRoot});
+  const Ticket waits = desk.ask({.payer = kRoot});
+  desk.release(first);
+  EXPECT_EQ(desk.paid(waits), 1);
+  EXPECT_EQ(desk.cost(second), 4);
+}
+
+TEST_F(LeaseLineTest, WhoWaitsWithoutAPayerGetsTheSlotThatIsPaidFor) {
+  desk.covers[kRoot] = 1;
+  const LeaseId first = desk.take(Ask{.payer = kRoot});
+  const LeaseId second = desk.take(Ask{.min = 4, .payer = kRoot});
+  const Ticket waits = desk.ask({});
+  desk.release(first);
+  EXPECT_EQ(desk.cost(second), 3);
+  EXPECT_TRUE(desk.granted(waits));
+}
+
+TEST_F(LeaseLineTest, WhereSlotsAreSharedTheSlotThatIsPaidForIsLeftOver) {
+  desk.pool.share();
+  desk.covers[kRoot] = 1;
+  const Ticket first = desk.ask({.payer = kRoot});
+  desk.advance();
+  const Ticket second = desk.ask({.min = 4, .payer = kRoot});
+  desk.supply(0);
+  desk.release(desk.lease(first));
+  EXPECT_EQ(desk.cost(desk.lease(second)), 3);
+  EXPECT_EQ(desk.pool.surplus(desk.now), 1);
 }
 
 TEST_F(LeaseLineTest, WhatIsPaidForInPartNeedsTheRest) {

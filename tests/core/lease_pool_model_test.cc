@@ -131,6 +131,7 @@ struct Step : rc::state::Command<Empty, Pair> {
       naive.forget(ticket);
     }
     RC_ASSERT(pair->recoveries == desk.recovered.size() + desk.finished.size());
+    naive.pay_running();
     naive.note_head(desk.now);
     naive.check_line(desk.now);
     naive.check_payers();

@@ -449,6 +449,21 @@ TEST_F(LeasePoolTest, ALoweredSupplyMayMakeADebt) {
   EXPECT_TRUE(desk.granted(ticket));
 }
 
+TEST_F(LeasePoolTest, WhereSlotsAreOwedAPayerPaysUntilSoManyAreFree) {
+  const Payer root{Payer::Kind::root, {}, 0};
+  const LeaseId id = desk.take(Ask{.min = 3, .payer = root});
+  desk.supply(-4);
+  const Ticket ticket = desk.ask(Ask{.min = 4, .payer = root});
+  desk.covers[root] = 2;
+  desk.reconsider();
+  EXPECT_EQ(desk.cost(id), 3) << "kept for the one that waits";
+  desk.pool.set_owed(1);
+  desk.reconsider();
+  EXPECT_EQ(desk.cost(id), 1) << "in one step";
+  EXPECT_EQ(desk.pool.free(), -1);
+  EXPECT_TRUE(desk.waits(ticket));
+}
+
 TEST_F(LeasePoolTest, ThePeakIsOfWhatCosts) {
   const Payer root{Payer::Kind::root, {}, 0};
   desk.covers[root] = 1;

@@ -78,8 +78,8 @@ struct NaiveLeases {
     return needs(request) <= std::max(0, free()) && !is_lent(request);
   }
   /// Slots that were paid for others than `asker` that have to wait, when it uses `slots` of its
-  /// own payer.
-  [[nodiscard]] int lendable(const LeaseRequest& asker, int slots) const {
+  /// own payer. `all_wait`: nobody else is granted.
+  [[nodiscard]] int lendable(const LeaseRequest& asker, int slots, bool all_wait = false) const {
     std::vector<LeaseRequest> others;
     for (const NaiveWait& wait : line) {
       if (wait.waits && wait.request.ticket != asker.ticket) others.push_back(wait.request);
@@ -103,7 +103,7 @@ struct NaiveLeases {
     int idle = 0;
     for (const LeaseRequest& other : others) {
       const int paid = std::min(other.min, left[other.payer]);
-      if (paid < other.min || has_to_wait(other)) idle += std::min(1, paid);
+      if (all_wait || paid < other.min || has_to_wait(other)) idle += std::min(1, paid);
       left[other.payer] -= paid;
     }
     return idle;
@@ -113,11 +113,14 @@ struct NaiveLeases {
     const int paid = std::min(request.min, unused(request.payer));
     return paid < request.min && request.min - paid <= free() + lendable(request, paid);
   }
-  /// Whether its payer's slot is in use: somebody borrowed it from another below that payer.
-  [[nodiscard]] bool is_lent(const LeaseRequest& request) const {
-    const int paid = std::min(request.max, unused(request.payer));
+  /// Whether so many of its payer's slots are in use: somebody borrowed them from another below
+  /// that payer.
+  [[nodiscard]] bool is_lent(const LeaseRequest& request, int paid) const {
     return free() < 0 && paid > 0 &&
-           lendable(request, paid) < std::min(lendable(request, 0), -free());
+           lendable(request, paid, true) < std::min(lendable(request, 0, true), -free());
+  }
+  [[nodiscard]] bool is_lent(const LeaseRequest& request) const {
+    return is_lent(request, std::min(request.min, unused(request.payer)));
   }
   static bool before(const LeaseRequest& a, const LeaseRequest& b) {
     if (a.job.priority != b.job.priority) return a.job.priority > b.job.priority;
@@ -182,9 +185,19 @@ struct NaiveLeases {
     }
   }
 
-  /// A grant, in the order in which they were made. `paid_before`: grants that cost were made in
-  /// this event. Throws what is wrong with it.
+  /// What payers cover beyond what is used, where nobody who waits has one.
+  void pay_running() {
+    for (const NaiveWait& wait : line) {
+      if (wait.request.payer.kind != Payer::Kind::nobody) return;
+    }
+    std::sort(leases.begin(), leases.end(),
+              [](const Lease& a, const Lease& b) { return a.id < b.id; });
+    for (Lease& lease : leases) lease.paid += std::min(lease.cost(), unused(lease.payer));
+  }
+
+  /// A grant, in the order in which they were made. Throws what is wrong with it.
   void follow_grant(Ticket ticket, const Lease& lease, Instant now) {
+    pay_running();
     const NaiveWait* wait = waiter(ticket);
     require(wait != nullptr, "granted what nobody asked");
     const LeaseRequest request = wait->request;
@@ -197,12 +210,14 @@ struct NaiveLeases {
     if (first != nullptr && first->request.payer == request.payer) {
       covered -= std::min(covered, first->request.min);
     }
-    require(lease.paid == std::min(request.max, covered), "paid for otherwise");
+    int paid = std::min(request.max, covered);
+    while (paid > request.min && is_lent(request, paid)) --paid;
+    require(lease.paid == paid, "paid for otherwise");
     const bool borrows = lease.cost() > std::max(0, free());
     require(!borrows || (ticket == first_in_line() && lease.slots == request.min),
             "more granted than there is");
     require(!borrows || can_borrow(request), "more borrowed than those that wait have");
-    require(borrows || !is_lent(request), "granted a slot that is lent");
+    require(borrows || !is_lent(request, paid), "granted a slot that is lent");
     if (reserved != 0 && ticket != reserved) {
       require(
           first == nullptr || lease.cost() == 0 || free() - lease.cost() >= needs(first->request),

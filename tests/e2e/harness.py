@@ -2,7 +2,8 @@
 
 A test is a function `test_NAME(ctx)` in a file test_*.py, with @needs(...) and @timeout(seconds)
 where it wants them. It runs in a process of its own that is the subreaper of all that it starts, so
-nothing that it starts can get lost, whatever it does.
+nothing that it starts can get lost, whatever it does. Figures that it answers are printed with its
+name.
 
   run = ctx.run(["make"], slots=4)      `tokenpool run -j4 --report ... -- make`, in the background
   ctx.desk.wait(lambda: len(ctx.desk.inside) == 4, "four jobs in")
@@ -30,6 +31,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from stall import stall
 
 PR_SET_CHILD_SUBREAPER = 36
 POLL = 0.01  # between two looks at something that sends no event
@@ -671,6 +674,8 @@ class Ctx:
         run = Run(self, [*prefix, *wrap, *argv], slots, report_path, environment,
                   f"run{len(self.runs)}", stdin, popen)
         self.runs.append(run)
+        if self.session.stalls:
+            stall(run)
         return run
 
     def all_runs_ended(self):
@@ -801,6 +806,7 @@ class Session:
 
     def __init__(self, program, tools, seed):
         self.seed = seed
+        self.stalls = False  # each arbiter is stopped now and then
         base = "/tmp" if len(tempfile.gettempdir()) > 20 else tempfile.gettempdir()
         self.dir = tempfile.mkdtemp(prefix="tpe", dir=base)
         os.chmod(self.dir, 0o755)

@@ -35,7 +35,9 @@ class Server:
         self.path = f"{ctx.dir}/serve/socket" if path is None else path
         listen = ["--listen", f"unix:{self.path}"] if self.path else []
         jobs = [f"-j{slots}"] if slots else []
-        self.run = ctx.spawn([ctx.tokenpool, "serve", *jobs, *listen, *words], **options)
+        # Clients do nothing for as long as the test likes.
+        still = [] if {"--standstill", "--config"} & set(words) else ["--standstill", "off"]
+        self.run = ctx.spawn([ctx.tokenpool, "serve", *jobs, *listen, *still, *words], **options)
         ctx.wait(lambda: self.run.ended() or "cookie in" in self.run.stderr(), "the server's word")
 
     @property
@@ -84,11 +86,16 @@ class Server:
         expect_one_line(self.run, status, "tokenpool serve: ", *words)
 
 
+def variables_of(pid):
+    """By which the pool of that job is reached."""
+    words = read_proc(pid, "environ").split(b"\0")
+    found = dict(word.decode().partition("=")[::2] for word in words if b"=" in word)
+    return {name: found[name] for name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE")}
+
+
 def reach(ctx, run):
     """The variables by which a shell that is no part of `run` reaches its arbiter. A job is in."""
-    words = read_proc(ctx.desk.inside[0].pid, "environ").split(b"\0")
-    found = dict(word.decode().partition("=")[::2] for word in words if b"=" in word)
-    answer = {name: found[name] for name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE")}
+    answer = variables_of(ctx.desk.inside[0].pid)
     expect_that(not run.ended(), "the run has ended")
     return answer
 

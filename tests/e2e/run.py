@@ -68,6 +68,9 @@ def skipped(reason):
     return SKIPPED if allowed else FAILED
 
 
+MEASURED = "measured: "  # before what a test has answered, which is printed with its name
+
+
 def run_one(session, name, function, seconds):
     """In the child: answers the exit status."""
     # A caller in the background (nohup, a shell's &) ignores signals that the tests are about.
@@ -84,8 +87,10 @@ def run_one(session, name, function, seconds):
     signal.alarm(int(seconds) + 5)
     status = PASSED
     try:
-        function(ctx)
+        measured = function(ctx)
         ctx.audit()
+        if measured:
+            print(f"{MEASURED}{measured}")
     except harness.Skipped as reason:
         print(f"skipped: {reason}")
         machine = isinstance(reason, harness.MachineLacks)
@@ -177,7 +182,8 @@ def tell(test, status, verbose):
     if status == SKIPPED:
         print(f"{word:4} {test.name}: {text.removeprefix('skipped: ')}")
         return
-    print(f"{word:4} {test.name}{took}")
+    figures = [line.removeprefix(MEASURED) for line in text.splitlines() if line.startswith(MEASURED)]
+    print(f"{word:4} {test.name}{took}" + "".join(f": {line}" for line in figures))
     if text and (status != PASSED or verbose):
         print("     " + text.replace("\n", "\n     "))
     sys.stdout.flush()
@@ -197,6 +203,8 @@ def parse(argv):
     parser.add_argument("--seed", type=int, help="for the tests that choose at random")
     parser.add_argument("--factor", type=float, help="multiplies the watchdog's time (1)",
                         default=float(os.environ.get("E2E_TIME_FACTOR", "1")))
+    parser.add_argument("--stall", action="store_true",
+                        help="stop each arbiter for short whiles, as a machine under load does")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a failed test")
     parser.add_argument("--list", action="store_true", help="only print the names")
     return parser.parse_args(argv)
@@ -257,6 +265,7 @@ def main(argv):
     harness.become_subreaper()
     group = OwnGroup()
     session = harness.Session(options.program, options.tools, seed)
+    session.stalls = options.stall
     session.keep = options.keep
     todo = [test for _ in range(options.repeat) for test in tests]
     counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}

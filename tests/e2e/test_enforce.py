@@ -3,11 +3,13 @@ whoever dies or ends the build, nobody stays so."""
 
 import signal
 
-from harness import expect, expect_that, kill, needs, read_proc, stat_of
+from harness import expect, expect_that, kill, needs, stat_of, timeout
 from lifecycle_kit import expect_clean_folder, state_of, wait_all_gone, wait_arbiter
-from protocol_kit import reach
+from protocol_kit import reach, variables_of
+from test_elastic import BUSY, IDLE, MOST, Machine, make_run
 from test_status import look, tell, wait_status
 from test_terminal import Terminal
+from test_uncooperative import expect_named, spinner, stop_file
 
 WORD = "the youngest stand still"
 
@@ -25,13 +27,6 @@ def oldest_first(ctx):
     """Pids of the jobs inside."""
     pids = [guest.pid for guest in ctx.desk.inside]
     return sorted(pids, key=lambda pid: (stat_of(pid)[2], pid))
-
-
-def variables_of(pid):
-    """By which the pool of that job is reached."""
-    words = [word.partition("=") for word in read_proc(pid, "environ").decode().split("\0")]
-    return {name: value for name, _, value in words
-            if name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE")}
 
 
 def states(pids):
@@ -253,17 +248,17 @@ def test_command_ends(ctx):
 
 
 @needs("make-4.3")
-def test_nobody_gets_their_place(ctx):
-    """All stands still, and no slot is made for it: those that are frozen are not stuck."""
-    run, variables = run_with_four(ctx, options=["--enforce", "--standstill", "1"])
-    pids = freeze(ctx, variables, slots=2)
-    seen = look(ctx, variables)["uptime_ms"]
-    wait_status(ctx, variables, lambda status: status["uptime_ms"] > seen + 9000, "some looks")
-    expect(states(pids[2:]), "TT", "states")
-    tell(ctx, variables, "set", "jobs=4")
-    ctx.desk.let_all_out(run)
-    report = run.finish()
-    expect((report["tokens"]["minted"], report["stuck"]), (0, []), "made anew")
+def test_one_goes_on_when_nothing_moves(ctx):
+    """Those that run just wait, and those that could run stand still: the last resort, also where
+    there is one slot."""
+    for slots in (2, 1):
+        run, variables = run_with_four(ctx, options=["--enforce", "--standstill", "2"])
+        pids = freeze(ctx, variables, slots=slots)
+        wait_states(ctx, pids, "r" * (slots + 1) + "T" * (3 - slots))
+        tell(ctx, variables, "set", "jobs=4")
+        ctx.desk.let_all_out(run)
+        report = run.finish(minted=1)
+        expect([row["held"] for row in report["stuck"]], [3], "stuck")
 
 
 @needs("make-4.3")
@@ -307,3 +302,39 @@ def test_leases(ctx):
     variables = variables_of(ctx.desk.inside[0].pid)
     pids = freeze(ctx, variables)
     give_slots_back(ctx, run, variables, pids)
+
+
+@needs("make-4.3", "bwrap", "taskset")
+def test_busy_machine(ctx):
+    """The governor takes the slots away, and gives them back."""
+    machine = Machine(ctx)
+    run = make_run(ctx, machine, jobs=MOST, options=["--enforce"])
+    pids = oldest_first(ctx)
+    machine.says(BUSY)
+    wait_states(ctx, pids, "r" + "T" * (MOST - 1))
+    machine.says(IDLE)
+    wait_states(ctx, pids, "r" * MOST)
+    ctx.desk.let_all_out(run)
+    report = run.finish()
+    expect((report["frozen"]["peak"], report["uncooperative"]), (MOST - 1, []), "in the report")
+
+
+@needs("make-4.3")
+@timeout(120)
+def test_those_who_ignore_the_pool_are_made_room_for(ctx):
+    """Eight threads beside three jobs: all but the oldest of the jobs stand still until it has
+    ended, and it does not, as it would hold whatever it holds."""
+    ctx.write("Makefile", "J = j0 j1 j2\nall: rogue $J\n.PHONY: all rogue $J\n"
+                          f"rogue:\n\t@{spinner(ctx)} 8 {stop_file(ctx)} 1e9\n$J:\n\t@job $@\n")
+    run = ctx.run(["make"], tools=["make-4.3"], options=["--enforce"])
+    ctx.desk.wait(lambda: ctx.desk.count() == 3, "three jobs beside the rogue")
+    pids = oldest_first(ctx)
+    pid = expect_named(ctx, run, "spinner", lambda: True)
+    wait_states(ctx, pids, "rTT")
+    expect_that(state_of(pid) in "RS", f"state {state_of(pid)} of {pid}")
+    ctx.write("stop", "")
+    wait_states(ctx, pids, "rrr")
+    ctx.desk.let_all_out(run)
+    report = run.finish()
+    expect([row["pid"] for row in report["uncooperative"]], [pid], "accused")
+    expect(report["frozen"]["peak"], 2, "frozen jobs")

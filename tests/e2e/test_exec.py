@@ -109,6 +109,32 @@ def test_make_whose_jobs_all_want_two_infer(ctx):
     run.finish()
 
 
+def implicit_slot_passes_on(ctx, *options):
+    """The command's implicit slot pays for the first tool; when that has ended it pays for the
+    second, whose own slot is another job's then."""
+    ctx.makefile("m", 2, "m")
+    script = (f"{ctx.tokenpool} exec job first & job start\n"
+              f"{ctx.tokenpool} exec make -s -C m & wait")
+    run = ctx.run(["sh", "-c", script], tools=["make-4.3"], slots=2, options=options)
+    ctx.desk.wait(lambda: len(ctx.desk.inside) == 2, "the first, and that the second may start")
+    ctx.desk.release(ctx.desk.held("start")[0])
+    ctx.desk.wait(lambda: ctx.desk.count("m") == 1, "a job of make")
+    ctx.desk.release(ctx.desk.held("first")[0])
+    ctx.desk.wait(lambda: ctx.desk.count("m") == 2, "two jobs of make")
+    ctx.desk.let_all_out(run)
+    run.finish()
+
+
+@needs("make-4.3")
+def test_implicit_slot_passes_on(ctx):
+    implicit_slot_passes_on(ctx)
+
+
+@needs("make-4.3")
+def test_implicit_slot_passes_on_infer(ctx):
+    implicit_slot_passes_on(ctx, "--track=infer")
+
+
 @needs("make-4.3")
 def test_lender_is_killed(ctx):
     """Whose slot is lent dies before it runs: what make then gives back pays for it, and serves no
@@ -249,11 +275,15 @@ def test_ctrl_c_while_it_waits(ctx):
                                        f"{ctx.tokenpool} exec --target b -- job b"])], slots=1)
     ctx.desk.wait(lambda: ctx.desk.held(), "the first job")
     first = ctx.desk.held()[0]
-    launchers = [pid for pid in run.find("tokenpool") if pid not in harness.ancestors(first.pid)
-                 and "exec" in harness.command_of(pid)]
-    expect(len(launchers), 1, "launchers that wait")
-    ctx.kill(launchers[0], signal.SIGTERM)
-    ctx.wait_gone(launchers[0])
+
+    def launchers():
+        return [pid for pid in run.find("tokenpool") if pid not in harness.ancestors(first.pid)
+                and "exec" in harness.command_of(pid)]
+
+    ctx.wait(launchers, "the launcher that waits")
+    (waits,) = launchers()
+    ctx.kill(waits, signal.SIGTERM)
+    ctx.wait_gone(waits)
     ctx.desk.release(first)
     run.finish()
     expect(ctx.desk.entered, 1, "jobs")
@@ -288,6 +318,8 @@ def test_it_says_so_once_below_ninja(ctx):
     text = f"rule r\n  command = {ctx.tokenpool} exec -- job $out\n"
     ctx.write("n/build.ninja", text + "".join(f"build n{i}: r\n" for i in range(12)))
     run = ctx.spawn(["ninja", "-C", "n", "-j6"], tools=["ninja-1.11"])
+    # It is the first that tells, if it looks before ninja has waited for another one.
+    ctx.desk.wait(lambda: ctx.desk.count() == 6, "six jobs in")
     ctx.desk.let_all_out(run)
     expect(run.wait(), 0, "status")
     expect(run.stdout().count("no arbiter"), 1, "lines")

@@ -1,11 +1,14 @@
 """`tokenpool exec` is killed, its job is killed, the arbiter is killed: no slot is lost or used twice."""
 
 import json
+import os
 import signal
 import subprocess
 
 import harness
 from harness import expect, needs
+from protocol_kit import variables_of
+from test_status import look
 
 
 def start(ctx, jobs=16, slots=4, **how):
@@ -92,10 +95,13 @@ def test_waiting_exec_killed(ctx):
     """Those that wait in line are gone without a trace."""
     run = start(ctx, jobs=8)
     at_work = {launcher_of(guest) for guest in ctx.desk.held()}
-    waiting = [pid for pid in run.find("tokenpool") if pid not in at_work
-               and harness.command_of(pid).split(" ")[1] == "exec"]
-    expect(len(waiting), 4, "launchers in line")
-    for pid in waiting[:3]:
+
+    def waiting():
+        return [pid for pid in run.find("tokenpool") if pid not in at_work
+                and harness.command_of(pid).split(" ")[1] == "exec"]
+
+    ctx.wait(lambda: len(waiting()) == 4, "the launchers in line")
+    for pid in waiting()[:3]:
         ctx.kill(pid)
         ctx.wait_gone(pid)
     end(ctx, run, jobs=5)
@@ -144,6 +150,28 @@ def test_arbiter_killed_while_nobody_waits(ctx):
     expect(ctx.desk.count("late"), 0, "jobs beside the four")
     ctx.desk.release(job)
     ctx.desk.wait(lambda: ctx.desk.count("late"), "the fifth in the place of one")
+    ctx.desk.let_all_out(run)
+    run.finish()
+
+
+def test_arbiter_killed_and_the_inner_exec_comes_first(ctx):
+    """It asks a new arbiter that has not heard of the lease above it yet, which pays for it."""
+    inner = f"{ctx.tokenpool} exec -- job inner"
+    run = ctx.run([ctx.tokenpool, "exec", "--", "sh", "-c", f"job gate; {inner}"], slots=1)
+    ctx.desk.wait(lambda: ctx.desk.count("gate") == 1, "the outer job")
+    gate = ctx.desk.held("gate")[0]
+    outer = harness.stat_of(harness.stat_of(gate.pid)[1])[1]
+    expect(harness.comm_of(outer), "tokenpool", "the parent of the shell")
+    variables = variables_of(gate.pid)
+    os.kill(outer, signal.SIGSTOP)
+    old = run.arbiter()
+    ctx.kill(old)
+    ctx.wait(lambda: run.arbiter() not in (None, old), "the next arbiter")
+    ctx.desk.release(gate)
+    ctx.wait(lambda: ctx.desk.count("inner") or look(ctx, variables)["waiting_total"] == 1,
+             "the inner exec")
+    os.kill(outer, signal.SIGCONT)
+    ctx.desk.wait(lambda: ctx.desk.count("inner") == 1, "the inner job")
     ctx.desk.let_all_out(run)
     run.finish()
 

@@ -122,6 +122,23 @@ def test_blocked_readers_get_their_tokens(ctx):
 
 
 def blocked_readers(ctx, user=None):
+    run = readers_through_deaths(ctx, 3, user)
+    report = expect_restarts(run, 3)
+    expect((report["tokens"]["taken"], report["tokens"]["returned"]), (6, 6), "taken, returned")
+    expect(report["tokens"]["recovered"], 0, "recovered")
+
+
+def test_blocked_readers_of_a_plain_jobserver(ctx):
+    """Those that wait when arbiters have died too often read on from the FIFO, and nobody keeps
+    books of it any more."""
+    run = readers_through_deaths(ctx, 9)
+    report = run.finish()
+    expect(report["arbiter_restarts"], 9, "arbiters that died")
+    tokens = report["tokens"]
+    expect((tokens["unseen_taken"], tokens["recovered"]), (0, 0), "guessed as taken, recovered")
+
+
+def readers_through_deaths(ctx, deaths, user=None):
     reader = ctx.program("reader.py", READER)
     script = "".join(f"{reader} r{i} & " for i in range(6))
     run = ctx.run(["sh", "-c", script + "wait"], user=user)
@@ -132,17 +149,16 @@ def blocked_readers(ctx, user=None):
 
     with_token = {guest.pid for guest in ctx.desk.inside}
     ctx.wait(lambda: len(set(readers()) - with_token) == 3, "three that wait")
-    for _ in range(3):
+    for _ in range(deaths):
         kill_arbiter(ctx, run)
         expect(ctx.desk.count(), 3, "with a token")
+    ctx.wait(lambda: in_epoll_wait(wait_arbiter(ctx, run)), "an arbiter that has taken over")
     for entered in range(4, 7):
         ctx.desk.release(ctx.desk.held()[0])
         ctx.desk.wait(lambda n=entered: ctx.desk.entered == n, "the next one")
         expect_that(ctx.desk.count() <= 3, f"{ctx.desk.count()} with a token")
     ctx.desk.let_all_out(run)
-    report = expect_restarts(run, 3)
-    expect((report["tokens"]["taken"], report["tokens"]["returned"]), (6, 6), "taken, returned")
-    expect(report["tokens"]["recovered"], 0, "recovered")
+    return run
 
 
 def three_holders(ctx, user=None):

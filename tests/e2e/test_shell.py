@@ -194,6 +194,34 @@ for _how in DASH_FETCH:
         dash(_how, _tail, _user)
 
 
+MEMBER = """
+import json, socket, subprocess
+pool = socket.socket(socket.AF_UNIX)
+pool.connect(os.environ["TOKENPOOL_ADDR"].split(";")[0].removeprefix("unix:"))
+hello = {"protocol": 1, "cookie": os.environ["TOKENPOOL_COOKIE"], "name": "m", "pid": os.getpid()}
+pool.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": hello}).encode())
+pool.sendall(b"\\n")
+assert b"result" in pool.recv(4096)
+subprocess.run(["dd", "bs=1", "count=1", "status=none", "if=" + fifo_path(), "of=/dev/null"])
+stay("hold")
+os.write(open_fifo(), b"+")
+"""
+
+
+@needs("make")
+def test_helper_of_a_member(ctx):
+    """What a helper fetches for a process that is known by its session is that one's."""
+    ctx.makefile("b", 12, "b")
+    top = ctx.script("top", f"{ctx.program('member', MEMBER)} || exit\nmake -C b\n")
+    run = ctx.run([top])
+    ctx.desk.wait(lambda: ctx.desk.count("hold") == 1, "the member with its token")
+    ctx.desk.release(ctx.desk.held("hold")[0])
+    ctx.desk.drive(4, total=12, prefix="b")
+    report = run.finish()
+    expect(report["tokens"]["refused"], 0, "honest returns that were refused")
+    expect(report["tokens"]["recovered"], 0, "recovered")
+
+
 @needs("make")
 def test_jobs_of_a_shell(ctx):
     """A shell that runs its jobs on tokens only: three are in at once, never four."""

@@ -9,7 +9,7 @@ import signal
 
 from harness import NOBODY, expect, expect_that, needs
 from lifecycle_kit import cli, expect_one_line, expect_quiet, state_of
-from protocol_kit import reach
+from protocol_kit import reach, variables_of
 
 
 def look(ctx, variables, *words):
@@ -208,6 +208,8 @@ def test_pause_leaves_a_make_its_own_slot_only(ctx):
     ctx.desk.drive(4, total=10)
     ctx.desk.let_all_out(run)
     run.finish()
+    paused, resumed = run.notes()
+    expect_that("is paused" in paused and "goes on" in resumed, f"said: {run.notes()}")
 
 
 def test_pause_keeps_exec_waiting(ctx):
@@ -445,9 +447,32 @@ def test_a_server_over_tcp(ctx):
         said = cli(ctx, "set", "jobs=4", "--server", address, *words, env=variables)
         expect_quiet(said)
         expect(said.stdout(), "slots 4, no limits\n", "now")
-    expect_one_line(cli(ctx, "status", "--server", address), 1, "cookie is not known")
+    elsewhere = cli(ctx, "status", "--server", address, env={"TMPDIR": ctx.dir})
+    expect_one_line(elsewhere, 1, "cookie is not known")
     ctx.desk.let_all_out(run)
     run.finish()
+
+
+@needs("make-4.3")
+def test_a_run_is_found_from_another_terminal(ctx):
+    """Nobody has told the shell there of it: the only run of this user, or the one that is named."""
+    ctx.makefile("a", 2, "a")
+    outside = {"XDG_RUNTIME_DIR": ctx.dir}
+    run = ctx.run(["make", "-C", "a"], tools=["make-4.3"], slots=2)
+    ctx.desk.wait(lambda: ctx.desk.count() == 2, "two jobs in")
+    seen = json.loads(cli(ctx, "status", "--json", env=outside).stdout())
+    expect(seen["slots"], 2, "slots")
+    expect(cli(ctx, "set", "jobs=2", env=outside).stdout(), "slots 2, no limits\n", "now")
+    other = ctx.run(["job", "b"], slots=5)
+    ctx.desk.wait(lambda: ctx.desk.count("b") == 1, "the job of another run")
+    expect_one_line(cli(ctx, "status", env=outside), 1, "2 runs", "--server")
+    guest = next(one for one in ctx.desk.inside if one.name == "b")
+    socket = variables_of(guest.pid)["TOKENPOOL_ADDR"].split(";")[0]
+    seen = json.loads(cli(ctx, "status", "--json", "--server", socket, env=outside).stdout())
+    expect(seen["slots"], 5, "slots of the one that was named")
+    ctx.desk.let_all_out(run)
+    run.finish()
+    other.finish()
 
 
 def test_what_cannot_be_reached_is_said_in_one_line(ctx):

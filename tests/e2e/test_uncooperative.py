@@ -3,6 +3,7 @@
 Nobody looks at a clock: who is to be named spins until the test has seen the name, and who is not
 to be named burns so much CPU time that a false accusation would have come long before its end."""
 
+import os
 import subprocess
 
 from harness import Failure, expect, expect_that, needs, timeout
@@ -240,3 +241,64 @@ def test_compilers(ctx):
 def test_lease_of_two_with_two_threads(ctx):
     expect_nobody(ctx.run([ctx.tokenpool, "exec", "--slots", "2", "--", spinner(ctx), "2",
                            stop_file(ctx), "5"]))
+
+
+# --- all of them, labelled ---
+
+LIMIT = 60  # seconds of CPU time after which a program gives up that nobody has named
+
+
+def uncooperative(ctx, spin):
+    """What each is called, the word by which it is to be named, and its command."""
+    bash = f"bash -c '{SPIN.format(stop=stop_file(ctx))}'"
+    ctx.write("own.mk", f"all: a b c d\n.PHONY: all a b c d\na b c d:\n\t@exec {bash} $@\n")
+    ctx.write("nested.mk", "all:\n\t@MAKEFLAGS= make -j4 -f own.mk\n")
+    ctx.write("link.mk", f"all:\n\t@{spin} 4 {stop_file(ctx)} {LIMIT}\n")
+    daemon = f"setsid {spin} 4 {stop_file(ctx)} {LIMIT} & wait"
+    return [("xargs -P4", "xargs", ["sh", "-c", f"seq 4 | xargs -P4 -n1 {bash}"]),
+            ("make -j4 with a pool of its own", "make -j4", ["make", "-f", "nested.mk"]),
+            ("a job with four threads", "spinner", ["make", "-f", "link.mk"]),
+            ("a command with four threads", "spinner", [spin, "4", stop_file(ctx), str(LIMIT)]),
+            ("a daemon", "spinner", ["sh", "-c", daemon])]
+
+
+def cooperative(ctx, spin):
+    """Each computes for some seconds, or in bursts."""
+    never = f"{ctx.dir}/never"
+    jobs = " ".join(f"j{i}" for i in range(8))
+    ctx.write("jobs.mk", f"all: {jobs}\n.PHONY: all {jobs}\n{jobs}:\n\t@{spin} 1 {never} 1\n")
+    ctx.write("build.ninja", f"rule r\n  command = {spin} 1 {never} 1\n" +
+              "".join(f"build n{i}: r\n" for i in range(8)))
+    ctx.write("burst.mk", "all:\n" + f"\t@{spin} 4 {never} 0.1; sleep 0.7\n" * 4)
+    exec_one = f"{ctx.tokenpool} exec -- {spin} 1 {never} 1"
+    return [("make", ["make", "-f", "jobs.mk"]),
+            ("ninja", ["ninja"]),
+            ("xargs -P4 with exec", ["sh", "-c", f"seq 6 | xargs -P4 -I% {exec_one}"]),
+            ("a lease of two", [ctx.tokenpool, "exec", "--slots", "2", "--", spin, "2", never, "4"]),
+            ("short bursts of threads", ["make", "-f", "burst.mk"])]
+
+
+@needs("make-4.3", "ninja-1.13.2")
+@timeout(400)
+def test_recall_and_precision(ctx):
+    """Of a labelled set: who is named of those that ignore the pool, and who is named rightly."""
+    spin = spinner(ctx)
+    tools = {"tools": ["make-4.3", "ninja-1.13.2"], "slots": 3, "options": ["--shims", "off"]}
+    missed, wrong = [], []
+    guilty, innocent = uncooperative(ctx, spin), cooperative(ctx, spin)
+    for what, word, command in guilty:
+        run = ctx.run(command, **tools)
+        ctx.wait(lambda seen=run: named(seen) or seen.ended(), f"the end of {what}, or its name")
+        ctx.write("stop", "")
+        commands = [row["command"] for row in run.finish()["uncooperative"]]
+        if not any(word in command for command in commands):
+            missed.append(what)
+        wrong += [f"{command} for {what}" for command in commands if word not in command]
+        os.unlink(stop_file(ctx))
+    for what, command in innocent:
+        rows = ctx.run(command, **tools).finish()["uncooperative"]
+        wrong += [f"{row['command']} of {what}" for row in rows]
+    found = len(guilty) - len(missed)
+    expect((missed, wrong), ([], []), "not named, wrongly named")
+    return (f"recall {found} of {len(guilty)}, precision {found} of {found + len(wrong)} "
+            f"({len(innocent)} follow the pool)")

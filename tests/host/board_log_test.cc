@@ -1,5 +1,7 @@
 #include "host/board_log.h"
 
+#include <cstdio>
+
 #include <gtest/gtest.h>
 
 #include "host/mapped_board.h"
@@ -47,15 +49,27 @@ TEST_F(BoardLogTest, OnlyWhatCameBackOrMovedToJobsOfTheDeadIsARecovery) {
 }
 
 TEST_F(BoardLogTest, WhoIsStuckHasOneRow) {
-  log.add_stuck(10, 1, "make -C a");
-  log.add_stuck(0, 2, "");
-  log.add_stuck(10, 3, "make -C a");
-  log.add_stuck(10, 2, "make -C a");
+  const auto add = [this](std::int32_t pid, int held, std::int32_t halted, const char* type) {
+    StuckRow row;
+    row.pid = pid;
+    row.held = held;
+    row.halted = halted;
+    std::snprintf(row.type.data(), row.type.size(), "%s", type);
+    log.add_stuck(row);
+  };
+  add(10, 1, 0, "");
+  add(0, 2, 0, "");
+  add(10, 3, 0, "");
+  add(10, 2, 0, "");
   ASSERT_EQ(board->stuck_count.load(), 2U);
   EXPECT_EQ(board->stuck[0].pid, 10);
   EXPECT_EQ(board->stuck[0].held, 3);
-  EXPECT_STREQ(board->stuck[0].command.data(), "make -C a");
-  for (int pid = 100; pid < 300; ++pid) log.add_stuck(pid, 1, "");
+  add(10, 3, 11, "");
+  add(10, 1, 0, "link");
+  EXPECT_EQ(board->stuck_count.load(), 4U) << "another is halted, and something else is kept";
+  add(0, 0, 11, "");
+  EXPECT_EQ(board->stuck_count.load(), 4U) << "that one is known";
+  for (int pid = 100; pid < 300; ++pid) add(pid, 1, 0, "");
   EXPECT_EQ(board->stuck_count.load(), core::kMaxStuck);
 }
 
@@ -79,17 +93,17 @@ TEST_F(BoardLogTest, WhatIsOnItsWayBecauseTheSlotsChangeIsAnnounced) {
   const Settings four{.slots = 4};
   take(kMake, 1);
   log.publish(pool, four, 0, 0);
-  EXPECT_EQ(log.left_behind().lending, 0);
+  EXPECT_EQ(log.left_behind().moving, 0);
   core::Effects effects;
   pool.set_issued(8, core::Instant{}, &effects);
   log.announce_move(pool);
-  EXPECT_EQ(log.left_behind().lending, -5) << "five into the FIFO";
+  EXPECT_EQ(log.left_behind().moving, -5) << "five into the FIFO";
   EXPECT_EQ(log.left_behind().settings, four);
   pool.set_issued(2, core::Instant{}, &effects);
   log.announce_move(pool);
-  EXPECT_EQ(log.left_behind().lending, 1) << "one out of it";
+  EXPECT_EQ(log.left_behind().moving, 1) << "one out of it";
   log.publish(pool, {.slots = 3}, 0, 0);
-  EXPECT_EQ(log.left_behind().lending, 0);
+  EXPECT_EQ(log.left_behind().moving, 0);
 }
 
 TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
@@ -104,15 +118,31 @@ TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
   EXPECT_EQ(left.owed, 0);
 }
 
-TEST_F(BoardLogTest, TheStepUnderWayIsKnownUntilItIsDone) {
-  jobserver::Notification call;
-  call.id = 42;
-  call.thread = 7;
-  log.begin(Step::taking, call);
-  EXPECT_EQ(log.left_behind().step, Step::taking);
-  EXPECT_EQ(log.left_behind().under_way, call);
-  log.end_step();
-  EXPECT_EQ(log.left_behind().step, Step::none);
+TEST_F(BoardLogTest, WhatIsAnnouncedIsKnownUntilItIsPublished) {
+  log.publish(pool, {}, 0, 0);
+  EXPECT_FALSE(log.left_behind().given);
+  log.announce_give({.who = kMake, .id = 42});
+  log.announce_grant({.who = kNinja, .id = 43, .from_fifo = true});
+  log.announce_grant({.who = kMake, .id = 44});
+  log.revoke_grant();
+  const auto left = log.left_behind();
+  ASSERT_TRUE(left.given);
+  EXPECT_EQ(left.given->who, kMake);
+  EXPECT_EQ(left.given->id, 42U);
+  ASSERT_EQ(left.grants.size(), 1U);
+  EXPECT_EQ(left.grants[0].who, kNinja);
+  EXPECT_EQ(left.grants[0].id, 43U);
+  EXPECT_TRUE(left.grants[0].from_fifo);
+  log.publish(pool, {}, 0, 0);
+  EXPECT_FALSE(log.left_behind().given);
+  EXPECT_TRUE(log.left_behind().grants.empty());
+}
+
+TEST_F(BoardLogTest, TheCallThatWasReceivedLastIsKept) {
+  EXPECT_FALSE(log.left_behind().received);
+  log.receipt()->words[0] = 42;  // seccomp_notif.id
+  ASSERT_TRUE(log.left_behind().received);
+  EXPECT_EQ(log.left_behind().received->id, 42U);
 }
 
 TEST_F(BoardLogTest, WaitingReadsAreKeptInTheirOrder) {

@@ -68,9 +68,13 @@ TEST_F(DispatcherCallsTest, WhatIsFreeIsHadWithoutWaiting) {
 }
 
 TEST_F(DispatcherCallsTest, MoreThanThereWillEverBeIsImpossible) {
-  EXPECT_EQ(desk.call(make, "acquire", R"({"min":5,"max":8})").code, ErrorCode::impossible);
+  const Answer wide = desk.call(make, "acquire", R"({"min":5,"max":8})");
+  EXPECT_EQ(wide.code, ErrorCode::impossible);
+  EXPECT_EQ(wide.message, "5 slots asked for, the pool has 4 at most");
   desk.call(make, "set", R"({"limits":{"link":0}})");
-  EXPECT_EQ(desk.call(make, "acquire", R"({"type":"link"})").code, ErrorCode::impossible);
+  const Answer link = desk.call(make, "acquire", R"({"type":"link"})");
+  EXPECT_EQ(link.code, ErrorCode::impossible);
+  EXPECT_EQ(link.message, "jobs of type link are not allowed: their limit is 0");
   EXPECT_EQ(desk.call(make, "acquire", R"({"type":"cc"})").slots, 1);
 }
 

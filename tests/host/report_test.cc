@@ -39,6 +39,27 @@ class ReportTest : public ::testing::Test {
   std::string folder;
 };
 
+TEST_F(ReportTest, SaysWhoIsStuckAndWhy) {
+  StuckRow& at_limit = board->stuck[0];
+  at_limit.pid = 7;
+  at_limit.held = 1;
+  at_limit.halted = 9;
+  at_limit.state = 'D';
+  std::snprintf(at_limit.command.data(), at_limit.command.size(), "make");
+  std::snprintf(at_limit.halted_command.data(), at_limit.halted_command.size(), "ld -o a");
+  std::snprintf(at_limit.type.data(), at_limit.type.size(), "link");
+  at_limit.limit = 2;
+  at_limit.waiting = 3;
+  board->stuck[1].held = 4;
+  board->stuck_count = 2;
+  const auto report = nlohmann::json::parse(render_report({}, *board));
+  EXPECT_EQ(report["stuck"], nlohmann::json::parse(R"([
+      {"pid": 7, "command": "make", "held": 1,
+       "halted": {"pid": 9, "command": "ld -o a", "state": "disk"},
+       "limit": {"type": "link", "jobs": 2, "waiting": 3}},
+      {"pid": 0, "command": "", "held": 4, "halted": null, "limit": null}])"));
+}
+
 TEST_F(ReportTest, HasTheKeysThatItsPagePromises) {
   RunOutcome outcome;
   outcome.command = {"make", "-k"};
@@ -86,7 +107,7 @@ TEST_F(ReportTest, TellsWhoIgnoredThePool) {
   EXPECT_DOUBLE_EQ(row["seconds"], 3.75);
   EXPECT_TRUE(report["uncooperative"][1]["seconds"].is_null()) << "nobody has seen its end";
   const std::string line = uncooperative_line(board->uncooperative[0]);
-  EXPECT_TRUE(line.starts_with("process 7 (make -j4) does not follow the pool: it uses 3.0 CPUs"))
+  EXPECT_TRUE(line.starts_with("process 7 (make -j4) does not follow the pool: it wants 3.0 CPUs"))
       << line;
   EXPECT_EQ(line.find('\n'), std::string::npos);
 }

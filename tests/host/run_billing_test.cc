@@ -70,6 +70,7 @@ class RunBillingTest : public testing::Test {
             .group = "",
             .front = build.front(),
             .tracked = tracked,
+            .watch = [this](core::ProcessId who) { watched.push_back(who); },
             .log = &log};
   }
   /// Steps when it is due until `done`.
@@ -85,6 +86,7 @@ class RunBillingTest : public testing::Test {
   core::LeasePool leases{4, 1, [](const core::Payer&) { return 0; }};
   MappedBoard board{map_board()};
   BoardLog log{board.get()};
+  std::vector<core::ProcessId> watched;
 };
 
 TEST_F(RunBillingTest, NamesWhoIgnoresThePoolAndReleasesWhoHasEnded) {
@@ -106,6 +108,19 @@ TEST_F(RunBillingTest, NamesWhoIgnoresThePoolAndReleasesWhoHasEnded) {
   EXPECT_TRUE(billing.accused(now()).empty());
   EXPECT_GT(board->uncooperative[0].until_ns, board->uncooperative[0].since_ns);
   EXPECT_GE(board->uncooperative[0].since_ns, board->begun_ns);
+}
+
+TEST_F(RunBillingTest, TheEndOfTheAccusedIsEnoughToReleaseIt) {
+  const Build build(4);
+  RunBilling billing(context(build), now());
+  step_until(&billing, [&] { return billing.withheld() > 0; });
+  ASSERT_EQ(watched.size(), 1U);
+  EXPECT_EQ(watched[0].pid, build.command());
+  billing.process_ended({build.front(), watched[0].start}, now());
+  EXPECT_GT(billing.withheld(), 0) << "somebody else";
+  billing.process_ended(watched[0], now());
+  EXPECT_EQ(billing.withheld(), 0);
+  EXPECT_GT(board->uncooperative[0].until_ns, board->uncooperative[0].since_ns);
 }
 
 TEST_F(RunBillingTest, WhereNobodyKnowsWhoHoldsAllThatIsOutIsAllowed) {

@@ -62,14 +62,23 @@ class Build {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::prctl(PR_SET_NAME, "make");
     Jobs jobs{};
+    std::array<int, 2> up{};
+    (void)!::pipe(up.data());
     for (pid_t& job : jobs) {
       job = ::fork();
-      if (job != 0) continue;
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::prctl(PR_SET_NAME, "cc1");
-      for (;;) ::pause();
+      if (job == 0) be_job(up[1]);
+      // A sanitizer may block signals in the child for the first moment.
+      char byte = 0;
+      (void)!::read(up[0], &byte, 1);
     }
     (void)!::write(told, jobs.data(), sizeof jobs);
+    for (;;) ::pause();
+  }
+
+  static void be_job(int up) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::prctl(PR_SET_NAME, "cc1");
+    (void)!::write(up, "x", 1);
     for (;;) ::pause();
   }
 

@@ -64,9 +64,9 @@ class Filtered {
   Notification stopped(const Listener& listener) const {
     pollfd ready{fd_, POLLIN, 0};
     EXPECT_EQ(::poll(&ready, 1, -1), 1);
-    Notification call;
-    EXPECT_EQ(listener.receive(&call), Received::call);
-    return call;
+    Receipt receipt;
+    EXPECT_EQ(listener.receive(&receipt), Received::call);
+    return receipt.call().value_or(Notification{});
   }
 
  private:

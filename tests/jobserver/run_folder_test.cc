@@ -1,7 +1,11 @@
 #include "jobserver/run_folder.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -58,6 +62,38 @@ class RunFolder : public ::testing::Test {
   std::string parent_;
   std::vector<std::string> asked_;
 };
+
+TEST_F(RunFolder, IsWhereTemporaryFilesAreIfClientsCanReadThePath) {
+  const char* before = std::getenv("TMPDIR");
+  const std::string kept = before == nullptr ? "" : before;
+  const auto with = [](const char* value) {
+    ::setenv("TMPDIR", value, 1);
+    return run_parent();
+  };
+  EXPECT_EQ(with("/var/tmp//").path, "/var/tmp");
+  EXPECT_EQ(with("here").path, (fs::current_path() / "here").string());
+  EXPECT_EQ(with("").path, "/tmp");
+  EXPECT_EQ(with("").why_no_temp, "");
+  EXPECT_EQ(with("/my temp").path, "/tmp");
+  EXPECT_NE(with("/my temp").why_no_temp.find("TMPDIR=/my temp"), std::string::npos);
+  kept.empty() ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", kept.c_str(), 1);
+}
+
+TEST_F(RunFolder, FoldersOfRunsAreFoundDeadOrAlive) {
+  Fifo fifo;
+  fifo.choose_name(parent_);
+  ASSERT_TRUE(fifo.create());
+  std::vector<std::string> expected{fifo.folder(), dead_run().string()};
+  fs::create_directory(fs::path(parent_) / "tokenpool-of-somebody");
+  const fs::path open = fs::path(parent_) / new_run_name();
+  fs::create_directory(open);
+  fs::permissions(open, fs::perms::all);
+  auto found = run_folders(parent_);
+  std::sort(expected.begin(), expected.end());
+  std::sort(found.begin(), found.end());
+  EXPECT_EQ(found, expected);
+  EXPECT_TRUE(run_folders(parent_ + "/none").empty());
+}
 
 TEST_F(RunFolder, NamesAreNew) {
   const std::string name = new_run_name();

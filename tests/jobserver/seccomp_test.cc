@@ -42,7 +42,7 @@ TEST(Seccomp, AOneByteReadIsCarriedOutForTheCaller) {
   EXPECT_EQ(listener.answer_one(call), Delivery::gone);
   EXPECT_EQ(listener.let_continue(call), Delivery::gone);
   EXPECT_TRUE(listener.hung_up());
-  Notification next;
+  Receipt next;
   EXPECT_EQ(listener.receive(&next), Received::hung_up);
 }
 
@@ -86,8 +86,40 @@ TEST(Seccomp, OtherCallsAreLeftAlone) {
   });
   EXPECT_EQ(child.status(), 0);
   const Listener listener(child.fd());
-  Notification call;
-  EXPECT_EQ(listener.receive(&call), Received::hung_up);
+  Receipt next;
+  EXPECT_EQ(listener.receive(&next), Received::hung_up);
+  EXPECT_FALSE(next.call());
+}
+
+TEST(Seccomp, WhatAProcessReceivedBeforeItWasKilledIsFoundByTheNextOne) {
+  ASSERT_GE(pipe_at(50), 0);
+  Filtered child([] {
+    char byte = 'x';
+    return ::read(50, &byte, 1) == 1 && byte == '+' ? 7 : 8;
+  });
+  void* shared =
+      ::mmap(nullptr, sizeof(Receipt), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(shared, MAP_FAILED);
+  auto* receipt = new (shared) Receipt;
+  const pid_t receiver = ::fork();
+  if (receiver == 0) {
+    const Listener listener(child.fd());
+    while (listener.receive(receipt) != Received::call) {
+    }
+    ::kill(::getpid(), SIGKILL);
+  }
+  ASSERT_EQ(::waitpid(receiver, nullptr, 0), receiver);
+  const Listener listener(child.fd());
+  Receipt other;
+  EXPECT_EQ(listener.receive(&other), Received::nothing) << "the kernel hands it out once";
+  const auto call = receipt->call();
+  ASSERT_TRUE(call);
+  EXPECT_EQ(call->thread, child.pid());
+  EXPECT_TRUE(listener.is_waiting(call->id));
+  EXPECT_EQ(listener.write_token(*call), Delivery::done);
+  EXPECT_EQ(listener.answer_one(*call), Delivery::done);
+  EXPECT_EQ(child.status(), 7);
+  ::munmap(shared, sizeof(Receipt));
 }
 
 TEST(Seccomp, ADuplicateOfAnInheritedEndOntoAStandardDescriptorIsAnnounced) {

@@ -44,7 +44,7 @@ class FakeLoad : public ::testing::Test {
          "30 22 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n");
   }
   static LoadMeter meter(const std::string& root, std::vector<int> cpus = {0, 1}) {
-    return {root, std::move(cpus), root + "/own/cpu.stat"};
+    return {root, std::move(cpus), root + "/own"};
   }
 
   std::string root_;

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -139,6 +142,40 @@ TEST(Process, ChildrenAndDescendantsAndAncestors) {
   EXPECT_TRUE(ancestors_below(*read_process(child.pid()), ::getpid()).empty());
   EXPECT_TRUE(ancestors_below(*info, 0x7ffffff0).empty()) << "no descendant of that one";
   ::kill(grandchild, SIGKILL);
+  ::close(told[0]);
+  ::close(told[1]);
+}
+
+// Between two looks a shell may end: its child is read, it is gone when it is looked for.
+TEST(Process, AParentThatEndsMeanwhile) {
+  std::array<int, 2> told{};
+  ASSERT_EQ(::pipe(told.data()), 0);
+  Child reaper([&] {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ::signal(SIGCHLD, SIG_IGN);  // nobody waits for its children
+    const pid_t shell = ::fork();
+    if (shell != 0) return;
+    const std::array<pid_t, 2> pids{::getpid(), ::fork()};
+    if (pids[1] != 0 && ::write(told[1], pids.data(), sizeof pids) < 0) ::_exit(99);
+    ::pause();
+    ::_exit(0);
+  });
+  std::array<pid_t, 2> pids{};
+  ASSERT_EQ(::read(told[0], pids.data(), sizeof pids), static_cast<ssize_t>(sizeof pids));
+  const auto shell = read_process(pids[0]);
+  const auto helper = read_process(pids[1]);
+  ASSERT_TRUE(shell && helper);
+  EXPECT_EQ(helper->parent, shell->id.pid);
+  ::kill(shell->id.pid, SIGKILL);
+  while (read_process(shell->id.pid)) ::usleep(1000);
+
+  const core::ProcessId top = read_process(reaper.pid())->id;
+  EXPECT_EQ(ancestors_below(*helper, ::getpid()), std::vector{top}) << "its parent now";
+  const auto remembered = [&](pid_t pid) {
+    return pid == shell->id.pid ? shell : std::optional<ProcessInfo>();
+  };
+  EXPECT_EQ(ancestors_below(*helper, ::getpid(), remembered), (std::vector{shell->id, top}));
+  ::kill(helper->id.pid, SIGKILL);
   ::close(told[0]);
   ::close(told[1]);
 }

@@ -1,0 +1,68 @@
+#include "cli/command_line.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "cli/suggest.h"
+
+namespace tokenpool::cli {
+namespace {
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) names.push_back("-" + name);
+  }
+  return names;
+}
+
+/// Of `words` the one that gives a flag something that is neither true nor false.
+std::string flag_with_value(const CLI::App& app, const std::vector<std::string>& words) {
+  const auto found = std::find_if(words.begin(), words.end(), [&](const std::string& word) {
+    const auto* option = app.get_option_no_throw(word.substr(0, word.find('=')));
+    return word.find('=') != std::string::npos && option != nullptr &&
+           option->get_items_expected_max() == 0;
+  });
+  return found == words.end() ? words.back() : *found;
+}
+
+}  // namespace
+
+tl::unexpected<wire::Error> usage(std::string sentence) {
+  return tl::make_unexpected(wire::Error{2, std::move(sentence)});
+}
+
+std::string see_help(std::string_view command) {
+  return "; see tokenpool " + std::string(command) + " --help";
+}
+
+std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word) {
+  const std::string name = word.substr(0, word.find('='));
+  const std::string near =
+      name.starts_with("--") ? nearest(name, option_names(app)) : std::string();
+  return word + ": no such option" + (near.empty() ? "" : " (the nearest is " + near + ")") +
+         see_help(command);
+}
+
+wire::Result<std::vector<std::string>> parse_words(CLI::App* app, std::string_view command,
+                                                   const std::vector<std::string>& words) {
+  std::vector<std::string> reversed(words.rbegin(), words.rend());  // the order that CLI11 wants
+  try {
+    app->parse(reversed);
+  } catch (const CLI::ArgumentMismatch&) {
+    return usage((words.empty() ? "" : words.back()) + ": a value must follow" + see_help(command));
+  } catch (const CLI::ConversionError&) {
+    return usage(flag_with_value(*app, words) + ": it takes no value, leave it out" +
+                 see_help(command));
+  } catch (const CLI::ParseError& error) {
+    return usage(std::string(error.what()) + see_help(command));
+  }
+  return app->remaining();
+}
+
+}  // namespace tokenpool::cli

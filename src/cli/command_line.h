@@ -1,0 +1,31 @@
+// The words of a command line, read by CLI11; what is wrong with them is one sentence in the words
+// of all commands. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/error.h"
+
+namespace CLI {
+class App;
+}
+
+namespace tokenpool::cli {
+
+/// What a command fails with that was called in a wrong way: status 2.
+tl::unexpected<wire::Error> usage(std::string sentence);
+
+/// Where to read on, to be appended to a sentence.
+std::string see_help(std::string_view command);
+
+/// That `app` has no option of the name that `word` begins with, and which is the nearest.
+std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word);
+
+/// Reads `words`, those after the command's name, into what `app` was told. Answers what was left
+/// over: where an option is unknown, it comes first. Fails with status 2.
+wire::Result<std::vector<std::string>> parse_words(CLI::App* app, std::string_view command,
+                                                   const std::vector<std::string>& words);
+
+}  // namespace tokenpool::cli
