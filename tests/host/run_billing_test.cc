@@ -12,6 +12,7 @@
 
 #include "host/clock.h"
 #include "host/mapped_board.h"
+#include "proc/fork_bound.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
@@ -23,16 +24,13 @@ class Build {
   explicit Build(int spinners) {
     std::array<int, 2> told{};
     EXPECT_EQ(::pipe(told.data()), 0);
-    front_ = ::fork();
+    front_ = proc::fork_bound();
     if (front_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-      const pid_t command = ::fork();
+      const pid_t command = proc::fork_bound();
       if (command == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (int i = 0; i < spinners; ++i) {
-          if (::fork() != 0) continue;
-          ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+          if (proc::fork_bound() != 0) continue;
           for (volatile int sum = 0;;) sum = sum + 1;
         }
         ::pause();

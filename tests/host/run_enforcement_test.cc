@@ -12,6 +12,7 @@
 
 #include "host/clock.h"
 #include "host/mapped_board.h"
+#include "proc/fork_bound.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
@@ -26,11 +27,10 @@ class Build {
   Build() {
     std::array<int, 2> told{};
     EXPECT_EQ(::pipe(told.data()), 0);
-    front_ = ::fork();
+    front_ = proc::fork_bound();
     if (front_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-      if (::fork() == 0) be_make(told[1]);
+      if (proc::fork_bound() == 0) be_make(told[1]);
       ::pause();
     }
     EXPECT_EQ(::read(told[0], jobs_.data(), sizeof jobs_), static_cast<ssize_t>(sizeof jobs_));
@@ -59,13 +59,12 @@ class Build {
 
  private:
   static void be_make(int told) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::prctl(PR_SET_NAME, "make");
     Jobs jobs{};
     std::array<int, 2> up{};
     (void)!::pipe(up.data());
     for (pid_t& job : jobs) {
-      job = ::fork();
+      job = proc::fork_bound();
       if (job == 0) be_job(up[1]);
       // A sanitizer may block signals in the child for the first moment.
       char byte = 0;
@@ -76,7 +75,6 @@ class Build {
   }
 
   static void be_job(int up) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::prctl(PR_SET_NAME, "cc1");
     (void)!::write(up, "x", 1);
     for (;;) ::pause();

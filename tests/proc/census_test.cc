@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "proc/fork_bound.h"
 #include "proc/process.h"
 #include "proc/process_files.h"
 
@@ -64,12 +65,11 @@ void share_one_cpu() {
 class Worker {
  public:
   using Step = std::function<void(int number)>;
-  explicit Worker(Step step, const std::function<pid_t()>& make = [] { return ::fork(); }) {
+  explicit Worker(Step step, const std::function<pid_t()>& make = fork_bound) {
     EXPECT_EQ(::pipe2(go_.data(), O_CLOEXEC), 0);
     EXPECT_EQ(::pipe2(done_.data(), O_CLOEXEC), 0);
     pid_ = make();
     if (pid_ != 0) return;
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::close(go_[1]);
     char word = 0;
     for (int number = 0; ::read(go_[0], &word, 1) == 1; ++number) {
@@ -283,11 +283,8 @@ TEST_F(CensusTest, TheExemptAndItsChildrenAreLeftOut) {
   std::array<int, 2> told{};
   ASSERT_EQ(::pipe(told.data()), 0);
   const Worker exempt([&told](int) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::pause();
-    }
+    const pid_t child = fork_bound();
+    if (child == 0) ::pause();
     EXPECT_EQ(::write(told[1], &child, sizeof child), static_cast<ssize_t>(sizeof child));
   });
   exempt.step();
