@@ -239,18 +239,31 @@ void World::shell_touches(Process* process) {
   const int most = returns ? process->unseen + process->tokens : fifo_;
   const int count = std::min(most, chance(80) ? 1 : 1 + random(8));
   if (count == 0) return;
-  for (int i = 0; i < count; ++i) {
-    if (!returns) {
-      took_unseen(process);
-    } else if (process->unseen > 0) {
-      --process->unseen;
-    } else {
-      --process->tokens;
+  for (int i = 0; i < count; ++i) returns ? gave_unseen(process) : took_unseen(process);
+  if (returns && count == 1 && chance(30)) {
+    for (auto& [id, other] : living_) {
+      if (other.kind == Kind::shell && id != process->id) return pass_on(*process, &other);
     }
   }
   fifo_ += returns ? count : -count;
   say(name(process->id) + (returns ? " returns " : " takes ") + std::to_string(count) + " unseen");
   notice(openers(*process, count));
+  audit();
+}
+
+void World::gave_unseen(Process* process) {
+  --(process->unseen > 0 ? process->unseen : process->tokens);
+}
+
+// Through the FIFO, between two looks of the pool.
+void World::pass_on(const Process& giver, Process* taker) {
+  took_unseen(taker);
+  say(name(giver.id) + " passes one on to " + name(taker->id) + " unseen");
+  const std::vector<core::UnseenMove> taken{{1, openers(*taker, 1), true}};
+  const std::vector<core::UnseenMove> returned{{1, openers(giver, 1), true}};
+  core::Effects effects;
+  pool_.unseen(taken, returned, now_, &effects);
+  carry_out(effects);
   audit();
 }
 

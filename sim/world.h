@@ -85,6 +85,8 @@ class World {
   void over_return(Process* process);
   void took_unseen(Process* process);
   void shell_touches(Process* process);
+  static void gave_unseen(Process* process);
+  void pass_on(const Process& giver, Process* taker);
   void signal_read(Process* process);
   void end(core::ProcessId who, core::EndCause cause);
   void bury(const Process& dead, core::EndCause cause,

@@ -93,6 +93,8 @@ std::optional<GiveOutcome> Ledger::settle_own(Account* giver) {
     pay(giver);
     return GiveOutcome::settled;
   }
+  if (settle_suspect(giver->who, 1)) return GiveOutcome::unseen;
+  if (settle_child(giver->who)) return GiveOutcome::descendant;
   if (settle_suspect(giver->who)) return GiveOutcome::unseen;
   if (giver->inherited > 0) {
     pay(giver);
@@ -112,6 +114,19 @@ std::optional<GiveOutcome> Ledger::settle_ancestor(const Account& giver) {
     if (settle_suspect(ancestor)) return GiveOutcome::unseen;
   }
   return std::nullopt;
+}
+
+// A helper whose end is not known yet.
+bool Ledger::settle_child(ProcessId giver) {
+  Account* helper = nullptr;
+  for (auto& [who, candidate] : accounts_) {
+    const bool is_child = !candidate.ancestors.empty() && candidate.ancestors.front() == giver;
+    if (!is_child || candidate.client || candidate.own <= 0) continue;
+    if (helper == nullptr || who < helper->who) helper = &candidate;
+  }
+  if (helper == nullptr) return false;
+  pay(helper);
+  return true;
 }
 
 std::optional<GiveOutcome> Ledger::settle_descendant(ProcessId giver) {
@@ -140,14 +155,14 @@ bool Ledger::is_suspect(ProcessId who) const {
                      [who](const UnseenTake& take) { return contains(take.suspects, who); });
 }
 
-bool Ledger::settle_suspect(ProcessId who) {
+bool Ledger::settle_suspect(ProcessId who, std::size_t most) {
   // The smallest set names its holder best.
   auto best = unseen_.end();
   for (auto take = unseen_.begin(); take != unseen_.end(); ++take) {
     if (!contains(take->suspects, who)) continue;
     if (best == unseen_.end() || take->suspects.size() < best->suspects.size()) best = take;
   }
-  if (best == unseen_.end()) return false;
+  if (best == unseen_.end() || best->suspects.size() > most) return false;
   if (--best->count == 0) unseen_.erase(best);
   return true;
 }
@@ -195,8 +210,8 @@ int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool ce
     if (is_certain) {
       Account& giver = account(openers.front());
       giver.has_returned = true;
-      if (!settle(&giver)) return count;
-    } else if (!settle_unseen_return(openers)) {
+      if (!settle(&giver) && !settle_unseen_return({}, false)) return count;
+    } else if (!settle_unseen_return(openers, true)) {
       return count;
     }
     --outstanding_;
@@ -204,7 +219,7 @@ int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool ce
   return 0;
 }
 
-bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
+bool Ledger::settle_unseen_return(std::span<const ProcessId> openers, bool of_clients) {
   const auto take =
       std::find_if(unseen_.begin(), unseen_.end(), [openers](const UnseenTake& entry) {
         return std::any_of(entry.suspects.begin(), entry.suspects.end(),
@@ -218,7 +233,7 @@ bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
   using Key = std::tuple<bool, bool, ProcessId>;
   std::optional<Key> best;
   for (const auto& [who, candidate] : accounts_) {
-    if (candidate.held() == 0) continue;
+    if (candidate.held() == 0 || (candidate.client && !of_clients)) continue;
     const Key key{!contains(openers, who), candidate.client, who};
     if (!best || key < *best) best = key;
   }

@@ -12,7 +12,9 @@
 //     else of a holding descendant (of those that are no clients: a job of make that writes a token
 //     does not return the one that make holds for it, or make would return it again), else it lends
 //     the implicit slot of the process (own == -1, once; taken out again at its end). Beyond that
-//     it is an over-return: refused.
+//     it is an over-return: refused. One that nobody saw lends nothing, but settles the debt of any
+//     holder that is no client: that one may have passed its token on to this one through the FIFO,
+//     between two looks.
 //  5. What is out is always exactly what the accounts say: outstanding() never drifts.
 //
 // Calls that nobody saw (a shell's read on descriptor 0) are found by conservation and booked to
@@ -92,9 +94,10 @@ class Ledger {
   void untake(ProcessId who);
   /// `who` returned one token. `may_lend`: whether the pool has room for a lent slot. Everything
   /// but `refused` means that one token is free now. Settled in this order: what it took, an unseen
-  /// take that it is suspected of, what it inherited; the same of its ancestors, nearest first; of
-  /// its nearest descendant that holds, else that is suspected; a loan. Ancestors and descendants
-  /// that are clients settle their debts themselves.
+  /// take that it alone is suspected of, what a child of it fetched, another that it is suspected
+  /// of, what it inherited; what its ancestors owe, nearest first; what its nearest descendant
+  /// holds, else is suspected of; a loan. Ancestors and descendants that are clients settle their
+  /// debts themselves.
   [[nodiscard]] GiveOutcome give(ProcessId who, bool may_lend);
 
   /// `count` tokens left unseen while `openers` had the FIFO open. Processes that are known to make
@@ -106,8 +109,9 @@ class Ledger {
   /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes with a
   /// suspect among the openers; then the accounts of openers that hold and are no clients (whose
   /// own returns are seen); any unseen take; openers that hold; anybody that holds, clients last.
-  /// A single opener that did it for `certain`: as in give(), but it lends nothing. Answers how
-  /// many of them were owed by nobody: over-returns.
+  /// A single opener that did it for `certain`: as in give(), but in place of a loan it settles an
+  /// unseen take or the debt of one that is no client. Answers how many of them were owed by
+  /// nobody: over-returns.
   [[nodiscard]] int unseen_return(int count, std::span<const ProcessId> openers,
                                   bool certain = true);
 
@@ -146,9 +150,11 @@ class Ledger {
   std::optional<GiveOutcome> settle_own(Account* giver);
   std::optional<GiveOutcome> settle_ancestor(const Account& giver);
   std::optional<GiveOutcome> settle_descendant(ProcessId giver);
+  bool settle_child(ProcessId giver);
   [[nodiscard]] bool is_suspect(ProcessId who) const;
-  bool settle_suspect(ProcessId who);
-  bool settle_unseen_return(std::span<const ProcessId> openers);
+  /// Of the takes with the fewest suspects, which are so many at the most.
+  bool settle_suspect(ProcessId who, std::size_t most = SIZE_MAX);
+  bool settle_unseen_return(std::span<const ProcessId> openers, bool of_clients);
   int close_suspect(ProcessId who, std::optional<ProcessId> heir);
 
   std::unordered_map<ProcessId, Account, ProcessIdHash> accounts_;

@@ -1,6 +1,7 @@
 #include "core/pool.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "core/check.h"
@@ -152,37 +153,50 @@ void Pool::give(ProcessId who, int count, Instant now, Effects* effects) {
   finish(now, effects);
 }
 
-void Pool::unseen(int drift, std::span<const ProcessId> openers, bool certain, Instant now,
-                  Effects* effects) {
+void Pool::unseen(std::span<const UnseenMove> taken, std::span<const UnseenMove> returned,
+                  Instant now, Effects* effects) {
   begin(now);
-  if (drift > 0) {
-    const int refused = ledger_.unseen_return(drift, openers, certain);
-    const int accepted = drift - refused;
-    counters_.unseen_returned += unsigned_count(accepted);
-    counters_.refused += unsigned_count(refused);
-    free_ += accepted;
-    int drained = refused;
-    for (; owed_ > 0 && free_ > 0 && drained < drift; ++drained) {
-      --owed_;
-      --free_;
-    }
-    emit(effects, Kind::drain, drained);
-    emit_refused(effects, openers.size() == 1 ? openers.front() : ProcessId{}, refused);
-  } else if (drift < 0) {
-    const int taken = -drift;
-    TOKENPOOL_CHECK(taken <= free_);
-    free_ -= taken;
-    if (free_ == 0 && offer_until_) close_offer(true);
-    const int back = ledger_.unseen_take(taken, openers, certain);
-    counters_.unseen_taken += unsigned_count(taken);
-    counters_.recovered += unsigned_count(back);
-    if (back > 0) {
-      emit_recovered(effects, ProcessId{}, EndCause::unknown,
-                     {.freed = back, .unseen = back, .moved_to = {}, .passed_to = {}});
-      place(back, now, effects);
-    }
+  // What one returned another may have taken, or itself before: first all of them have it.
+  int nobodys = 0;
+  for (const UnseenMove& move : taken) {
+    nobodys += ledger_.unseen_take(move.count, move.who, move.certain);
+    counters_.unseen_taken += unsigned_count(move.count);
+    free_ -= move.count;
+  }
+  int refused = 0;
+  for (const UnseenMove& move : returned) {
+    const int surplus = ledger_.unseen_return(move.count, move.who, move.certain);
+    counters_.unseen_returned += unsigned_count(move.count - surplus);
+    free_ += move.count;
+    refused += surplus;
+    emit_refused(effects, move.who.size() == 1 ? move.who.front() : ProcessId{}, surplus);
+  }
+  TOKENPOOL_CHECK(free_ >= 0);
+  if (!taken.empty() && free_ == 0 && offer_until_) close_offer(true);
+  counters_.refused += unsigned_count(refused);
+  // A surplus that somebody has taken already ends with a token that is elsewhere.
+  const int there = std::min(refused, free_);
+  free_ -= there;
+  for (int elsewhere = refused - there; elsewhere > 0; --elsewhere) withdraw(effects);
+  const int paid = std::min(owed_, free_);
+  owed_ -= paid;
+  free_ -= paid;
+  emit(effects, Kind::drain, there + paid);
+  counters_.recovered += unsigned_count(nobodys);
+  if (nobodys > 0) {
+    emit_recovered(effects, ProcessId{}, EndCause::unknown,
+                   {.freed = nobodys, .unseen = nobodys, .moved_to = {}, .passed_to = {}});
+    place(nobodys, now, effects);
   }
   finish(now, effects);
+}
+
+void Pool::unseen(int drift, const std::vector<ProcessId>& openers, bool certain, Instant now,
+                  Effects* effects) {
+  const std::vector<UnseenMove> moves{
+      {.count = std::abs(drift), .who = openers, .certain = certain}};
+  if (drift < 0) unseen(moves, {}, now, effects);
+  if (drift > 0) unseen({}, moves, now, effects);
 }
 
 void Pool::ended(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,

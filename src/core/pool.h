@@ -45,6 +45,7 @@
 #include "core/ledger.h"
 #include "core/process_id.h"
 #include "core/stuck_holders.h"
+#include "core/unseen_moves.h"
 
 namespace tokenpool::core {
 
@@ -71,11 +72,13 @@ class Pool {
   void give(ProcessId who, int count, Instant now, Effects* effects);
 
   /// Bytes in the FIFO less the bytes that there should be. The host asks this before each event
-  /// and whenever the FIFO was touched by somebody else; when it is not zero, it calls unseen()
-  /// with the processes that have the FIFO open (all of them introduced).
+  /// and whenever the FIFO was touched by somebody else; when it is not zero, it calls unseen().
   [[nodiscard]] int drift(int bytes_in_fifo) const { return bytes_in_fifo - free_; }
-  /// `certain`: it was one of them, and not somebody who has closed the FIFO since.
-  void unseen(int drift, std::span<const ProcessId> openers, bool certain, Instant now,
+  /// What was taken and returned since then, drift() more returned than taken.
+  void unseen(std::span<const UnseenMove> taken, std::span<const UnseenMove> returned, Instant now,
+              Effects* effects);
+  /// The same where one of `openers` did it all.
+  void unseen(int drift, const std::vector<ProcessId>& openers, bool certain, Instant now,
               Effects* effects);
 
   /// `who` ended, see Ledger::end. Its waiting reads are dropped. No-op for a stranger.

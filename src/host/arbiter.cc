@@ -198,7 +198,7 @@ void Arbiter::arm_watch() {
   watch_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
     if (error) return;
     event_time_ = now();
-    books_.clear_watch();
+    books_.look();
     after_event();
     arm_watch();
   });
@@ -231,7 +231,7 @@ void Arbiter::arm_fifo() {
 
 void Arbiter::after_event(bool has_changed) {
   // The watch reports our own accesses as well: read off here, they cost no wake-up of their own.
-  if (carrier_.has_touched_fifo()) books_.clear_watch();
+  if (carrier_.has_touched_fifo()) books_.look_after_own_moves();
   if (has_changed) {
     leases_.settle(event_time_);
     publish();
@@ -249,7 +249,9 @@ void Arbiter::arm_front() {
 
 void Arbiter::arm_timer() {
   auto due = pool_.next_deadline();
-  if (const auto next = leases_.next_deadline()) due = due ? std::min(*due, *next) : next;
+  for (const auto next : {leases_.next_deadline(), books_.due()}) {
+    if (next) due = due ? std::min(*due, *next) : next;
+  }
   const bool looks = sees_calls_ && !command_ended_;
   if (looks || watched_.needs_sweeping()) {
     due = due ? std::min(*due, next_look_) : next_look_;
@@ -310,7 +312,9 @@ void Arbiter::on_call(const Notification& call) {
   }
   event_time_ = now();
   forget_waiting_of(call.thread);
-  books_.settle();
+  // It may return what was passed on to it.
+  const bool owes = call.call == jobserver::Call::read || pool_.ledger().concerns(*who);
+  owes ? books_.settle() : books_.look();
   books_.unseen().forget_read(call.thread);
   answer_call(call, *who);
   publish();
@@ -328,11 +332,11 @@ void Arbiter::leave_to_kernel(const Notification& call, ProcessId who) {
     const bool takes = call.call == jobserver::Call::duplicate && call.fd == begin_.read_end;
     books_.unseen().expect(who, takes, now());
   }
+  publish_books();
   (void)listener_->let_continue(call);
 }
 
 void Arbiter::answer_call(const Notification& call, ProcessId who) {
-  carrier_.touch_fifo();
   if (call.call == jobserver::Call::read) {
     const bool blocking = !proc::descriptor_is_nonblocking(call.thread, call.fd);
     const core::Request request{call.id, who, blocking};
@@ -368,7 +372,7 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
       pidfd >= 0 ? proc::end_cause(pidfd, process.info.id.pid) : core::EndCause::unknown;
   const auto who = process.info.id;
   if (cause == core::EndCause::succeeded) books_.unseen().succeeded(who);
-  books_.settle();
+  books_.look();
   books_.unseen().forget(who);
   waiting_.forget(who);
   const auto* account = pool_.ledger().find(who);
@@ -420,7 +424,7 @@ void Arbiter::on_command_ended(bool all_ended) {
   if (listener_) {
     (void)on_calls();
     watched_.sweep();
-    books_.settle();
+    books_.settle_at_once();
   }
   leases_.command_ended(all_ended, event_time_);
   if (all_ended) {
@@ -466,7 +470,8 @@ void Arbiter::end_build() {
 }
 
 void Arbiter::publish_books() {
-  log_.publish(pool_, leases_.settings(), leases_.count(), carrier_.owed());
+  log_.publish(pool_, leases_.settings(), leases_.count(), carrier_.owed(),
+               books_.unseen().callers());
 }
 
 void Arbiter::publish() {
@@ -492,6 +497,7 @@ void Arbiter::resume_from_board() {
   event_time_ = now();
   auto& left = left_behind_;
   restore_books(keepers_of(pool_), &left, event_time_, &effects_);
+  books_.unseen().restore(left.callers);
   carrier_.carry_out(event_time_);
   books_.settle();
   publish_books();

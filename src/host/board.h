@@ -16,12 +16,15 @@
 #include "core/limits.h"
 #include "core/pool.h"
 #include "host/memory_proxy.h"
+#include "host/unseen_calls.h"
 #include "jobserver/seccomp.h"
 
 namespace tokenpool::host {
 
-inline constexpr std::size_t kBoardRows = 2048;    ///< accounts that a dead arbiter passes on
-inline constexpr std::size_t kBoardCommand = 120;  ///< bytes kept of a command line
+inline constexpr std::size_t kBoardRows = 2048;     ///< accounts that a dead arbiter passes on
+inline constexpr std::size_t kBoardSuspects = 512;  ///< ... in all unseen takes together
+inline constexpr std::size_t kBoardCallers = 256;   ///< ... that were announced
+inline constexpr std::size_t kBoardCommand = 120;   ///< bytes kept of a command line
 
 struct AccountRow {
   core::ProcessId who;
@@ -29,6 +32,14 @@ struct AccountRow {
   std::int32_t inherited = 0;
   bool client = false;
   bool has_returned = false;
+};
+
+/// One of those that may have taken tokens unseen, see core::UnseenTake. The rows of one take
+/// follow each other.
+struct SuspectRow {
+  core::ProcessId who;
+  std::int32_t take = 0;   ///< the number of the take
+  std::int32_t count = 0;  ///< its tokens
 };
 
 /// What somebody has set over the protocol, and what the next arbiter goes on with.
@@ -71,6 +82,10 @@ struct AccountPage {
   Settings settings;  ///< slots 0: never published
   core::PoolCounters counters;
   std::array<AccountRow, kBoardRows> rows;
+  std::uint32_t suspect_count = 0;
+  std::array<SuspectRow, kBoardSuspects> suspects;
+  std::uint32_t caller_count = 0;
+  std::array<UnseenCaller, kBoardCallers> callers;
   Announced announced;
 };
 

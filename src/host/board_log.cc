@@ -5,6 +5,57 @@
 #include "core/check.h"
 
 namespace tokenpool::host {
+namespace {
+
+void write_accounts(const core::Ledger& ledger, AccountPage* page) {
+  page->count = 0;
+  for (const auto& [who, account] : ledger.accounts()) {
+    if (!account.client && !ledger.concerns(who)) continue;
+    if (page->count == page->rows.size()) break;
+    page->rows[page->count++] = {who, account.own, account.inherited, account.client,
+                                 account.has_returned};
+  }
+}
+
+void write_takes(const core::Ledger& ledger, AccountPage* page) {
+  page->unseen = 0;
+  page->suspect_count = 0;
+  std::int32_t number = 0;
+  for (const core::UnseenTake& take : ledger.unseen()) {
+    page->unseen += take.count;
+    ++number;
+    // Half of those that may have them would be the wrong ones.
+    if (take.suspects.size() > page->suspects.size() - page->suspect_count) continue;
+    for (const core::ProcessId who : take.suspects) {
+      page->suspects[page->suspect_count++] = {.who = who, .take = number, .count = take.count};
+    }
+  }
+}
+
+core::Account account_of(const AccountRow& row) {
+  core::Account account;
+  account.who = row.who;
+  account.own = row.own;
+  account.inherited = row.inherited;
+  account.client = row.client;
+  account.has_returned = row.has_returned;
+  return account;
+}
+
+std::vector<core::UnseenTake> takes_of(const AccountPage& page) {
+  std::vector<core::UnseenTake> takes;
+  std::int32_t last = 0;
+  for (std::uint32_t i = 0; i < page.suspect_count; ++i) {
+    const SuspectRow& row = page.suspects[i];
+    if (row.take != last) takes.push_back({.count = row.count, .suspects = {}});
+    last = row.take;
+    takes.back().suspects.push_back(row.who);
+  }
+  return takes;
+}
+
+}  // namespace
+
 void copy_text(std::string_view text, std::span<char> field) {
   const std::size_t n = std::min(text.size(), field.size() - 1);
   std::copy_n(text.begin(), n, field.begin());
@@ -12,26 +63,21 @@ void copy_text(std::string_view text, std::span<char> field) {
 }
 
 void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::size_t leases,
-                       int owed) {
+                       int owed, std::span<const UnseenCaller> callers) {
   const std::uint32_t next = 1 - board_->current.load(std::memory_order_relaxed);
   AccountPage& page = board_->pages[next];
-  page.count = 0;
   page.owed = pool.owed() + owed;
   page.issued = pool.issued();
   page.reserved = pool.reserved();
   page.lent = pool.lent();
   page.minted = pool.minted();
-  page.unseen = 0;
-  for (const auto& take : pool.ledger().unseen()) page.unseen += take.count;
   page.leases = leases;
   page.settings = settings;
   page.counters = pool.counters();
-  for (const auto& [who, account] : pool.ledger().accounts()) {
-    if (account.own == 0 && account.inherited == 0 && !account.client) continue;
-    if (page.count == page.rows.size()) break;
-    page.rows[page.count++] = {who, account.own, account.inherited, account.client,
-                               account.has_returned};
-  }
+  write_accounts(pool.ledger(), &page);
+  write_takes(pool.ledger(), &page);
+  page.caller_count = static_cast<std::uint32_t>(std::min(callers.size(), page.callers.size()));
+  std::copy_n(callers.begin(), page.caller_count, page.callers.begin());
   page.announced.gives.store(false, std::memory_order_relaxed);
   page.announced.grant_count.store(0, std::memory_order_relaxed);
   page.announced.moving.store(0, std::memory_order_relaxed);
@@ -168,21 +214,14 @@ void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool t
 LeftBehind BoardLog::left_behind() const {
   LeftBehind left;
   const AccountPage& page = board_->pages[board_->current.load(std::memory_order_acquire)];
-  for (std::uint32_t i = 0; i < page.count; ++i) {
-    const AccountRow& row = page.rows[i];
-    core::Account account;
-    account.who = row.who;
-    account.own = row.own;
-    account.inherited = row.inherited;
-    account.client = row.client;
-    account.has_returned = row.has_returned;
-    left.accounts.push_back(std::move(account));
-  }
+  for (std::uint32_t i = 0; i < page.count; ++i) left.accounts.push_back(account_of(page.rows[i]));
   left.owed = page.owed;
   left.reserved = page.reserved;
   left.lent = page.lent;
   left.minted = page.minted;
   left.unseen = page.unseen;
+  left.takes = takes_of(page);
+  left.callers.assign(page.callers.begin(), page.callers.begin() + page.caller_count);
   left.leases = page.leases;
   left.settings = page.settings;
   left.counters = page.counters;

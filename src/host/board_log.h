@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,9 @@ struct LeftBehind {
   int reserved = 0;  ///< tokens that were in neither FIFO nor ledger
   int lent = 0;      ///< to leases
   int minted = 0;
-  int unseen = 0;  ///< taken by nobody knows whom
+  int unseen = 0;                       ///< tokens taken by nobody knows whom
+  std::vector<core::UnseenTake> takes;  ///< who may have taken them
+  std::vector<UnseenCaller> callers;    ///< announced, and maybe under way
   std::size_t leases = 0;
   Settings settings;
   core::PoolCounters counters;
@@ -46,8 +49,10 @@ class BoardLog {
 
   /// All accounts that matter, the debt, what is lent and to how many leases, and the counters, as
   /// they stand.
-  /// `owed`: bytes that are to be taken out of the FIFO beside the pool's debt.
-  void publish(const core::Pool& pool, const Settings& settings, std::size_t leases, int owed);
+  /// `owed`: bytes that are to be taken out of the FIFO beside the pool's debt. `callers`: whose
+  /// calls nobody sees.
+  void publish(const core::Pool& pool, const Settings& settings, std::size_t leases, int owed,
+               std::span<const UnseenCaller> callers);
   /// Each says what is about to be done; the next publish() tells that all of it is done. One give
   /// at the most is announced between two of them.
   /// The write of `call` is about to be answered, so that `call.who` has returned a token.

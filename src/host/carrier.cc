@@ -75,6 +75,7 @@ void Carrier::grant(const Effect& effect, bool from_fifo) {
   const StoppedCall waiting = world_.waiting.at(effect.request);
   world_.log.announce_grant(
       {.who = waiting.request.who, .id = effect.request, .from_fifo = from_fifo});
+  touched_ = touched_ || from_fifo;
   if (from_fifo && world_.fifo.take(1) == 0) {
     world_.log.revoke_grant();
     world_.pool.grant_failed(waiting.request, true, core::GrantFailure::byte_missing, now(),
@@ -96,6 +97,7 @@ void Carrier::grant(const Effect& effect, bool from_fifo) {
 // A byte that is still to be taken out need not be.
 void Carrier::put(int count) {
   world_.log.announce_move(world_.pool);
+  touched_ = true;
   const int kept = std::min(owed_, count);
   owed_ -= kept;
   (void)world_.fifo.put(count - kept);
@@ -104,6 +106,7 @@ void Carrier::put(int count) {
 // Where calls are seen, what is not there was taken by somebody unseen, and is found.
 void Carrier::drain(int count) {
   world_.log.announce_move(world_.pool);
+  touched_ = true;
   const int there = world_.fifo.take(count);
   if (!world_.tracked) owed_ += count - there;
 }
@@ -117,7 +120,7 @@ void Carrier::lend(int count) {
   world_.leases.supply(there, event_);
   if (there == count) return;
   world_.pool.lend_failed(count - there);
-  world_.books.settle();
+  world_.books.settle_at_once();
 }
 
 Delivery Carrier::deliver(const Notification& call) {

@@ -43,7 +43,6 @@ class Carrier {
   void carry_out(core::Instant event);
   /// Whether the FIFO was touched here since the last call: the watch reports it as well.
   bool has_touched_fifo() { return std::exchange(touched_, false); }
-  void touch_fifo() { touched_ = true; }
   /// Bytes that were to be taken out and were not there: where nobody's calls are seen, they are
   /// still with clients, and have to be taken when they come back.
   [[nodiscard]] int owed() const { return owed_; }

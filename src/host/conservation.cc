@@ -1,11 +1,42 @@
 #include "host/conservation.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 
 #include "host/clock.h"
 
 namespace tokenpool::host {
+namespace {
+
+using core::ProcessId;
+
+// Looks for level and report that belong together; whoever is busier than that is found next time.
+constexpr int kRounds = 8;
+
+// The kernel moves a byte first and reports it then; whoever moved it may have to wait in between
+// until it runs again. One of the two waits for the other for so long.
+constexpr core::Instant kLate = std::chrono::milliseconds(20);
+
+template <typename T>
+int size_of(const std::vector<T>& list) {
+  return static_cast<int>(list.size());
+}
+
+// Who took one and returned one has what it had. Answers how many did.
+int leave_out_both(std::vector<ProcessId>* takers, std::vector<ProcessId>* givers) {
+  return static_cast<int>(
+      std::erase_if(*takers, [&](ProcessId who) { return std::erase(*givers, who) > 0; }));
+}
+
+bool is_nobodys(const std::vector<core::UnseenMove>& moves) {
+  return std::any_of(moves.begin(), moves.end(),
+                     [](const core::UnseenMove& move) { return move.who.empty(); });
+}
+
+}  // namespace
+
 Conservation::Conservation(const jobserver::Fifo& fifo, std::array<int, 2> ends, bool tracked,
                            Books books)
     : fifo_(fifo),
@@ -15,47 +46,133 @@ Conservation::Conservation(const jobserver::Fifo& fifo, std::array<int, 2> ends,
       watch_(tracked ? fifo.path() : std::string()),
       unseen_(fifo.id(), ends[0]) {}
 
-void Conservation::settle() {
+void Conservation::settle() { settle(true); }
+
+void Conservation::settle_at_once() { settle(false); }
+
+void Conservation::settle(bool may_wait) {
   if (!tracked_) return;
-  const int drift = books_.pool->drift(fifo_.level());
-  explain(drift, drift != 0 ? watch_.collect() : jobserver::FifoTouches());
+  if (books_.pool->drift(fifo_.level()) != 0) return look(may_wait, false);
+  unexplained_since_.reset();
+  unseen_.forget_idle(now());
 }
 
-void Conservation::clear_watch() {
-  if (!tracked_) return;
-  const auto touches = watch_.collect();
-  if (!touches.accessed.empty() || !touches.opened.empty() || !watch_.names_processes()) {
-    explain(books_.pool->drift(fifo_.level()), touches);
-  }
+void Conservation::look() { look(true, false); }
+
+void Conservation::look_after_own_moves() { look(true, true); }
+
+std::optional<core::Instant> Conservation::due() const {
+  return unexplained_since_ ? std::optional(*unexplained_since_ + kLate) : std::nullopt;
 }
 
-void Conservation::explain(int drift, const jobserver::FifoTouches& touches) {
+void Conservation::look(bool may_wait, bool own_moves) {
+  if (!tracked_) return;
+  jobserver::FifoTouches touches;
+  if (now() - early_since_ < kLate) touches = early_;
+  if (touches.reads == 0 && touches.writes == 0) early_since_ = now();
+  const int drift = books_.pool->drift(collect(&touches, own_moves ? 1 : kRounds));
   // By the time that it has read, it may have ended.
-  for (const pid_t pid : touches.opened) (void)books_.kin->adopt(pid);
-  std::vector<core::ProcessId> named;
-  for (const pid_t pid : touches.accessed) {
-    if (const auto id = books_.kin->adopt(pid)) named.push_back(*id);
-  }
-  if (drift == 0) {
-    unseen_.forget_idle(now());
+  (void)adopted(std::exchange(touches.opened, {}));
+  const bool named = watch_.names_processes();
+  // Without names a report may be of a move that was found before it, or of one of ours.
+  if (!named && (own_moves || drift != 0)) touches = {};
+  if (may_wait && waits_for_report(drift, touches)) {
+    early_ = std::move(touches);
     return;
   }
+  unexplained_since_.reset();
+  const core::MoveCounts found = explain(drift, touches);
+  early_ = {};
+  if (!named) return;
+  if (found.taken == 0) {
+    early_.reads = touches.reads;
+    early_.readers = std::move(touches.readers);
+  }
+  if (found.returned == 0) {
+    early_.writes = touches.writes;
+    early_.writers = std::move(touches.writers);
+  }
+}
+
+// Level and report belong together when nothing was reported between two equal levels.
+int Conservation::collect(jobserver::FifoTouches* touches, int rounds) {
+  int level = -1;
+  for (; rounds > 0; --rounds) {
+    const bool reported = watch_.collect(touches);
+    const int before = std::exchange(level, fifo_.level());
+    if (!reported && before == level) break;
+  }
+  return level;
+}
+
+bool Conservation::waits_for_report(int drift, const jobserver::FifoTouches& touches) {
+  const bool reported = drift == 0 || (drift > 0 ? touches.writes : touches.reads) > 0;
+  if (reported || !watch_.names_processes()) return false;
+  if (!unexplained_since_) unexplained_since_ = now();
+  return now() - *unexplained_since_ < kLate;
+}
+
+core::MoveCounts Conservation::explain(int drift, const jobserver::FifoTouches& touches) {
+  std::vector<ProcessId> takers = adopted(touches.readers);
+  std::vector<ProcessId> givers = adopted(touches.writers);
+  const int takers_gone = size_of(touches.readers) - size_of(takers);
+  const int givers_gone = size_of(touches.writers) - size_of(givers);
+  const bool fits = touches.writes - touches.reads == drift;
+  const int unchanged = fits ? leave_out_both(&takers, &givers) : 0;
+  const auto counts =
+      core::count_moves(touches.reads - unchanged, touches.writes - unchanged, drift);
+  if (counts == core::MoveCounts()) {
+    if (touches.reads == 0 && touches.writes == 0) unseen_.forget_idle(now());
+    return counts;
+  }
+  Moves taken;
+  add_moves(-counts.taken, takers, takers_gone, &taken);
+  Moves returned;
+  add_moves(counts.returned, givers, givers_gone, &returned);
+  // What strangers pass on to strangers stays where it is booked.
+  if (counts.taken > 0 && counts.returned > 0 && (is_nobodys(taken) || is_nobodys(returned))) {
+    return explain(drift, {}), counts;
+  }
+  for (const auto& move : taken) {
+    for (const auto& who : move.who) books_.watched->look_again(who);
+  }
+  books_.pool->unseen(taken, returned, now(), books_.effects);
+  books_.apply();
+  return counts;
+}
+
+std::vector<ProcessId> Conservation::adopted(const std::vector<pid_t>& pids) {
+  std::vector<ProcessId> known;
+  for (const pid_t pid : pids) {
+    if (const auto id = books_.kin->adopt(pid)) known.push_back(*id);
+  }
+  return known;
+}
+
+void Conservation::add_moves(int drift, const std::vector<ProcessId>& named, int gone,
+                             Moves* moves) {
+  const int count = std::abs(drift);
+  const int known = gone == 0 ? count : std::min(count, size_of(named));
+  const int sign = drift < 0 ? -1 : 1;
+  add_moves(sign * known, named, moves);
+  add_moves(sign * (count - known), {}, moves);
+}
+
+void Conservation::add_moves(int drift, const std::vector<ProcessId>& named, Moves* moves) {
+  if (drift == 0) return;
   auto suspects = unseen_.suspects(drift, named);
   const bool certain = !suspects.empty();
-  if (!certain) suspects = books_.kin->likely_callers(fifo_.id(), ends_);
-  for (const auto& who : suspects) {
-    if (drift < 0) books_.watched->look_again(who);
+  // Whoever opened the FIFO has been named, and who makes its calls unseen on the inherited numbers
+  // has been announced: they are in view, or who sent them is.
+  if (!certain && watch_.names_processes()) suspects = books_.kin->unseen_callers();
+  if (suspects.empty()) suspects = books_.kin->likely_callers(fifo_.id(), ends_);
+  const int count = std::abs(drift);
+  if (!certain || size_of(suspects) != count) {
+    moves->push_back({count, std::move(suspects), certain});
+    return;
   }
-  if (certain && static_cast<int>(suspects.size()) == std::abs(drift)) {
-    // One call each: nobody is suspected, all are known.
-    const int call = drift < 0 ? -1 : 1;
-    for (const auto& who : suspects) {
-      books_.pool->unseen(call, {&who, 1}, true, now(), books_.effects);
-    }
-  } else {
-    books_.pool->unseen(drift, suspects, certain, now(), books_.effects);
-  }
-  books_.apply();
+  // One call each: nobody is suspected, all are known.
+  for (const auto& who : suspects) moves->push_back({1, {who}, true});
 }
 
 }  // namespace tokenpool::host

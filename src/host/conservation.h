@@ -1,11 +1,14 @@
 // Finds the calls on the FIFO that nobody saw: bytes in the FIFO and tokens booked must be what was
 // issued (core/pool.h, drift()). What does not fit is booked to who made the call, or to those that
-// may have (host/unseen_calls.h tells in which order they are looked for).
+// may have (host/unseen_calls.h tells in which order they are looked for). A token that one has
+// returned and another has taken at once is known from the watch alone.
 #pragma once
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/pool.h"
 #include "host/kinship.h"
@@ -30,17 +33,34 @@ class Conservation {
   /// calls are seen, and what does not fit is left alone.
   Conservation(const jobserver::Fifo& fifo, std::array<int, 2> ends, bool tracked, Books books);
 
-  /// Makes the books even; to be called before each event.
+  /// Makes the books even; to be called before each event. A move that the kernel is about to
+  /// report is left to the next call for some milliseconds, up to due(): until then drift() may
+  /// stay.
   void settle();
-  /// The same when the FIFO was touched; reads what the watch has reported, so that it wakes nobody
-  /// again.
-  void clear_watch();
+  /// The same, whatever is about to be reported.
+  void settle_at_once();
+  /// When settle() is to be called at the latest.
+  [[nodiscard]] std::optional<core::Instant> due() const;
+  /// The same, and finds what went from hand to hand; to be called when the watch has something to
+  /// report, and before the end or the return of a process for which that makes a difference.
+  void look();
+  /// Reads what the watch reports of our own moves, so that it wakes nobody.
+  void look_after_own_moves();
   /// Readable when somebody has touched the FIFO; -1: there is no watch.
   [[nodiscard]] int watch_fd() const { return watch_.fd(); }
   UnseenCalls& unseen() { return unseen_; }
 
  private:
-  void explain(int drift, const jobserver::FifoTouches& touches);
+  using Moves = std::vector<core::UnseenMove>;
+  void settle(bool may_wait);
+  void look(bool may_wait, bool own_moves);
+  int collect(jobserver::FifoTouches* touches, int rounds);
+  [[nodiscard]] bool waits_for_report(int drift, const jobserver::FifoTouches& touches);
+  core::MoveCounts explain(int drift, const jobserver::FifoTouches& touches);
+  [[nodiscard]] std::vector<core::ProcessId> adopted(const std::vector<pid_t>& pids);
+  /// Of `named` and so many others that had ended before they could be looked at.
+  void add_moves(int drift, const std::vector<core::ProcessId>& named, int gone, Moves* moves);
+  void add_moves(int drift, const std::vector<core::ProcessId>& named, Moves* moves);
 
   const jobserver::Fifo& fifo_;
   std::array<int, 2> ends_;
@@ -48,6 +68,9 @@ class Conservation {
   Books books_;
   jobserver::FifoWatch watch_;
   UnseenCalls unseen_;
+  jobserver::FifoTouches early_;  ///< reported, and nothing seen of it yet
+  core::Instant early_since_{};
+  std::optional<core::Instant> unexplained_since_;  ///< moved, and not reported yet
 };
 
 }  // namespace tokenpool::host

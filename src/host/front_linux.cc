@@ -289,10 +289,12 @@ void Front::continue_build() {
   stopped_with_command_ = false;
 }
 
-// Who is to end, or to end others, has to run for it. The arbiter may be freezing at this moment.
+// Who is to end, or to end others, has to run for it, whoever stopped it. The arbiter may be
+// freezing at this moment.
 void Front::thaw_for_good() {
   config_.board->freezes_no_more = true;
   thaw_all(config_.board, false);
+  if (arbiter_ != 0) ::kill(arbiter_, SIGCONT);
 }
 
 void Front::kill_all() {

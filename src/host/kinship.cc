@@ -93,12 +93,20 @@ std::optional<core::ProcessId> Kinship::living_of(const std::vector<core::Proces
   return std::nullopt;
 }
 
+std::vector<core::ProcessId> Kinship::unseen_callers() const {
+  std::vector<core::ProcessId> callers;
+  for (const auto& [who, account] : pool_.ledger().accounts()) {
+    if (!account.client) callers.push_back(who);
+  }
+  return callers;
+}
+
 std::vector<core::ProcessId> Kinship::likely_callers(const proc::FileId& fifo,
                                                      const std::array<int, 2>& inherited) {
   std::vector<core::ProcessId> all;
   std::vector<core::ProcessId> likely;
   for (const auto& opener : proc::processes_with_open(fifo, inherited)) {
-    if (opener.pid == ::getpid() || opener.pid == front_) continue;
+    if (opener.pid == ::getpid() || opener.pid == front_ || opener.pid == guardian_) continue;
     const auto id = adopt(opener.pid);
     if (!id) continue;
     all.push_back(*id);

@@ -58,6 +58,11 @@ void restore_books(const BookKeepers& keepers, LeftBehind* left, core::Instant n
     (void)account_of(left->given->who, left);
     ++doubt.too_many;
   }
+  int unknown = left->unseen;
+  for (const core::UnseenTake& take : left->takes) {
+    unknown -= take.count;
+    for (const core::ProcessId who : take.suspects) (void)account_of(who, left);
+  }
   std::vector<core::ProcessId> dead;
   for (auto& account : left->accounts) {
     const auto info = proc::read_process(account.who.pid);
@@ -67,8 +72,9 @@ void restore_books(const BookKeepers& keepers, LeftBehind* left, core::Instant n
       dead.push_back(account.who);
     }
   }
-  keepers.pool.restore(left->accounts, {}, left->owed, left->lent, left->minted, left->counters);
-  even_out(keepers, left->unseen, doubt);
+  keepers.pool.restore(left->accounts, left->takes, left->owed, left->lent, left->minted,
+                       left->counters);
+  even_out(keepers, unknown, doubt);
   if (has_given) keepers.pool.give(left->given->who, 1, now, effects);
   for (const auto& who : dead) {
     keepers.pool.ended(who, core::EndCause::unknown, {}, std::nullopt, now, effects);

@@ -26,10 +26,10 @@ struct BookKeepers {
 };
 
 /// Restores the pool from what is left behind: accounts (those of processes that live are watched
-/// from now on, those of the dead are closed), what is lent, and what was answered and not booked.
-/// Bytes that the dead one had taken out of the FIFO and given to nobody go back, bytes that it put
-/// in for what is not booked come out. Until the pool is published, doing it again answers the
-/// same. The calls that still wait are the caller's business.
+/// from now on, those of the dead are closed), who may have taken what nobody saw, what is lent,
+/// and what was answered and not booked. Bytes that the dead one had taken out of the FIFO and
+/// given to nobody go back, bytes that it put in for what is not booked come out. Until the pool is
+/// published, doing it again answers the same. The calls that still wait are the caller's business.
 void restore_books(const BookKeepers& keepers, LeftBehind* left, core::Instant now,
                    core::Effects* effects);
 

@@ -11,31 +11,40 @@ namespace {
 // it.
 constexpr core::Instant kUnderWay = std::chrono::milliseconds(10);
 
-}  // namespace
+using Call = UnseenCaller::Call;
 
-void UnseenCalls::erase(std::vector<Announced>* list, core::ProcessId who) {
-  std::erase_if(*list, [&](const Announced& entry) { return entry.who == who; });
+bool may_have(const UnseenCaller& caller, int drift) {
+  return drift < 0 ? caller.call != Call::give : caller.call == Call::give;
 }
 
+bool contains(const std::vector<core::ProcessId>& list, core::ProcessId who) {
+  return std::find(list.begin(), list.end(), who) != list.end();
+}
+
+void add(core::ProcessId who, std::vector<core::ProcessId>* list) {
+  if (!contains(*list, who)) list->push_back(who);
+}
+
+}  // namespace
+
 void UnseenCalls::expect(core::ProcessId who, bool takes, core::Instant now) {
-  auto* list = takes ? &takers_ : &givers_;
-  erase(list, who);
-  list->push_back({who, now, false});
+  const Call call = takes ? Call::take : Call::give;
+  std::erase_if(callers_, [&](const auto& one) { return one.who == who && one.call == call; });
+  callers_.push_back({.who = who, .call = call, .since = now});
 }
 
 void UnseenCalls::expect_read(core::ProcessId who, pid_t thread) {
   forget_read(thread);
-  reading_.push_back({who, thread});
+  callers_.push_back({.who = who, .call = Call::read, .thread = thread});
 }
 
 void UnseenCalls::forget_read(pid_t thread) {
-  std::erase_if(reading_, [&](const Reading& entry) { return entry.thread == thread; });
+  std::erase_if(callers_,
+                [&](const auto& one) { return one.call == Call::read && one.thread == thread; });
 }
 
 void UnseenCalls::forget(core::ProcessId who) {
-  std::erase_if(reading_, [&](const Reading& entry) { return entry.who == who; });
-  erase(&takers_, who);
-  erase(&givers_, who);
+  std::erase_if(callers_, [&](const auto& one) { return one.who == who; });
 }
 
 bool UnseenCalls::has_put_away(core::ProcessId who) const {
@@ -46,48 +55,38 @@ bool UnseenCalls::has_put_away(core::ProcessId who) const {
 }
 
 void UnseenCalls::succeeded(core::ProcessId who) {
-  for (auto* list : {&takers_, &givers_}) {
-    for (auto& entry : *list) entry.succeeded = entry.succeeded || entry.who == who;
-  }
+  for (auto& one : callers_) one.succeeded = one.succeeded || one.who == who;
 }
 
-bool UnseenCalls::must_have(const Announced& entry, bool takes) const {
-  if (entry.succeeded) return true;
-  if (!proc::is_alive(entry.who) || !has_put_away(entry.who)) return false;
-  return !takes || !proc::descriptor_is_nonblocking(entry.who.pid, read_end_);
+bool UnseenCalls::must_have(const UnseenCaller& caller) const {
+  if (caller.call == Call::read || caller.succeeded) return true;
+  if (!proc::is_alive(caller.who) || !has_put_away(caller.who)) return false;
+  return caller.call == Call::give || !proc::descriptor_is_nonblocking(caller.who.pid, read_end_);
 }
 
 void UnseenCalls::forget_idle(core::Instant now) {
-  for (auto* list : {&takers_, &givers_}) {
-    std::erase_if(*list, [&](const Announced& entry) {
-      return now - entry.since > kUnderWay && has_put_away(entry.who);
-    });
-  }
+  std::erase_if(callers_, [&](const auto& one) {
+    return one.call != Call::read && now - one.since > kUnderWay && has_put_away(one.who);
+  });
 }
 
 std::vector<core::ProcessId> UnseenCalls::suspects(int drift,
                                                    const std::vector<core::ProcessId>& named) {
-  auto& list = drift < 0 ? takers_ : givers_;
   const auto tokens = static_cast<std::size_t>(std::abs(drift));
   std::vector<core::ProcessId> found = named;
   if (found.empty()) {
     std::vector<core::ProcessId> all;
-    for (const auto& entry : list) {
-      all.push_back(entry.who);
-      if (must_have(entry, drift < 0)) found.push_back(entry.who);
+    for (const auto& one : callers_) {
+      if (!may_have(one, drift)) continue;
+      add(one.who, &all);
+      if (must_have(one)) add(one.who, &found);
     }
-    for (const auto& entry : reading_) {
-      if (drift > 0 || std::find(found.begin(), found.end(), entry.who) != found.end()) continue;
-      all.push_back(entry.who);
-      found.push_back(entry.who);
-    }
-    if (found.empty() || found.size() > tokens) found = std::move(all);
+    if (found.size() != tokens) found = std::move(all);
   }
   if (found.size() <= tokens) {
-    for (const auto& who : found) {
-      erase(&list, who);
-      if (drift < 0) std::erase_if(reading_, [&](const auto& entry) { return entry.who == who; });
-    }
+    std::erase_if(callers_, [&](const auto& one) {
+      return may_have(one, drift) && contains(found, one.who);
+    });
   }
   return found;
 }

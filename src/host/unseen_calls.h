@@ -6,12 +6,29 @@
 // announced; mostly there is just one.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/pool.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
+
+/// Somebody who was announced.
+struct UnseenCaller {
+  enum class Call : std::uint8_t {
+    take,  ///< on a standard descriptor
+    give,  ///< on a standard descriptor
+    read   ///< left to the kernel
+  };
+  core::ProcessId who;
+  Call call = Call::take;
+  bool succeeded = false;  ///< and has ended
+  pid_t thread = 0;        ///< of a read
+  core::Instant since{};   ///< of a take or give
+  friend bool operator==(const UnseenCaller&, const UnseenCaller&) = default;
+};
 
 /// One thread, the arbiter's.
 class UnseenCalls {
@@ -33,32 +50,26 @@ class UnseenCalls {
   void forget_idle(core::Instant now);
 
   /// Who may have taken (`drift` < 0) or returned (`drift` > 0) that many tokens: the processes
-  /// that the kernel `named`, else those announced that must have done it, if they are not more
-  /// than the tokens, else all that were announced. Whoever has put the FIFO away since must have,
-  /// but for a read that does not block (make 4.3 makes all of them so): that may have found
-  /// nothing. Empty: nobody was announced. Those that are known for certain are forgotten.
+  /// that the kernel `named`, else those announced that must have done it, if they are as many as
+  /// the tokens, else all that were announced. Whoever has put the FIFO away since must have, but
+  /// for a read that does not block (make 4.3 makes all of them so): that may have found nothing.
+  /// Empty: nobody was announced. Those that are known for certain are forgotten.
   std::vector<core::ProcessId> suspects(int drift, const std::vector<core::ProcessId>& named);
 
- private:
-  struct Announced {
-    core::ProcessId who;
-    core::Instant since{};
-    bool succeeded = false;  ///< and has ended
-  };
-  struct Reading {
-    core::ProcessId who;
-    pid_t thread = 0;
-  };
-  [[nodiscard]] bool has_put_away(core::ProcessId who) const;
-  static void erase(std::vector<Announced>* list, core::ProcessId who);
+  /// Everybody announced, in that order: what the next arbiter has to know.
+  [[nodiscard]] const std::vector<UnseenCaller>& callers() const { return callers_; }
+  /// As an arbiter that died had them.
+  void restore(std::span<const UnseenCaller> callers) {
+    callers_.assign(callers.begin(), callers.end());
+  }
 
-  [[nodiscard]] bool must_have(const Announced& entry, bool takes) const;
+ private:
+  [[nodiscard]] bool has_put_away(core::ProcessId who) const;
+  [[nodiscard]] bool must_have(const UnseenCaller& caller) const;
 
   proc::FileId fifo_;
   int read_end_;
-  std::vector<Announced> takers_;
-  std::vector<Announced> givers_;
-  std::vector<Reading> reading_;
+  std::vector<UnseenCaller> callers_;
 };
 
 }  // namespace tokenpool::host

@@ -11,10 +11,14 @@
 
 namespace tokenpool::jobserver {
 
-/// The processes that touched the FIFO, ours left out, each once.
+/// What was reported. Several reads of one process without a write of its own in between, and the
+/// other way round, may be one touch.
 struct FifoTouches {
-  std::vector<pid_t> accessed;  ///< read or wrote
-  std::vector<pid_t> opened;    ///< and have not accessed it yet
+  int reads = 0;               ///< that took something
+  int writes = 0;              ///< ... or put it in
+  std::vector<pid_t> readers;  ///< each once, ours left out
+  std::vector<pid_t> writers;  ///< each once, ours left out
+  std::vector<pid_t> opened;   ///< and have neither read nor written yet
 };
 
 class FifoWatch {
@@ -29,9 +33,10 @@ class FifoWatch {
   [[nodiscard]] int fd() const { return fd_; }
   /// Whether accesses come with a process.
   [[nodiscard]] bool names_processes() const { return names_; }
-  /// Forgets what was reported so far and answers who it was since the last call (without
-  /// names_processes(): nobody). Never blocks.
-  [[nodiscard]] FifoTouches collect() const;
+  /// Adds what was reported since the last call to `touches` and answers whether there was
+  /// anything: with names_processes() who it was, and one read or write of each; without them
+  /// nobody, and reads and writes of ours are among them. Never blocks.
+  bool collect(FifoTouches* touches) const;
 
  private:
   int fd_ = -1;

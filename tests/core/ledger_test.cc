@@ -210,6 +210,28 @@ TEST_F(LedgerTest, AKnownWriterSettlesAsIfItHadBeenSeen) {
   EXPECT_EQ(own(sh), 0);
 }
 
+TEST_F(LedgerTest, WhatWasPassedOnBetweenTwoLooksIsSettledByWhoHadIt) {
+  hold_unseen(cc, 1);
+  EXPECT_EQ(ledger.unseen_return(1, Processes{ninja}), 0) << "cc had passed it on to it";
+  EXPECT_EQ(own(cc), 0);
+  EXPECT_EQ(ledger.unseen_return(1, Processes{ninja}), 1);
+  EXPECT_EQ(ledger.unseen_take(1, Processes{sh, cc}), 0);
+  EXPECT_EQ(ledger.unseen_return(1, Processes{ninja}), 0) << "or one of these had";
+  EXPECT_EQ(ledger.outstanding(), 0);
+  take(make, 1);
+  EXPECT_EQ(ledger.unseen_return(1, Processes{ninja}), 1) << "a client's moves are seen";
+}
+
+TEST_F(LedgerTest, AShellReturnsWhatItsHelperFetchedRatherThanWhatItMayHaveTaken) {
+  EXPECT_EQ(ledger.unseen_take(1, Processes{sh, ninja}), 0);
+  hold_unseen(cc, 1);  // for sh
+  EXPECT_EQ(ledger.give(sh, false), GiveOutcome::descendant);
+  EXPECT_EQ(ledger.give(sh, false), GiveOutcome::unseen);
+  EXPECT_EQ(ledger.unseen_take(1, Processes{sh}, false), 0);
+  hold_unseen(cc, 1);
+  EXPECT_EQ(ledger.give(sh, false), GiveOutcome::unseen) << "nobody else can have taken it";
+}
+
 TEST_F(LedgerTest, WhoIsOnlyLikelyToHaveTakenSettlesForNobodyElse) {
   EXPECT_EQ(ledger.unseen_take(1, Processes{cc}, false), 0);
   EXPECT_EQ(own(cc), 0) << "another may have closed the FIFO again";

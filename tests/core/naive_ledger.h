@@ -94,11 +94,18 @@ class NaiveLedger {
 
   std::optional<GiveOutcome> settle(ProcessId who) {
     if (free_one(Where::own, who)) return GiveOutcome::settled;
-    if (free_suspected(who)) return GiveOutcome::unseen;
-    if (free_one(Where::inherited, who)) return GiveOutcome::inherited;
     const auto is_client = [&](ProcessId other) {
       return living.contains(other) && living.at(other).client;
     };
+    if (free_suspected(who, 1)) return GiveOutcome::unseen;
+    for (const ProcessId child : descendants(who)) {
+      const bool is_child = ancestors(child).front() == who;
+      if (is_child && !is_client(child) && free_one(Where::own, child)) {
+        return GiveOutcome::descendant;
+      }
+    }
+    if (free_suspected(who)) return GiveOutcome::unseen;
+    if (free_one(Where::inherited, who)) return GiveOutcome::inherited;
     for (const ProcessId ancestor : ancestors(who)) {
       if (!is_client(ancestor) && free_held(ancestor)) return GiveOutcome::ancestor;
       if (living.contains(ancestor) && free_suspected(ancestor)) return GiveOutcome::unseen;
@@ -152,10 +159,10 @@ class NaiveLedger {
     for (int i = 0; i < count; ++i) {
       if (openers.size() == 1 && certain) {
         living[openers.front()].has_returned = true;
-        if (!settle(openers.front())) return count - i;
+        if (!settle(openers.front()) && !return_unseen({}, false)) return count - i;
         continue;
       }
-      if (!return_unseen(openers)) return count - i;
+      if (!return_unseen(openers, true)) return count - i;
     }
     return 0;
   }
@@ -247,7 +254,7 @@ class NaiveLedger {
   bool free_held(ProcessId who) {
     return free_one(Where::own, who) || free_one(Where::inherited, who);
   }
-  bool free_suspected(ProcessId who) {
+  bool free_suspected(ProcessId who, std::size_t most = SIZE_MAX) {
     Token best = tokens.end();
     const auto rank = [](const NaiveToken& token) {
       return std::pair(token.suspects.size(), token.group);
@@ -256,7 +263,7 @@ class NaiveLedger {
       if (token->where != Where::unseen || !token->suspects.contains(who)) continue;
       if (best == tokens.end() || rank(*token) < rank(*best)) best = token;
     }
-    if (best == tokens.end()) return false;
+    if (best == tokens.end() || best->suspects.size() > most) return false;
     *best = NaiveToken{};
     return true;
   }
@@ -272,7 +279,7 @@ class NaiveLedger {
     for (const auto& entry : found) list.push_back(entry.second);
     return list;
   }
-  bool return_unseen(const Processes& openers) {
+  bool return_unseen(const Processes& openers, bool of_clients) {
     const auto touches = [&](const NaiveToken& token) {
       return std::any_of(openers.begin(), openers.end(),
                          [&](ProcessId who) { return token.suspects.contains(who); });
@@ -290,6 +297,7 @@ class NaiveLedger {
     const auto free_holder = [&](bool want_opener, bool want_client) {
       for (const auto& [who, state] : living) {
         const bool opener = std::find(openers.begin(), openers.end(), who) != openers.end();
+        if (state.client && !of_clients) continue;
         if (opener == want_opener && state.client == want_client && free_held(who)) return true;
       }
       return false;

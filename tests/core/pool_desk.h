@@ -60,6 +60,14 @@ class PoolDesk {
     pool.unseen(drift, openers, certain, now, &effects);
     carry_out(effects);
   }
+  /// The same by several, of whom it is known who it was.
+  void moves(const std::vector<UnseenMove>& taken, const std::vector<UnseenMove>& returned) {
+    for (const UnseenMove& move : taken) fifo -= move.count;
+    for (const UnseenMove& move : returned) fifo += move.count;
+    Effects effects;
+    pool.unseen(taken, returned, now, &effects);
+    carry_out(effects);
+  }
   void end(ProcessId who, EndCause cause, const Processes& survivors = {},
            std::optional<ProcessId> heir = std::nullopt) {
     Effects effects;

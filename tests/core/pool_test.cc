@@ -279,11 +279,42 @@ TEST_F(PoolTest, UnseenTakesAndReturns) {
   desk.unseen(+3, {kShell});
   EXPECT_EQ(desk.fifo, 3) << "two of three are nobody's";
   EXPECT_EQ(desk.pool.counters().refused, 2U);
-  EXPECT_EQ(desk.last.back().kind, Kind::refused);
-  EXPECT_EQ(desk.last.back().who, kShell) << "the only one that had the FIFO open";
+  EXPECT_EQ(desk.last.front().kind, Kind::refused);
+  EXPECT_EQ(desk.last.front().who, kShell) << "the only one that had the FIFO open";
   EXPECT_EQ(desk.pool.counters().unseen_taken, 2U);
   EXPECT_EQ(desk.pool.counters().unseen_returned, 2U);
   EXPECT_EQ(desk.pool.counters().peak_outstanding, 2);
+}
+
+TEST_F(PoolTest, ATokenThatGoesFromHandToHandUnseen) {
+  desk.unseen(-1, {kShell});
+  desk.moves({{1, {kMake}}, {2, {kCargo}}}, {{1, {kShell}}});
+  EXPECT_EQ(desk.pool.free(), 0);
+  EXPECT_EQ(desk.pool.ledger().find(kShell)->own, 0);
+  EXPECT_EQ(desk.pool.ledger().find(kMake)->own, 1);
+  EXPECT_EQ(desk.pool.ledger().find(kCargo)->own, 2);
+  desk.moves({{1, {kShell}}}, {{1, {kCargo}}});
+  EXPECT_EQ(desk.pool.ledger().find(kShell)->own, 1);
+  EXPECT_EQ(desk.pool.ledger().outstanding(), 3);
+  EXPECT_EQ(desk.pool.counters().unseen_taken, 5U);
+  EXPECT_EQ(desk.pool.counters().unseen_returned, 2U);
+}
+
+TEST_F(PoolTest, WhoPassesOnWhatItTakesInTheSameMomentHasNothing) {
+  desk.moves({{1, {kShell}}, {1, {kMake}}}, {{1, {kShell}}});
+  EXPECT_EQ(desk.pool.ledger().find(kShell)->own, 0);
+  EXPECT_EQ(desk.pool.ledger().find(kMake)->own, 1);
+  EXPECT_EQ(desk.pool.counters().refused, 0U);
+}
+
+TEST_F(PoolTest, ASurplusThatSomebodyHasTakenEndsWithTheNextThatComesBack) {
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(desk.poll(kMake));
+  desk.moves({{1, {kMake}}}, {{1, {kCargo}}});
+  EXPECT_EQ(desk.pool.counters().refused, 1U) << "it held none, and make keeps its own";
+  EXPECT_EQ(desk.pool.owed(), 1);
+  desk.give(kMake, 4);
+  EXPECT_EQ(desk.fifo, 3);
+  EXPECT_EQ(desk.pool.owed(), 0);
 }
 
 TEST_F(PoolTest, AnUnseenTakeByNobodyIsPutBackAtOnce) {

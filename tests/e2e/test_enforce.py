@@ -3,7 +3,7 @@ whoever dies or ends the build, nobody stays so."""
 
 import signal
 
-from harness import expect, expect_that, kill, needs, stat_of, timeout
+from harness import comm_of, expect, expect_that, kill, needs, stat_of, timeout
 from lifecycle_kit import expect_clean_folder, state_of, wait_all_gone, wait_arbiter
 from protocol_kit import reach, variables_of
 from test_elastic import BUSY, IDLE, MOST, Machine, make_run
@@ -24,9 +24,12 @@ def run_with_four(ctx, jobs=8, options=("--enforce",), **more):
 
 
 def oldest_first(ctx):
-    """Pids of the jobs inside."""
-    pids = [guest.pid for guest in ctx.desk.inside]
-    return sorted(pids, key=lambda pid: (stat_of(pid)[2], pid))
+    """Pids of the jobs inside. A job begins with the shell that its tool runs it in."""
+    def age(pid):
+        _, parent, start = stat_of(pid)
+        return (stat_of(parent)[2], parent) if comm_of(parent) == "sh" else (start, pid)
+
+    return sorted((guest.pid for guest in ctx.desk.inside), key=age)
 
 
 def states(pids):

@@ -58,6 +58,17 @@ def test_usr_signals_are_passed_on_and_do_not_count_as_wishes_to_end(ctx):
     expect([seen(log, role, "SIGUSR1") for role in ("parent", "child")], [1, 1], "times it came")
 
 
+def test_stopped_arbiter_goes_on_where_the_build_is_told_to_end(ctx):
+    run, log = start_counter(ctx)
+    arbiter = arbiter_child(run.pid)
+    kill(arbiter, signal.SIGSTOP)
+    ctx.wait(lambda: state_of(arbiter) == "T", "an arbiter that stands still")
+    kill(run.pid, signal.SIGTERM)
+    ctx.wait(lambda: state_of(arbiter) != "T", "an arbiter that goes on")
+    wait_lines(ctx, log, 1, "parent SIGTERM")
+    fence(ctx, run, log)
+
+
 def second_kills(ctx, first, second):
     run, log = start_counter(ctx)
     pids = [int(line.split()[-1]) for line in lines_of(log)]

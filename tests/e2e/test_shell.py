@@ -222,6 +222,51 @@ def test_helper_of_a_member(ctx):
     expect(report["tokens"]["recovered"], 0, "recovered")
 
 
+def handed_on(how, fetch, give, tail, user):
+    def body(ctx):
+        """Seven scripts, three tokens: what one returns the next has at once, so the FIFO is as empty
+        after it as before. Whoever is mistaken for another, no token is lost."""
+        script = ctx.write(
+            "script",
+            "#!/bin/bash\n" + PREAMBLE + f"for i in 1 2 3 4 5; do {fetch}; job s$1.$i; {give}; done\n",
+            0o755)
+        top = ctx.script("top", f"for n in 1 2 3 4 5 6 7; do {script} $n & done; wait")
+        run = ctx.run([top], user=user)
+        ctx.desk.wait(lambda: ctx.desk.count() == 3, "three scripts with a token")
+        ctx.desk.let_all_out(run)
+        run.finish()
+        expect(ctx.desk.entered, 35, "jobs")
+
+    define(f"{how}_handed_on{tail}", body, user)
+
+
+BELOW = '"$TOKENPOOL_FIFO"'
+for _tail, _user in USERS.items():
+    handed_on("read", FETCH["read"], "printf + >&$W", _tail, _user)
+    handed_on("dd", FETCH["dd"], "printf + >&$W", _tail, _user)
+    handed_on("dash_dd", DASH_FETCH["dd"], f"printf + >{BELOW}", _tail, _user)
+    handed_on("dash_head", DASH_FETCH["head"], f"printf + >{BELOW}", _tail, _user)
+
+
+@needs("root")
+def test_killed_with_what_was_handed_on(ctx):
+    """Nothing but the kernel's word tells who has it now."""
+    script = ctx.script("script", PREAMBLE + f"{FETCH['read']}; job s$1; printf + >&$W; job rest\n")
+    top = ctx.script("top", f"for n in 1 2 3; do {script} $n & done; wait")
+    run = ctx.run([top], slots=2)
+    ctx.desk.wait(lambda: ctx.desk.count("s") == 1, "the first with the token")
+    ctx.desk.release(ctx.desk.held("s")[0])
+    ctx.desk.wait(lambda: ctx.desk.count("rest") == 1 and ctx.desk.count("s") == 1, "the second")
+    job = ctx.desk.held("s")[0]
+    shell = harness.stat_of(job.pid)[1]
+    ctx.kill(shell)
+    ctx.wait_gone(shell)
+    ctx.desk.release(job)
+    ctx.desk.wait(lambda: len([n for n in ctx.desk.names if n.startswith("s")]) == 3, "the third")
+    ctx.desk.let_all_out(run)
+    expect(run.finish()["tokens"]["recovered"], 1, "tokens that came back")
+
+
 @needs("make")
 def test_jobs_of_a_shell(ctx):
     """A shell that runs its jobs on tokens only: three are in at once, never four."""

@@ -1,6 +1,8 @@
 #include "host/board_log.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -77,7 +79,7 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   take(kMake, 1);
   take(kMake, 2);
   take(kNinja, 3);
-  log.publish(pool, {}, 0, 0);
+  log.publish(pool, {}, 0, 0, {});
   const auto left = log.left_behind();
   ASSERT_EQ(left.accounts.size(), 2U);
   core::Pool next(3);
@@ -89,10 +91,49 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   EXPECT_EQ(next.counters(), pool.counters());
 }
 
+TEST_F(BoardLogTest, WhoMayHaveTakenWhatNobodySawIsKept) {
+  const core::ProcessId shell{50, 1};
+  const core::ProcessId helper{51, 1};
+  core::Effects effects;
+  for (const auto who : {shell, helper}) pool.introduce(who, {});
+  pool.unseen(-1, {{shell, helper}}, true, {}, &effects);
+  pool.unseen(-1, {{shell, kMake}}, false, {}, &effects);
+  const std::vector<UnseenCaller> callers{
+      {.who = helper,
+       .call = UnseenCaller::Call::give,
+       .succeeded = true,
+       .since = core::Instant(5)},
+      {.who = kMake, .call = UnseenCaller::Call::read, .thread = 77}};
+  log.publish(pool, {}, 0, 0, callers);
+  const auto left = log.left_behind();
+  EXPECT_EQ(left.unseen, 2);
+  EXPECT_EQ(left.takes, pool.ledger().unseen());
+  EXPECT_EQ(left.callers, callers);
+  const auto& accounts = left.accounts;
+  EXPECT_TRUE(std::any_of(accounts.begin(), accounts.end(),
+                          [&](const auto& account) { return account.who == helper; }));
+}
+
+TEST_F(BoardLogTest, WhoeverHasNoRowIsUnknownToTheNextArbiter) {
+  core::Effects effects;
+  std::vector<core::ProcessId> crowd;
+  for (int pid = 1000; crowd.size() <= kBoardSuspects; ++pid) {
+    crowd.push_back({pid, 1});
+    pool.introduce(crowd.back(), {});
+  }
+  pool.unseen(-1, crowd, true, {}, &effects);
+  const std::vector<UnseenCaller> callers(kBoardCallers + 1);
+  log.publish(pool, {}, 0, 0, callers);
+  const auto left = log.left_behind();
+  EXPECT_EQ(left.unseen, 1) << "it is known that it is out";
+  EXPECT_TRUE(left.takes.empty());
+  EXPECT_EQ(left.callers.size(), kBoardCallers);
+}
+
 TEST_F(BoardLogTest, WhatIsOnItsWayBecauseTheSlotsChangeIsAnnounced) {
   const Settings four{.slots = 4};
   take(kMake, 1);
-  log.publish(pool, four, 0, 0);
+  log.publish(pool, four, 0, 0, {});
   EXPECT_EQ(log.left_behind().moving, 0);
   core::Effects effects;
   pool.set_issued(8, core::Instant{}, &effects);
@@ -102,13 +143,13 @@ TEST_F(BoardLogTest, WhatIsOnItsWayBecauseTheSlotsChangeIsAnnounced) {
   pool.set_issued(2, core::Instant{}, &effects);
   log.announce_move(pool);
   EXPECT_EQ(log.left_behind().moving, 1) << "one out of it";
-  log.publish(pool, {.slots = 3}, 0, 0);
+  log.publish(pool, {.slots = 3}, 0, 0, {});
   EXPECT_EQ(log.left_behind().moving, 0);
 }
 
 TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
   take(kMake, 1);
-  log.publish(pool, {}, 0, 0);
+  log.publish(pool, {}, 0, 0, {});
   // The writer dies in the middle of the other page.
   AccountPage& torn = board->pages[1 - board->current.load()];
   torn.count = 77;
@@ -119,7 +160,7 @@ TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
 }
 
 TEST_F(BoardLogTest, WhatIsAnnouncedIsKnownUntilItIsPublished) {
-  log.publish(pool, {}, 0, 0);
+  log.publish(pool, {}, 0, 0, {});
   EXPECT_FALSE(log.left_behind().given);
   log.announce_give({.who = kMake, .id = 42});
   log.announce_grant({.who = kNinja, .id = 43, .from_fifo = true});
@@ -133,7 +174,7 @@ TEST_F(BoardLogTest, WhatIsAnnouncedIsKnownUntilItIsPublished) {
   EXPECT_EQ(left.grants[0].who, kNinja);
   EXPECT_EQ(left.grants[0].id, 43U);
   EXPECT_TRUE(left.grants[0].from_fifo);
-  log.publish(pool, {}, 0, 0);
+  log.publish(pool, {}, 0, 0, {});
   EXPECT_FALSE(log.left_behind().given);
   EXPECT_TRUE(log.left_behind().grants.empty());
 }

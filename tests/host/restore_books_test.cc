@@ -1,5 +1,6 @@
 #include "host/restore_books.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -22,6 +23,11 @@ constexpr core::ProcessId kDead{999'999, 1};
 core::ProcessId living(pid_t pid) {
   const auto info = proc::read_process(pid);
   return info ? info->id : core::ProcessId{};
+}
+
+std::vector<core::ProcessId> sorted(std::vector<core::ProcessId> list) {
+  std::sort(list.begin(), list.end());
+  return list;
 }
 
 /// A build of which the arbiter dies after any step. What the clients really have is told apart
@@ -48,7 +54,7 @@ class RestoreBooks : public ::testing::Test {
     effects.clear();
     publish();
   }
-  void publish() { log.publish(*pool, {.slots = pool->issued() + 1}, 0, 0); }
+  void publish() { log.publish(*pool, {.slots = pool->issued() + 1}, 0, 0, {}); }
   void waits(core::ProcessId who, core::RequestId id) {
     waiting.insert(id);
     pool->request({id, who, true}, {}, &effects);
@@ -210,6 +216,34 @@ TEST_F(RestoreBooks, FewerTokens) {
     pool->set_issued(2, {}, &effects);
     return carried_out();
   });
+}
+
+TEST_F(RestoreBooks, WhoMayHaveTakenWhatNobodySawIsSuspectedStill) {
+  begin(3, {});
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(fifo.take(1), 1);
+  pool->unseen(-1, {{giver, reader, kDead}}, true, {}, &effects);
+  pool->unseen(-1, {{giver, kDead}}, true, {}, &effects);
+  publish();
+  for (const bool again : {false, true}) {
+    const core::Pool next = restored(again);
+    EXPECT_EQ(fifo.level(), 1);
+    EXPECT_EQ(next.drift(fifo.level()), 0);
+    const std::vector<core::UnseenTake> expected{{1, sorted({giver, reader})}, {1, {giver}}};
+    EXPECT_EQ(next.ledger().unseen(), expected);
+  }
+}
+
+TEST_F(RestoreBooks, WhatOnlyTheDeadCanHaveTakenIsFree) {
+  begin(2, {});
+  ASSERT_EQ(fifo.take(1), 1);
+  const core::ProcessId other{999'998, 1};
+  pool->introduce(other, {});
+  pool->unseen(-1, {{kDead, other}}, true, {}, &effects);
+  publish();
+  const core::Pool next = restored(false);
+  EXPECT_EQ(fifo.level(), 2);
+  EXPECT_EQ(next.drift(fifo.level()), 0);
+  EXPECT_EQ(next.free(), 2);
 }
 
 TEST_F(RestoreBooks, WhatNobodySawIsNotPutBack) {

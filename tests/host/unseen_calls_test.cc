@@ -92,6 +92,19 @@ TEST_F(UnseenCallsTest, WhoHasPutItAwayHasHadItsToken) {
   EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
 }
 
+TEST_F(UnseenCallsTest, OneThatHasPutItAwayHasNotHadTheTokensOfTwo) {
+  const Reader a(file);
+  const Reader b(file);
+  calls->expect(a.id(), true, 0ns);
+  calls->expect(b.id(), true, 0ns);
+  b.put_away();
+  EXPECT_EQ(calls->suspects(-2, {}), (Processes{a.id(), b.id()})) << "one each";
+  EXPECT_TRUE(calls->callers().empty());
+  calls->expect(a.id(), true, 0ns);
+  a.put_away();
+  EXPECT_EQ(calls->suspects(-2, {}), Processes{a.id()}) << "there is nobody else";
+}
+
 TEST_F(UnseenCallsTest, AReadThatDoesNotBlockMayHaveFoundNothing) {
   ASSERT_EQ(::fcntl(file, F_SETFL, O_NONBLOCK), 0);
   const Reader a(file);
@@ -149,6 +162,17 @@ TEST_F(UnseenCallsTest, AReadLeftToTheKernelBesideAShell) {
   a.put_away();
   EXPECT_EQ(calls->suspects(-1, {}), (Processes{a.id(), b.id()})) << "either may have it";
   EXPECT_EQ(calls->suspects(-2, {}), (Processes{a.id(), b.id()}));
+}
+
+TEST_F(UnseenCallsTest, TheNextArbiterKnowsThemToo) {
+  const Reader a(file);
+  const Reader b(file);
+  UnseenCalls before({}, file);
+  before.expect(a.id(), true, 0ns);
+  before.expect_read(b.id(), 17);
+  calls->restore(before.callers());
+  EXPECT_EQ(calls->suspects(-2, {}), (Processes{a.id(), b.id()}));
+  EXPECT_TRUE(calls->callers().empty());
 }
 
 TEST_F(UnseenCallsTest, TheDeadAreForgotten) {

@@ -222,19 +222,25 @@ TEST(Process, FindsAWholeAssignmentInTheEnvironment) {
   const std::array<const char*, 3> environment{"TOKENPOOL_FIFO=/a/fifo", "B=TOKENPOOL_FIFO=/b",
                                                nullptr};
   std::array<int, 2> input{};
+  std::array<int, 2> output{};
   ASSERT_EQ(::pipe2(input.data(), O_CLOEXEC), 0);
+  ASSERT_EQ(::pipe2(output.data(), O_CLOEXEC), 0);
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::dup2(input[0], 0);
+    ::dup2(output[1], 1);
     ::execle("/bin/cat", "cat", nullptr, environment.data());
     ::_exit(127);
   }
-  while (command_of(pid) != "cat") ASSERT_TRUE(is_alive(read_process(pid)->id));
+  // Its name is there before its environment is; what it copies, it copies with both.
+  char byte = 'x';
+  ASSERT_EQ(::write(input[1], &byte, 1), 1);
+  ASSERT_EQ(::read(output[0], &byte, 1), 1);
+  EXPECT_EQ(command_of(pid), "cat");
   EXPECT_TRUE(environment_has(pid, "TOKENPOOL_FIFO=/a/fifo"));
   EXPECT_FALSE(environment_has(pid, "TOKENPOOL_FIFO=/a"));
   EXPECT_FALSE(environment_has(pid, "TOKENPOOL_FIFO=/b"));
-  ::close(input[0]);
-  ::close(input[1]);
+  for (const int end : {input[0], input[1], output[0], output[1]}) ::close(end);
   ::waitpid(pid, nullptr, 0);
 }
 
