@@ -92,8 +92,8 @@ void World::settle() {
       if (lends) repaid += effect.count;
     }
     leasing_.collect(now_);
-    leasing_.repaid(repaid, now_);
     leasing_.set_owed(pool_.owed());
+    leasing_.repaid(repaid, now_);
     next_ = leasing_.demand(now_);
     const bool is_lend =
         effects.size() == 1 && effects[0].kind == core::Effect::Kind::lend_from_fifo;

@@ -39,13 +39,13 @@ class Conservation {
   void settle();
   /// The same, whatever is about to be reported.
   void settle_at_once();
-  /// When settle() is to be called at the latest.
-  [[nodiscard]] std::optional<core::Instant> due() const;
-  /// The same, and finds what went from hand to hand; to be called when the watch has something to
-  /// report, and before the end or the return of a process for which that makes a difference.
+  /// As settle(), and finds what went from hand to hand; to be called when the watch has something
+  /// to report, and before the end or the return of a process for which that makes a difference.
   void look();
   /// Reads what the watch reports of our own moves, so that it wakes nobody.
   void look_after_own_moves();
+  /// When settle() is to be called at the latest.
+  [[nodiscard]] std::optional<core::Instant> due() const;
   /// Readable when somebody has touched the FIFO; -1: there is no watch.
   [[nodiscard]] int watch_fd() const { return watch_.fd(); }
   UnseenCalls& unseen() { return unseen_; }
