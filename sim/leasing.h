@@ -52,6 +52,7 @@ class Leasing {
   /// So many tokens were handed to the pool of leases, or taken back by balance().
   void lend(int count, core::Instant now);
   void repaid(int count, core::Instant now);
+  void pay_running();
   /// What clients of tokens hold, and cover for others, is what they hold now.
   void look_at_payers();
   /// A client of tokens got one, which is not to happen for ever while somebody here has nothing.
@@ -159,7 +160,6 @@ class Leasing {
   void shrink(core::LeaseId id, int slots);
   void uncover(core::LeaseId payer, int covered);
   void lose(core::LeaseId id);
-  void pay_running();
   void bury(Client* client);
   [[nodiscard]] int free() const;
   [[nodiscard]] int grantable() const;

@@ -165,8 +165,6 @@ void Leasing::lend(int count, Instant now) {
 void Leasing::repaid(int count, Instant now) {
   if (count > 0 && now < grace_until_) fail("given back before it could be declared");
   lent_ -= count;
-  // With what is owed at that moment, which may be for that moment only.
-  if (count > 0) pay_running();
 }
 
 // Who is first in line of those that lack one slot, or has a reservation.

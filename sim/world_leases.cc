@@ -92,9 +92,11 @@ void World::settle() {
       if (lends) repaid += effect.count;
     }
     leasing_.collect(now_);
-    leasing_.set_owed(pool_.owed());
     leasing_.repaid(repaid, now_);
+    leasing_.set_owed(pool_.owed());
     next_ = leasing_.demand(now_);
+    // With what is owed now, which may be for this moment only.
+    if (repaid > 0) leasing_.pay_running();
     const bool is_lend =
         effects.size() == 1 && effects[0].kind == core::Effect::Kind::lend_from_fifo;
     const std::vector<ProcessId> thief = is_lend ? thief_ : std::vector<ProcessId>();
