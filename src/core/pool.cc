@@ -383,7 +383,7 @@ void Pool::finish(Instant now, Effects* effects) {
     --spare_;
     place(1, now, effects);
   }
-  if (waiting_.empty() && lent_ == 0) close_offer(false);
+  if (free_ == 0 || (waiting_.empty() && lent_ == 0)) close_offer(false);
   if (free_ > 0) last_visible_ = now;
   counters_.peak_outstanding = std::max(counters_.peak_outstanding, out());
   check();
@@ -391,7 +391,7 @@ void Pool::finish(Instant now, Effects* effects) {
 
 void Pool::check() const {
   TOKENPOOL_CHECK(missing() == 0);
-  TOKENPOOL_CHECK(free_ >= 0 && free_ <= capacity());
+  TOKENPOOL_CHECK(free_ >= (offer_until_ ? 1 : 0) && free_ <= capacity());
   TOKENPOOL_CHECK(owed_ >= 0 && spare_ >= 0 && lent_ >= 0);
   TOKENPOOL_CHECK(waiting_.size() == since_.size());
 }

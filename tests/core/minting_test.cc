@@ -162,5 +162,33 @@ TEST_F(MintingTest, ANewArbiterGoesOnWithIt) {
   EXPECT_EQ(desk.pool.minted(), 0);
 }
 
+// No tokens at all but a minted one, which lies in the FIFO for those who poll. It goes, and the
+// token in its place is served: nothing is on offer any more.
+TEST(Minting, AnOfferEndsWithTheTokenThatIsOffered) {
+  PoolDesk desk(1);
+  const ProcessId holder = process(1);
+  const ProcessId lender = process(2);
+  const ProcessId first = process(3);
+  const ProcessId second = process(4);
+  for (const auto who : {holder, lender, first, second}) desk.introduce(who);
+  desk.unseen(-1, {holder});
+  const RequestId served = desk.read(first);
+  desk.give(lender);
+  ASSERT_TRUE(desk.granted(served));
+  desk.give(first);
+  desk.set_issued(0);
+  ASSERT_EQ(desk.fifo, 0);
+  const RequestId next = desk.read(first);
+  const RequestId last = desk.read(second);
+  desk.mint(1);
+  ASSERT_EQ(desk.fifo, 1) << "on offer";
+  desk.unseen(+1, {holder});
+  EXPECT_TRUE(desk.granted(next));
+  EXPECT_FALSE(desk.granted(last));
+  EXPECT_EQ(desk.fifo, 0);
+  desk.pass(std::chrono::seconds(1));
+  EXPECT_FALSE(desk.granted(last));
+}
+
 }  // namespace
 }  // namespace tokenpool::core
