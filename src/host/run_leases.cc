@@ -54,6 +54,7 @@ RunSlotsContext RunLeases::eyes_of_slots() {
           .watch = [this](ProcessId who) { (void)watch(who); },
           .config = context_.config,
           .begin = context_.begin,
+          .root = [this] { return context_.kin->root(); },
           .log = context_.log,
           .tell = context_.tell};
 }

@@ -43,11 +43,6 @@ pid_t session_of(pid_t pid) {
   return info ? info->session : 0;
 }
 
-// By its user, on purpose.
-bool is_stopped(const proc::CensusSample& census) {
-  return census.rows.empty() || census.rows.front().state == 'T';
-}
-
 // Stopped at a prompt: Ctrl-Z.
 bool is_under_job_control(pid_t pid) {
   const auto info = proc::read_process(pid);
@@ -59,7 +54,6 @@ bool is_under_job_control(pid_t pid) {
 
 RunRescue::RunRescue(RunRescueContext context, Instant now)
     : context_(std::move(context)),
-      census_(context_.front, ::getpid()),
       still_(context_.patience),
       idle_(context_.patience),
       limits_({.leases = context_.leases,
@@ -68,6 +62,24 @@ RunRescue::RunRescue(RunRescueContext context, Instant now)
                .patience = context_.patience}),
       due_(now + still_.pause()),
       stroll_(now + context_.patience) {}
+
+proc::CensusSample RunRescue::walk(Instant now) {
+  // A front that is about to return is still there when those are counted that it leaves.
+  if (const pid_t root = context_.root(); root != counted_) {
+    counted_ = root;
+    census_.emplace(root, ::getpid());
+  }
+  proc::CensusSample census = census_->sample(now);
+  if (context_.left_mark == 0) return census;
+  std::erase_if(census.rows, [this](const proc::CensusRow& row) {
+    return !proc::has_build_mark(row.who.pid, context_.left_mark);
+  });
+  return census;
+}
+
+bool RunRescue::is_stopped(const proc::CensusSample& census) const {
+  return census.rows.empty() || (context_.left_mark == 0 && census.rows.front().state == 'T');
+}
 
 bool RunRescue::lacks_slots() const {
   const core::Pool& pool = *context_.pool;
@@ -97,7 +109,8 @@ bool RunRescue::may_wait(const std::vector<proc::CensusRow>& family) const {
 void RunRescue::step(Instant now) {
   if (!context_.tracked) take_back_surplus(now);
   const int unseen = context_.tracked ? 0 : context_.out();
-  const bool looks = lacks_slots() || limits_.has_to_look() || stroll_ <= now;
+  const bool strolls = context_.left_mark == 0 && stroll_ <= now;
+  const bool looks = lacks_slots() || limits_.has_to_look() || strolls;
   const Instant pause = context_.tracked ? still_.pause() : std::min(still_.pause(), kUnseenPause);
   due_ = now + pause;
   if (unseen <= 0 && !(looks && context_.patience.count() > 0)) {
@@ -105,7 +118,7 @@ void RunRescue::step(Instant now) {
     (void)still_.look(core::Movement::some, now);
     return limits_.forget();
   }
-  const proc::CensusSample census = census_.sample(now);
+  const proc::CensusSample census = walk(now);
   if (!context_.tracked) mint(lost_.look(unseen, most_held(family_of(census)), now), false, now);
   const Instant cost_pause = kRescueCostShare * census.cost;
   due_ = now + std::max(lost_.is_suspicious() ? kSuspiciousPause : pause, cost_pause);
@@ -151,15 +164,15 @@ void RunRescue::look_at_limits(const proc::CensusSample& census, Instant now) {
 }
 
 std::vector<core::FamilyMember> RunRescue::family_of(const proc::CensusSample& census) const {
-  const pid_t session = session_of(context_.front);
+  const pid_t session = session_of(counted_);
   std::vector<core::FamilyMember> family;
   for (const proc::CensusRow& row : census.rows) {
-    if (row.who.pid == context_.front) continue;
+    if (row.who.pid == counted_) continue;
     core::FamilyMember member{row.who.pid, row.parent};
     if (works_in_threads(row.name)) member.workers = std::max(0, row.threads - 1);
     if (hoards(row)) member.workers = core::kMaxSlots;
     member.daemon =
-        row.parent == context_.front && row.state != 'Z' && session_of(row.who.pid) != session;
+        row.parent == counted_ && row.state != 'Z' && session_of(row.who.pid) != session;
     family.push_back(member);
   }
   return family;

@@ -19,6 +19,7 @@
 #include "host/census_tree.h"
 #include "host/limit_watch.h"
 #include "host/movement_watch.h"
+#include "proc/build_mark.h"
 #include "proc/census.h"
 
 namespace tokenpool::host {
@@ -32,7 +33,8 @@ struct RunRescueContext {
   std::function<int()> out;            ///< tokens that clients have and that were not lost before
   std::function<bool()> is_exhausted;  ///< no slot is free
   std::function<core::ProcessId(const core::Lease&)> holder_of;
-  pid_t front = 0;
+  std::function<pid_t()> root;          ///< of the build: the front, or who adopts what it left
+  proc::BuildMark left_mark = 0;        ///< not 0: the front is gone, these below `root` are meant
   bool tracked = false;                 ///< the ledger knows who holds what
   std::chrono::nanoseconds patience{};  ///< with a build that stands still; 0: no end of it
   std::function<bool()> has_frozen;     ///< some are made to stand still
@@ -50,10 +52,13 @@ class RunRescue {
   [[nodiscard]] core::Instant due() const { return due_; }
   /// Looks; at the processes only while all slots are taken, somebody waits for a lease, tokens are
   /// out of which nobody knows who has them, or the build stands still; else now and then, whether
-  /// it does. A walk that costs much makes the pause longer.
+  /// it does (not at those that it left behind). A walk that costs much makes the pause longer.
   void step(core::Instant now);
 
  private:
+  [[nodiscard]] proc::CensusSample walk(core::Instant now);
+  /// By its user, on purpose.
+  [[nodiscard]] bool is_stopped(const proc::CensusSample& census) const;
   /// Somebody lacks slots that others have.
   [[nodiscard]] bool lacks_slots() const;
   /// Some of them may get a token that they read without being seen.
@@ -69,7 +74,8 @@ class RunRescue {
   void name_stuck(const proc::CensusSample& census);
 
   RunRescueContext context_;
-  proc::Census census_;
+  std::optional<proc::Census> census_;
+  pid_t counted_ = 0;  ///< the root of census_
   core::LostTokens lost_;
   MovementWatch movement_;
   core::Standstill still_;

@@ -29,8 +29,11 @@ RunSlots::RunSlots(RunSlotsContext context, const Settings& settings, Instant no
   const Begin& begin = *context_.begin;
   // Whoever was here before may have died over it.
   if (begin.resume) thaw_all(context_.config->board, true);
-  // What outlives its build may stay for weeks.
-  if (begin.left) return;
+  // What outlives its build may stay for weeks. It is helped only where it lacks slots.
+  if (begin.left) {
+    if (begin.mark != 0 && tracked_) start_rescue(now);
+    return;
+  }
   if (begin.slots.is_elastic() && !settings_.fixed) {
     elastic_.emplace(begin.slots, settings_.slots, context_.config->group.folder(), now);
   }
@@ -47,7 +50,8 @@ void RunSlots::start_rescue(Instant now) {
                                    .out = [this] { return tokens_out(); },
                                    .is_exhausted = [this] { return use().exhausted; },
                                    .holder_of = context_.holder_of,
-                                   .front = context_.config->front,
+                                   .root = context_.root,
+                                   .left_mark = context_.begin->left ? context_.begin->mark : 0,
                                    .tracked = tracked_,
                                    .patience = std::chrono::seconds(context_.begin->standstill),
                                    .has_frozen = [this] { return frozen_jobs() > 0; },

@@ -36,8 +36,9 @@ struct RunSlotsContext {
   std::function<void(core::ProcessId)> watch;
   const ArbiterConfig* config = nullptr;
   const Begin* begin = nullptr;
-  BoardLog* log = nullptr;     ///< for those that ignore the pool or are stuck
-  std::function<void()> tell;  ///< there is one more of them on the board
+  std::function<pid_t()> root;  ///< of the build, see Kinship::root()
+  BoardLog* log = nullptr;      ///< for those that ignore the pool or are stuck
+  std::function<void()> tell;   ///< there is one more of them on the board
 };
 
 /// What the pool of a run begins with: what was set last, if an arbiter before this one published

@@ -194,3 +194,23 @@ def test_inference_leaves_a_daemon_alone(ctx):
     expect(daemon.run.finish(0)["left_running"], 1, "left running")
     daemon.expect_working()
     daemon.end()
+
+
+def test_those_left_behind_that_stand_still_get_one_more(ctx):
+    """One that keeps the only token and does nothing, and one that waits for it."""
+    holder = ctx.program("holder", "os.read(fds()[0], 1)\nos.setsid()\nstay('holder')\n")
+    waiter = ctx.program("waiter", "os.setsid()\nos.read(fds()[0], 1)\nstay('waiter')\n")
+    leave = ctx.script("leave", (
+        f"{holder} </dev/null >/dev/null 2>&1 &\n"
+        "job gate\n"
+        f"{waiter} </dev/null >/dev/null 2>&1 &\n"))
+    run = ctx.run([leave], slots=2, options=["--standstill", "1"])
+    ctx.desk.wait(lambda: ctx.desk.count() == 2, "the holder, and the gate")
+    arbiter = arbiter_child(run.pid)
+    ctx.desk.release(ctx.desk.held("gate")[0])
+    run.finish(0, held=1)
+    ctx.wait(lambda: (ctx.desk.pump(), ctx.desk.count("waiter") == 1)[1], "the one that waited")
+    for guest in ctx.desk.held():
+        ctx.desk.release(guest)
+    ctx.wait_gone(arbiter)
+    expect_clean_folder(ctx)
