@@ -210,8 +210,8 @@ int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool ce
     if (is_certain) {
       Account& giver = account(openers.front());
       giver.has_returned = true;
-      if (!settle(&giver) && !settle_unseen_return({}, false)) return count;
-    } else if (!settle_unseen_return(openers, true)) {
+      if (!settle(&giver) && !settle_passed_on({}, false)) return count;
+    } else if (!settle_unseen_return(openers) && !settle_passed_on(openers, true)) {
       return count;
     }
     --outstanding_;
@@ -219,7 +219,7 @@ int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool ce
   return 0;
 }
 
-bool Ledger::settle_unseen_return(std::span<const ProcessId> openers, bool of_clients) {
+bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
   const auto take =
       std::find_if(unseen_.begin(), unseen_.end(), [openers](const UnseenTake& entry) {
         return std::any_of(entry.suspects.begin(), entry.suspects.end(),
@@ -229,6 +229,28 @@ bool Ledger::settle_unseen_return(std::span<const ProcessId> openers, bool of_cl
     if (--take->count == 0) unseen_.erase(take);
     return true;
   }
+  Account* likely = nullptr;
+  for (const ProcessId opener : openers) {
+    const auto entry = accounts_.find(opener);
+    if (entry == accounts_.end()) continue;
+    Account& candidate = entry->second;
+    if (candidate.held() == 0 || candidate.client) continue;
+    if (likely == nullptr || candidate.who < likely->who) likely = &candidate;
+  }
+  if (likely == nullptr) return false;
+  pay(likely);
+  return true;
+}
+
+bool Ledger::settle_passed_on(std::span<const ProcessId> openers, bool of_clients) {
+  if (doubtful_ > 0) {
+    --doubtful_;
+    return false;
+  }
+  if (!unseen_.empty()) {
+    if (--unseen_.front().count == 0) unseen_.erase(unseen_.begin());
+    return true;
+  }
   // A client's own returns are seen, so somebody else comes first.
   using Key = std::tuple<bool, bool, ProcessId>;
   std::optional<Key> best;
@@ -236,11 +258,6 @@ bool Ledger::settle_unseen_return(std::span<const ProcessId> openers, bool of_cl
     if (candidate.held() == 0 || (candidate.client && !of_clients)) continue;
     const Key key{!contains(openers, who), candidate.client, who};
     if (!best || key < *best) best = key;
-  }
-  const bool is_likely = best && !std::get<0>(*best) && !std::get<1>(*best);
-  if (!is_likely && !unseen_.empty()) {
-    if (--unseen_.front().count == 0) unseen_.erase(unseen_.begin());
-    return true;
   }
   if (!best) return false;
   pay(&account(std::get<ProcessId>(*best)));
@@ -296,6 +313,7 @@ EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId>
     }
   }
   outstanding_ += outcome.withdraw - outcome.freed;
+  if (!dead.client) doubtful_ += outcome.freed;
   return outcome;
 }
 
@@ -306,6 +324,7 @@ int Ledger::end_all() {
   accounts_.clear();
   unseen_.clear();
   outstanding_ = 0;
+  doubtful_ = 0;
   return freed;
 }
 

@@ -14,7 +14,8 @@
 //     the implicit slot of the process (own == -1, once; taken out again at its end). Beyond that
 //     it is an over-return: refused. One that nobody saw lends nothing, but settles the debt of any
 //     holder that is no client: that one may have passed its token on to this one through the FIFO,
-//     between two looks.
+//     between two looks. Not so after a token came back from one that had ended and was no client:
+//     that one may have passed it on before, and then this is the return of what is free already.
 //  5. What is out is always exactly what the accounts say: outstanding() never drifts.
 //
 // Calls that nobody saw (a shell's read on descriptor 0) are found by conservation and booked to
@@ -109,9 +110,9 @@ class Ledger {
   /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes with a
   /// suspect among the openers; then the accounts of openers that hold and are no clients (whose
   /// own returns are seen); any unseen take; openers that hold; anybody that holds, clients last.
-  /// A single opener that did it for `certain`: as in give(), but in place of a loan it settles an
-  /// unseen take or the debt of one that is no client. Answers how many of them were owed by
-  /// nobody: over-returns.
+  /// A single opener that did it for `certain`: as in give(), but in place of a loan it settles
+  /// what may have been passed on to it. Answers how many of them were owed by nobody:
+  /// over-returns.
   [[nodiscard]] int unseen_return(int count, std::span<const ProcessId> openers,
                                   bool certain = true);
 
@@ -154,12 +155,14 @@ class Ledger {
   [[nodiscard]] bool is_suspect(ProcessId who) const;
   /// Of the takes with the fewest suspects, which are so many at the most.
   bool settle_suspect(ProcessId who, std::size_t most = SIZE_MAX);
-  bool settle_unseen_return(std::span<const ProcessId> openers, bool of_clients);
+  bool settle_unseen_return(std::span<const ProcessId> openers);
+  bool settle_passed_on(std::span<const ProcessId> openers, bool of_clients);
   int close_suspect(ProcessId who, std::optional<ProcessId> heir);
 
   std::unordered_map<ProcessId, Account, ProcessIdHash> accounts_;
   std::vector<UnseenTake> unseen_;
   int outstanding_ = 0;
+  int doubtful_ = 0;  ///< tokens that came back from those that had ended: somebody may have them
 };
 
 }  // namespace tokenpool::core

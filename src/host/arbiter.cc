@@ -312,9 +312,9 @@ void Arbiter::on_call(const Notification& call) {
   }
   event_time_ = now();
   forget_waiting_of(call.thread);
-  // It may return what was passed on to it.
-  const bool owes = call.call == jobserver::Call::read || pool_.ledger().concerns(*who);
-  owes ? books_.settle() : books_.look();
+  // Who returns a token and holds none may have had it passed on.
+  const bool is_strange = call.call == jobserver::Call::write && !pool_.ledger().concerns(*who);
+  is_strange ? books_.look() : books_.settle();
   books_.unseen().forget_read(call.thread);
   answer_call(call, *who);
   publish();

@@ -159,10 +159,10 @@ class NaiveLedger {
     for (int i = 0; i < count; ++i) {
       if (openers.size() == 1 && certain) {
         living[openers.front()].has_returned = true;
-        if (!settle(openers.front()) && !return_unseen({}, false)) return count - i;
+        if (!settle(openers.front()) && !return_passed_on({}, false)) return count - i;
         continue;
       }
-      if (!return_unseen(openers, true)) return count - i;
+      if (!return_unseen(openers) && !return_passed_on(openers, true)) return count - i;
     }
     return 0;
   }
@@ -211,6 +211,7 @@ class NaiveLedger {
       token = NaiveToken{};
       ++outcome.freed;
     }
+    if (!dead.client) doubtful += outcome.freed;
     if (outcome.passed_to && living.at(*outcome.passed_to).lends) {
       // The heir had lent its own slot and now has one again.
       living.at(*outcome.passed_to).lends = false;
@@ -220,6 +221,7 @@ class NaiveLedger {
   }
 
   void end_all(int issued) {
+    doubtful = 0;
     living.clear();
     tokens.assign(static_cast<std::size_t>(issued), NaiveToken{});
     debt = 0;
@@ -236,6 +238,7 @@ class NaiveLedger {
   std::vector<NaiveToken> tokens;
   std::map<ProcessId, NaiveProcess> living;
   int debt = 0;
+  int doubtful = 0;  // tokens of the dead that somebody may still have
 
  private:
   using Token = std::vector<NaiveToken>::iterator;
@@ -279,31 +282,37 @@ class NaiveLedger {
     for (const auto& entry : found) list.push_back(entry.second);
     return list;
   }
-  bool return_unseen(const Processes& openers, bool of_clients) {
+  bool free_oldest(const Processes* touching) {
     const auto touches = [&](const NaiveToken& token) {
-      return std::any_of(openers.begin(), openers.end(),
+      return std::any_of(touching->begin(), touching->end(),
                          [&](ProcessId who) { return token.suspects.contains(who); });
     };
-    const auto free_oldest = [&](bool must_touch) {
-      Token best = tokens.end();
-      for (Token token = tokens.begin(); token != tokens.end(); ++token) {
-        if (token->where != Where::unseen || (must_touch && !touches(*token))) continue;
-        if (best == tokens.end() || token->group < best->group) best = token;
-      }
-      if (best == tokens.end()) return false;
-      *best = NaiveToken{};
-      return true;
-    };
-    const auto free_holder = [&](bool want_opener, bool want_client) {
-      for (const auto& [who, state] : living) {
-        const bool opener = std::find(openers.begin(), openers.end(), who) != openers.end();
-        if (state.client && !of_clients) continue;
-        if (opener == want_opener && state.client == want_client && free_held(who)) return true;
-      }
+    Token best = tokens.end();
+    for (Token token = tokens.begin(); token != tokens.end(); ++token) {
+      if (token->where != Where::unseen || (touching != nullptr && !touches(*token))) continue;
+      if (best == tokens.end() || token->group < best->group) best = token;
+    }
+    if (best == tokens.end()) return false;
+    *best = NaiveToken{};
+    return true;
+  }
+  bool free_holder(const Processes& openers, bool want_opener, bool want_client) {
+    for (const auto& [who, state] : living) {
+      const bool opener = std::find(openers.begin(), openers.end(), who) != openers.end();
+      if (opener == want_opener && state.client == want_client && free_held(who)) return true;
+    }
+    return false;
+  }
+  bool return_unseen(const Processes& openers) {
+    return free_oldest(&openers) || free_holder(openers, true, false);
+  }
+  bool return_passed_on(const Processes& openers, bool of_clients) {
+    if (doubtful > 0) {
+      --doubtful;
       return false;
-    };
-    return free_oldest(true) || free_holder(true, false) || free_oldest(false) ||
-           free_holder(true, true) || free_holder(false, false) || free_holder(false, true);
+    }
+    return free_oldest(nullptr) || (of_clients && free_holder(openers, true, true)) ||
+           free_holder(openers, false, false) || (of_clients && free_holder(openers, false, true));
   }
 
   std::map<ProcessId, std::optional<ProcessId>> family;

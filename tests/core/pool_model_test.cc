@@ -155,6 +155,7 @@ struct Step : rc::state::Command<Empty, Pair> {
     Pool next(old.issued());
     next.restore(accounts, unseen, old.owed(), old.lent(), old.minted(), old.counters());
     pair->desk.pool = std::move(next);
+    pair->naive.doubtful = 0;
   }
   void perform(Pair* pair) const {
     NaiveLedger& naive = pair->naive;

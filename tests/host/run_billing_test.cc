@@ -31,7 +31,7 @@ class Build {
       if (command == 0) {
         for (int i = 0; i < spinners; ++i) {
           if (proc::fork_bound() != 0) continue;
-          for (volatile int sum = 0;;) sum = sum + 1;
+          for (volatile unsigned sum = 0;;) sum = sum + 1;
         }
         ::pause();
       }
