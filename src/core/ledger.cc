@@ -118,15 +118,9 @@ std::optional<GiveOutcome> Ledger::settle_ancestor(const Account& giver) {
 
 // A helper whose end is not known yet.
 bool Ledger::settle_child(ProcessId giver) {
-  Account* helper = nullptr;
-  for (auto& [who, candidate] : accounts_) {
-    const bool is_child = !candidate.ancestors.empty() && candidate.ancestors.front() == giver;
-    if (!is_child || candidate.client || candidate.own <= 0) continue;
-    if (helper == nullptr || who < helper->who) helper = &candidate;
-  }
-  if (helper == nullptr) return false;
-  pay(helper);
-  return true;
+  return pay_first([giver](const Account& one) {
+    return !one.client && one.own > 0 && !one.ancestors.empty() && one.ancestors.front() == giver;
+  });
 }
 
 std::optional<GiveOutcome> Ledger::settle_descendant(ProcessId giver) {
@@ -163,8 +157,7 @@ bool Ledger::settle_suspect(ProcessId who, std::size_t most) {
     if (best == unseen_.end() || take->suspects.size() < best->suspects.size()) best = take;
   }
   if (best == unseen_.end() || best->suspects.size() > most) return false;
-  if (--best->count == 0) unseen_.erase(best);
-  return true;
+  return pay_take(best);
 }
 
 int Ledger::unseen_take(int count, std::span<const ProcessId> openers, bool certain) {
@@ -225,21 +218,9 @@ bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
         return std::any_of(entry.suspects.begin(), entry.suspects.end(),
                            [openers](ProcessId who) { return contains(openers, who); });
       });
-  if (take != unseen_.end()) {
-    if (--take->count == 0) unseen_.erase(take);
-    return true;
-  }
-  Account* likely = nullptr;
-  for (const ProcessId opener : openers) {
-    const auto entry = accounts_.find(opener);
-    if (entry == accounts_.end()) continue;
-    Account& candidate = entry->second;
-    if (candidate.held() == 0 || candidate.client) continue;
-    if (likely == nullptr || candidate.who < likely->who) likely = &candidate;
-  }
-  if (likely == nullptr) return false;
-  pay(likely);
-  return true;
+  if (take != unseen_.end()) return pay_take(take);
+  return pay_first(
+      [openers](const Account& one) { return !one.client && contains(openers, one.who); });
 }
 
 bool Ledger::settle_passed_on(std::span<const ProcessId> openers, bool of_clients) {
@@ -247,20 +228,29 @@ bool Ledger::settle_passed_on(std::span<const ProcessId> openers, bool of_client
     --doubtful_;
     return false;
   }
-  if (!unseen_.empty()) {
-    if (--unseen_.front().count == 0) unseen_.erase(unseen_.begin());
-    return true;
-  }
+  if (!unseen_.empty()) return pay_take(unseen_.begin());
   // A client's own returns are seen, so somebody else comes first.
-  using Key = std::tuple<bool, bool, ProcessId>;
-  std::optional<Key> best;
-  for (const auto& [who, candidate] : accounts_) {
-    if (candidate.held() == 0 || (candidate.client && !of_clients)) continue;
-    const Key key{!contains(openers, who), candidate.client, who};
-    if (!best || key < *best) best = key;
+  const auto has_it_open = [openers](const Account& one) {
+    return one.client && contains(openers, one.who);
+  };
+  return (of_clients && pay_first(has_it_open)) ||
+         pay_first([](const Account& one) { return !one.client; }) ||
+         (of_clients && pay_first([](const Account&) { return true; }));
+}
+
+bool Ledger::pay_take(std::vector<UnseenTake>::iterator take) {
+  if (--take->count == 0) unseen_.erase(take);
+  return true;
+}
+
+bool Ledger::pay_first(const std::function<bool(const Account&)>& is_meant) {
+  Account* first = nullptr;
+  for (auto& [who, one] : accounts_) {
+    if (one.held() == 0 || !is_meant(one)) continue;
+    if (first == nullptr || who < first->who) first = &one;
   }
-  if (!best) return false;
-  pay(&account(std::get<ProcessId>(*best)));
+  if (first == nullptr) return false;
+  pay(first);
   return true;
 }
 

@@ -27,6 +27,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -157,6 +158,10 @@ class Ledger {
   bool settle_suspect(ProcessId who, std::size_t most = SIZE_MAX);
   bool settle_unseen_return(std::span<const ProcessId> openers);
   bool settle_passed_on(std::span<const ProcessId> openers, bool of_clients);
+  bool pay_take(std::vector<UnseenTake>::iterator take);
+  /// For the holder with the lowest identity of those meant, so that the choice does not depend on
+  /// the order of a hash table.
+  bool pay_first(const std::function<bool(const Account&)>& is_meant);
   int close_suspect(ProcessId who, std::optional<ProcessId> heir);
 
   std::unordered_map<ProcessId, Account, ProcessIdHash> accounts_;

@@ -131,7 +131,8 @@ core::MoveCounts Conservation::explain(int drift, const jobserver::FifoTouches& 
   add_moves(counts.returned, givers, givers_gone, &returned);
   // What strangers pass on to strangers stays where it is booked.
   if (counts.taken > 0 && counts.returned > 0 && (is_nobodys(taken) || is_nobodys(returned))) {
-    return explain(drift, {}), counts;
+    (void)explain(drift, {});
+    return counts;
   }
   for (const auto& move : taken) {
     for (const auto& who : move.who) books_.watched->look_again(who);
