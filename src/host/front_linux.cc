@@ -384,8 +384,6 @@ void Front::abandon(const StartedCommand* command) {
   }
   verdict_ = kAllEnded;
   settle();
-  // An arbiter that could not start has not done it.
-  config_.group.remove_when_empty();
 }
 
 void Front::settle() {
@@ -393,6 +391,8 @@ void Front::settle() {
   while (!settled_ && arbiter_ != 0) serve(-1);
   if (*verdict_ != kAllEnded) return;
   while (arbiter_ != 0) serve(-1);
+  // An arbiter that could not start, or was killed after it had settled, has not done it.
+  config_.group.remove_when_empty();
 }
 
 // A job-control shell that was killed leaves the terminal with a group that is gone, an editor

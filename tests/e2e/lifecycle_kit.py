@@ -1,5 +1,6 @@
 """What the tests of a run's life share: short ways to a run, and looks at its processes."""
 
+import glob
 import os
 import signal
 
@@ -74,6 +75,15 @@ def expect_quiet(run, status=0):
 def expect_clean_folder(ctx):
     """Waits until nothing lies in TMPDIR."""
     ctx.wait(lambda: not os.listdir(ctx.tmp), "an empty TMPDIR")
+
+
+def folders(ctx):
+    """The names of the runs' folders in TMPDIR, which are those of their control groups, too."""
+    return sorted(name for name in os.listdir(ctx.tmp) if name.startswith("tokenpool-"))
+
+
+def groups(name):
+    return glob.glob(f"/sys/fs/cgroup/**/{name}", recursive=True)
 
 
 def state_of(pid):

@@ -5,7 +5,8 @@ import random
 import signal
 
 from harness import expect, expect_that, kill, needs, timeout
-from lifecycle_kit import arbiter_child, finished, in_epoll_wait, in_read, wait_arbiter
+from lifecycle_kit import (arbiter_child, finished, folders, groups, in_epoll_wait, in_read,
+                           wait_arbiter)
 
 
 def kill_arbiter(ctx, run):
@@ -307,6 +308,22 @@ def test_killed_when_only_the_end_is_left(ctx):
         if arbiter:
             kill(arbiter)
         run.finish(3)
+
+
+def test_killed_when_it_has_settled(ctx):
+    """It has said all and removed the folder; the control group is then the front's to remove."""
+    for _ in range(20):
+        entered = ctx.desk.entered
+        run = ctx.run(["job", "x"])
+        ctx.desk.wait(lambda n=entered: ctx.desk.entered > n, "the job")
+        (name,) = folders(ctx)
+        arbiter = wait_arbiter(ctx, run)
+        ctx.desk.release(ctx.desk.held()[0])
+        while os.path.exists(f"{ctx.tmp}/{name}") and not run.ended():
+            pass
+        kill(arbiter)
+        run.finish()
+        expect(groups(name), [], "control groups")
 
 
 def test_stopped_arbiter_goes_on_where_it_stood(ctx):

@@ -5,8 +5,8 @@ import os
 import signal
 
 from harness import expect, expect_that, is_alive, kill, needs
-from lifecycle_kit import (arbiter_child, expect_clean_folder, finished, state_of, wait_all_gone,
-                           wait_lines)
+from lifecycle_kit import (arbiter_child, expect_clean_folder, finished, folders, groups, state_of,
+                           wait_all_gone, wait_lines)
 
 
 def kill_both(ctx, run):
@@ -20,14 +20,6 @@ def kill_both(ctx, run):
             ctx.wait(lambda: all(state_of(pid) == "T" for pid in both), "both stopped")
     run.wait()
     wait_all_gone(ctx, both)
-
-
-def folders(ctx):
-    return sorted(name for name in os.listdir(ctx.tmp) if name.startswith("tokenpool-"))
-
-
-def groups(name):
-    return glob.glob(f"/sys/fs/cgroup/**/{name}", recursive=True)
 
 
 def is_populated(name):
