@@ -324,7 +324,7 @@ void Arbiter::on_call(const Notification& call) {
 // took before is settled first, so that the books are even when this one goes on.
 void Arbiter::leave_to_kernel(const Notification& call, ProcessId who) {
   event_time_ = now();
-  books_.settle();
+  books_.look();
   books_.unseen().forget_read(call.thread);
   if (call.call == jobserver::Call::read) {
     books_.unseen().expect_read(who, call.thread);

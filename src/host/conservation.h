@@ -40,7 +40,8 @@ class Conservation {
   /// The same, whatever is about to be reported.
   void settle_at_once();
   /// As settle(), and finds what went from hand to hand; to be called when the watch has something
-  /// to report, and before the end or the return of a process for which that makes a difference.
+  /// to report, and before the end, the return or the next unseen call of a process for which that
+  /// makes a difference.
   void look();
   /// Reads what the watch reports of our own moves, so that it wakes nobody.
   void look_after_own_moves();

@@ -37,6 +37,8 @@ class UnseenCalls {
   UnseenCalls(const proc::FileId& fifo, int read_end) : fifo_(fifo), read_end_(read_end) {}
 
   /// `who` has the FIFO as a standard descriptor from now on, to take (or else to return) tokens.
+  /// If it had it before and has put it away, that call is over and forgotten: what it did has to
+  /// be settled.
   void expect(core::ProcessId who, bool takes, core::Instant now);
   /// The kernel carries out a read of `thread` of `who`: it may have taken a token from now on.
   void expect_read(core::ProcessId who, pid_t thread);

@@ -248,6 +248,24 @@ for _tail, _user in USERS.items():
     handed_on("dash_head", DASH_FETCH["head"], f"printf + >{BELOW}", _tail, _user)
 
 
+def taking_turns(tail, user):
+    def body(ctx):
+        """Four scripts and one token: with each return the next one has it. Who gave and who took is
+        known without the kernel's word, too, so every return is accepted."""
+        script = ctx.script("script", PREAMBLE + "for i in $(seq 60); do\n"
+                            f"  {FETCH['read']}; sleep 0.01; printf + >&$W\ndone\n")
+        top = ctx.script("top", "for n in 1 2 3 4; do " + f"{script} & done; wait")
+        report = ctx.run([top], slots=2, user=user).finish()
+        expect((report["tokens"]["refused"], report["tokens"]["recovered"]), (0, 0),
+               "tokens refused and recovered")
+
+    define(f"read_taking_turns{tail}", body, user)
+
+
+for _tail, _user in USERS.items():
+    taking_turns(_tail, _user)
+
+
 @needs("root")
 def test_killed_with_what_was_handed_on(ctx):
     """Nothing but the kernel's word tells who has it now."""

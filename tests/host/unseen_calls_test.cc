@@ -175,6 +175,24 @@ TEST_F(UnseenCallsTest, TheNextArbiterKnowsThemToo) {
   EXPECT_TRUE(calls->callers().empty());
 }
 
+TEST_F(UnseenCallsTest, WhoMakesAnotherCallIsDoneWithTheOneBefore) {
+  const Reader a(file);
+  const Reader b(file);
+  calls->expect(a.id(), false, 0ns);
+  a.put_away();
+  calls->expect(a.id(), true, 0ns);
+  calls->expect(b.id(), false, 0ns);
+  EXPECT_EQ(calls->suspects(+1, {}), Processes{b.id()});
+}
+
+TEST_F(UnseenCallsTest, WhoHasBothEndsHasNotBegun) {
+  const Reader a(file);
+  calls->expect(a.id(), true, 0ns);
+  calls->expect(a.id(), false, 0ns);
+  EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
+  EXPECT_EQ(calls->suspects(+1, {}), Processes{a.id()});
+}
+
 TEST_F(UnseenCallsTest, TheDeadAreForgotten) {
   const Reader a(file);
   calls->expect(a.id(), true, 0ns);
