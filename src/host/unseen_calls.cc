@@ -29,9 +29,9 @@ void add(core::ProcessId who, std::vector<core::ProcessId>* list) {
 
 void UnseenCalls::expect(core::ProcessId who, bool takes, core::Instant now) {
   const Call call = takes ? Call::take : Call::give;
-  const bool is_done_with_others = has_put_away(who);
   std::erase_if(callers_, [&](const auto& one) {
-    return one.who == who && (one.call == call || (is_done_with_others && one.call != Call::read));
+    if (one.who != who || one.call == Call::read) return false;
+    return one.call == call || has_put_away(who);
   });
   callers_.push_back({.who = who, .call = call, .since = now});
 }
