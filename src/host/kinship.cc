@@ -96,6 +96,8 @@ std::optional<core::ProcessId> Kinship::living_of(const std::vector<core::Proces
 std::vector<core::ProcessId> Kinship::unseen_callers() const {
   std::vector<core::ProcessId> callers;
   for (const auto& [who, account] : pool_.ledger().accounts()) {
+    // The front may be in view for having opened the FIFO; it takes nothing.
+    if (who.pid == front_ || who.pid == guardian_) continue;
     if (!account.client) callers.push_back(who);
   }
   return callers;
