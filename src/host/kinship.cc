@@ -93,12 +93,15 @@ std::optional<core::ProcessId> Kinship::living_of(const std::vector<core::Proces
   return std::nullopt;
 }
 
+bool Kinship::is_ours(pid_t pid) const {
+  return pid == ::getpid() || pid == front_ || pid == guardian_;
+}
+
 std::vector<core::ProcessId> Kinship::unseen_callers() const {
   std::vector<core::ProcessId> callers;
   for (const auto& [who, account] : pool_.ledger().accounts()) {
-    // The front may be in view for having opened the FIFO; it takes nothing.
-    if (who.pid == front_ || who.pid == guardian_) continue;
-    if (!account.client) callers.push_back(who);
+    // The front comes into view when the kernel names it for having opened the FIFO.
+    if (!account.client && !is_ours(who.pid)) callers.push_back(who);
   }
   return callers;
 }
@@ -108,7 +111,7 @@ std::vector<core::ProcessId> Kinship::likely_callers(const proc::FileId& fifo,
   std::vector<core::ProcessId> all;
   std::vector<core::ProcessId> likely;
   for (const auto& opener : proc::processes_with_open(fifo, inherited)) {
-    if (opener.pid == ::getpid() || opener.pid == front_ || opener.pid == guardian_) continue;
+    if (is_ours(opener.pid)) continue;
     const auto id = adopt(opener.pid);
     if (!id) continue;
     all.push_back(*id);

@@ -44,7 +44,8 @@ class Kinship {
   std::vector<core::ProcessId> orphans_of(const WatchedProcess& process);
   /// The nearest living one of `ancestors`; one whose end is not settled yet lives.
   std::optional<core::ProcessId> living_of(const std::vector<core::ProcessId>& ancestors);
-  /// Those in view that are not known for clients; not the front, not the guardian.
+  /// Those in view that are not known for clients. The front, the guardian and the caller are left
+  /// out.
   std::vector<core::ProcessId> unseen_callers() const;
   /// Who may have made a call on the FIFO that was neither seen nor announced: the processes that
   /// have it open under a number of their own (what is done on the `inherited` numbers is seen or
@@ -54,6 +55,9 @@ class Kinship {
                                               const std::array<int, 2>& inherited);
 
  private:
+  /// The front, the guardian or this process: it keeps no token.
+  [[nodiscard]] bool is_ours(pid_t pid) const;
+
   pid_t front_;
   pid_t guardian_;
   Watchlist& watched_;

@@ -21,6 +21,16 @@ pid_t root_of(pid_t front, pid_t guardian) {
 
 TEST(KinshipTest, TheFrontIsTheRootOfItsBuild) { EXPECT_EQ(root_of(::getpid(), 0), ::getpid()); }
 
+TEST(KinshipTest, WhoKeepsThePoolIsNeverSuspected) {
+  asio::io_context io;
+  Watchlist watched(io, [](const WatchedProcess&, int) {});
+  core::Pool pool(1);
+  const core::ProcessId front{4194302, 1}, guardian{4194303, 1}, shell{4194301, 1};
+  for (const auto& who : {front, guardian, shell}) pool.introduce(who, {}, false);
+  const Kinship kin(front.pid, guardian.pid, watched, pool);
+  EXPECT_EQ(kin.unseen_callers(), std::vector{shell});
+}
+
 // The front has ended, this process has adopted what it left: its guardian, and the build.
 TEST(KinshipTest, WhoAdoptsTheOrphansIsTheirRoot) {
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
