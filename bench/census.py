@@ -1,5 +1,6 @@
 """What it costs to know the processes of a build, against python3-psutil doing the same."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -45,21 +46,32 @@ def ask(process, line):
     return float(answer)
 
 
+PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+
+
+@contextlib.contextmanager
+def sleepers(bench, count):
+    """bench_census with so many processes below it, all of which are gone at the end."""
+    with subprocess.Popen(bench.helper("census", count), **PIPES) as root:
+        if root.stdout.readline().strip() != "ready":
+            raise Failure(f"bench_census could not start {count} processes")
+        yield root
+        root.stdin.close()
+        if root.stdout.read() != "":
+            raise Failure("bench_census said more than it was asked for")
+
+
 def census_of(bench, count, python):
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     ours, theirs = Samples("ms", 3), Samples("ms", 3)
     glance = Samples("us", 1)
-    with subprocess.Popen(bench.helper("census", count), **pipes) as build:
-        if build.stdout.readline().strip() != "ready":
-            raise Failure(f"bench_census could not start {count} processes")
-        with subprocess.Popen([python, "-c", PSUTIL, str(build.pid)], **pipes) as psutil:
+    with sleepers(bench, count) as build:
+        with subprocess.Popen([python, "-c", PSUTIL, str(build.pid)], **PIPES) as psutil:
             rounds = max(1, bench.pick(2000, 500) // count)
             for _ in range(bench.pick(7, 3)):
                 ours.add(ask(build, f"walk {rounds}") / 1e6)
                 theirs.add(ask(psutil, str(rounds)) / 1e6)
                 glance.add(ask(build, "glance 1000") / 1e3)
             psutil.stdin.close()
-        build.stdin.close()
     bench.row(f"one walk over {count} processes, CPU time", "psutil: " + theirs.text(),
               ours.text(), ratio_text(ratio_of(ours, theirs)))
     return ours.median, theirs.median, glance.median
@@ -108,6 +120,14 @@ def named_after(bench, command):
     return seconds
 
 
+def named_row(bench, name, command):
+    seconds = Samples("s")
+    for _ in range(bench.pick(7, 3)):
+        seconds.add(named_after(bench, command))
+    bench.row(f"{name} starts -> it is named", "make, ninja, cargo: never", seconds.text(), "",
+              "<= 3 s", seconds.median <= 3, max(seconds.values) <= 3 or seconds.median > 3)
+
+
 def uncooperative(bench):
     """How long somebody who ignores the pool is not named."""
     spin = "sh -c 'while :; do :; done'"
@@ -120,11 +140,9 @@ def uncooperative(bench):
         "two processes in one slot": ["sh", "-c", f"{spin} & {spin}; true"],
     }
     for name, command in sides.items():
-        seconds = Samples("s")
-        for _ in range(bench.pick(7, 3)):
-            seconds.add(named_after(bench, command))
-        bench.row(f"{name} starts -> it is named", "make, ninja, cargo: never", seconds.text(), "",
-                  "<= 3 s", seconds.median <= 3, max(seconds.values) <= 3 or seconds.median > 3)
+        named_row(bench, name, command)
+    with sleepers(bench, 10000):
+        named_row(bench, "xargs -P4, beside 10000 strangers,", sides["xargs -P4"])
 
 
 BENCHMARKS = {"census": census, "uncooperative": uncooperative}

@@ -37,13 +37,13 @@ CensusPace::Answer CensusPace::glance(const LoadSigns& signs, int slots, bool su
   } else {
     calm_glances_ = 0;
   }
-  if (now < soonest_) return Answer::nothing;
+  if (paid_until_ - now > pause_for(kCensusBurst, kSuspiciousShare)) return Answer::nothing;
   const bool worse = level > level_ + kTolerated;
   return suspicious || worse || now >= calm_until_ ? Answer::walk : Answer::nothing;
 }
 
 void CensusPace::walked(std::chrono::nanoseconds cost, bool suspicious, Instant now) {
-  soonest_ = now + pause_for(cost, kSuspiciousShare);
+  paid_until_ = std::max(paid_until_, now) + pause_for(cost, kSuspiciousShare);
   calm_until_ = suspicious ? now : now + std::max(kCalmPause, pause_for(cost, kCalmShare));
   level_ = last_level_;
 }

@@ -6,8 +6,10 @@
 //  * Else every kBillingStep while somebody has too much, and while the signs have changed for the
 //    worse since the last walk; every kCalmPause where a walk found nobody, for then it is
 //    strangers who keep the machine busy.
-//  * Never so often that it costs more than kSuspiciousShare or kCalmShare of one CPU. So 200
-//    processes are looked at twice a second, 10 000 every twenty seconds.
+//  * Never so often that it costs more than kSuspiciousShare or kCalmShare of one CPU in the long
+//    run. Of the former, what was not spent may be spent at once, up to kCensusBurst: as many looks
+//    at 10 000 processes as it takes to name one of them. After that they are looked at every
+//    twenty seconds; 200 processes always twice a second.
 #pragma once
 
 #include <chrono>
@@ -20,6 +22,8 @@ namespace tokenpool::core {
 inline constexpr std::chrono::nanoseconds kCalmPause = std::chrono::seconds(5);
 inline constexpr double kSuspiciousShare = 0.005;
 inline constexpr double kCalmShare = 0.001;
+/// CPU time.
+inline constexpr std::chrono::nanoseconds kCensusBurst = std::chrono::milliseconds(500);
 /// So many glances in a row have to explain everything before what was suspected is forgotten.
 inline constexpr int kGlancesToCalm = 4;
 
@@ -50,7 +54,7 @@ class CensusPace {
   int calm_glances_ = 0;
   double level_ = 0;  ///< that the last walk explained
   double last_level_ = 0;
-  Instant soonest_{};  ///< a walk
+  Instant paid_until_{};  ///< all walks so far, at kSuspiciousShare
   Instant calm_until_{};
 };
 

@@ -71,8 +71,26 @@ TEST_F(CensusPaceTest, WhereAllCpusAreInUseMoreThatWantOneAreAChange) {
   EXPECT_EQ(glance({2.0, 0.9, 8}, 2), Answer::walk);
 }
 
+TEST_F(CensusPaceTest, OfTenThousandProcessesOneIsFoundAsSoonAsOfTen) {
+  // The first walk tells no rates.
+  EXPECT_EQ(walks(runnable(6), true, 100ms, 2), 1 + kSamplesToAccuse);
+}
+
 TEST_F(CensusPaceTest, TenThousandProcessesCostNoMoreThanTheirShare) {
-  EXPECT_EQ(walks(runnable(6), true, 100ms, 100), 5);
+  const int burst = walks(runnable(6), true, 100ms, 20);
+  EXPECT_LE(burst, kCensusBurst / 100ms + 1);
+  EXPECT_EQ(walks(runnable(6), true, 100ms, 1000), 50);
+}
+
+TEST_F(CensusPaceTest, WhatWasSpentAtOnceIsSavedBeforeTheNextTime) {
+  const int burst = walks(runnable(6), true, 100ms, 20);
+  now += 30s;
+  EXPECT_EQ(walks(runnable(6), true, 100ms, 5), 2) << "50 s at half a percent are 250 ms";
+  now += 200s;
+  EXPECT_EQ(walks(runnable(6), true, 100ms, 20), burst) << "nothing is saved beyond that";
+}
+
+TEST_F(CensusPaceTest, StrangersBesideTenThousandProcessesAreLookedAtLessOften) {
   EXPECT_EQ(walks(runnable(6), false, 100ms, 1000), 10);
 }
 
