@@ -38,6 +38,7 @@ void share_tick(int cpus, double foreign, std::vector<Job>* jobs, core::LoadSamp
     job.work -= each * kTick;
     job.burst -= each * kTick;
     job.had += job.threads * each * kTick;
+    job.used += job.threads * each * kTick;
     job.waited += job.threads * (1 - each) * kTick;
   }
   sum->own += ours * each;
@@ -94,6 +95,7 @@ void Machine::compute(core::LoadSample* sum) {
   std::erase_if(jobs_, [this](const Job& job) {
     if (job.work > 0) return false;
     reaped_ += job.had;
+    ended_used_ += job.used;
     return true;
   });
 }
@@ -114,10 +116,10 @@ core::BillingSample Machine::census() {
   const double since = static_cast<double>(ticks_ - std::exchange(last_census_, ticks_)) * kTick;
   const core::ProcessId client{kClient, 0};
   core::BillingSample sample{.root = kFront, .loads = {}, .holdings = {}, .loose = 0};
-  sample.loads.push_back({client, kFront, 0, std::exchange(reaped_, 0) / since});
+  sample.loads.push_back({client, kFront, 0, std::exchange(reaped_, 0) / since, ended_used_});
   for (Job& job : jobs_) {
     const core::ProcessId who{kFirstJob + job.number, static_cast<std::uint64_t>(job.number)};
-    sample.loads.push_back({who, kClient, (job.had + job.waited) / since, 0});
+    sample.loads.push_back({who, kClient, (job.had + job.waited) / since, 0, job.used});
     job.had = job.waited = 0;
   }
   sample.holdings.push_back({client, std::max(0, static_cast<int>(jobs_.size()) - 1), true});

@@ -42,6 +42,7 @@ struct Job {
   double sleep = 0;  ///< time until it computes
   int number = 0;    ///< which one it is, to whoever wants to know
   int threads = 1;
+  double used = 0;    ///< CPU time in its life
   double had = 0;     ///< CPU time; whoever wants to know sets it to 0, as the next
   double waited = 0;  ///< for a CPU
 };
@@ -92,7 +93,8 @@ class Machine {
   int greedy_ = 0;
   std::int64_t greedy_tick_ = 0;
   double done_ = 0;
-  double reaped_ = 0;  ///< CPU time of jobs that ended since the census before
+  double reaped_ = 0;      ///< CPU time of jobs that ended since the census before
+  double ended_used_ = 0;  ///< CPU time of all jobs that have ended
   std::int64_t last_census_ = 0;
   std::vector<Job> jobs_;
 };

@@ -20,6 +20,7 @@ class Billing::Family {
     std::vector<std::size_t> children{};
     double own = 0;
     double reaped = 0;
+    double own_used = 0;
     int slots_now = 0;
     int slots_before = 0;
     bool client = false;
@@ -28,6 +29,7 @@ class Billing::Family {
     // Of the subtree; `demand` without what an accused one below has too much.
     double demand = 0;
     double allowed = 0;
+    double used = 0;
 
     [[nodiscard]] double excess() const { return std::max(0.0, demand - allowed); }
     [[nodiscard]] double tolerated() const {
@@ -89,7 +91,8 @@ Billing::Family::Family(const BillingSample& sample, std::span<const PastHolding
                         .parent_pid = load->parent,
                         .parent = i,
                         .own = load->demand,
-                        .reaped = load->reaped});
+                        .reaped = load->reaped,
+                        .own_used = load->used});
     }
   }
   for (const std::size_t child : nodes_[0].children) {
@@ -142,6 +145,7 @@ int Billing::Family::from_above(std::size_t index) const {
 void Billing::Family::add_up() {
   struct Sum {
     double demand = 0;
+    double used = 0;
     int now = 0;
     int before = 0;
   };
@@ -150,6 +154,7 @@ void Billing::Family::add_up() {
     Node& node = nodes_[i];
     const bool only_waits = node.client && (!node.children.empty() || node.reaped > 0);
     node.demand = below[i].demand + node.reaped + (only_waits ? 0 : node.own);
+    node.used = below[i].used + node.own_used;
     const int now = below[i].now + node.slots_now;
     const int before = below[i].before + node.slots_before;
     node.allowed = from_above(i) + std::max(now, before) + loose_;
@@ -159,6 +164,7 @@ void Billing::Family::add_up() {
     const int its_own = shares_its_slot(node.parent) ? from_above(i) : 0;
     parent.demand +=
         node.accused ? std::max(0.0, node.demand - node.excess() - its_own) : node.demand;
+    parent.used += node.used;
     parent.now += now;
     parent.before += before;
   }
@@ -232,6 +238,21 @@ void Billing::follow_accused(const Family& family, double weight) {
   });
 }
 
+// The culprits of an excess; false: there is nobody to be named yet.
+bool Billing::accuse_below(std::size_t index, Family* family, Instant now) {
+  if (accused_.size() >= kMaxAccused) return false;
+  const std::size_t before = accused_.size();
+  for (const std::size_t culprit : family->culprits(index)) {
+    const Family::Node& named = family->nodes()[culprit];
+    if (named.accused || named.used < kLeastUse) continue;
+    accused_.push_back({named.who, std::max(named.excess(), kTolerated), now});
+    family->mark_accused(culprit);
+  }
+  if (accused_.size() == before) return false;
+  family->add_up();
+  return true;
+}
+
 void Billing::remember(const BillingSample& sample, const Family& family) {
   held_.clear();
   for (const Holding& holding : sample.holdings) {
@@ -260,16 +281,7 @@ const std::vector<Accusation>& Billing::step(const BillingSample& sample, Instan
     // One sample in which others had the CPUs does not clear anybody.
     const bool too_much = suspicion.mean > node.tolerated() && node.excess() > node.tolerated() / 2;
     suspicion.samples = too_much ? suspicion.samples + 1 : 0;
-    if (suspicion.samples >= kSamplesToAccuse && accused_.size() < kMaxAccused) {
-      for (const std::size_t culprit : family.culprits(i)) {
-        const Family::Node& named = family.nodes()[culprit];
-        if (named.accused) continue;
-        accused_.push_back({named.who, std::max(named.excess(), kTolerated), now});
-        family.mark_accused(culprit);
-      }
-      family.add_up();
-      suspicion = {};
-    }
+    if (suspicion.samples >= kSamplesToAccuse && accuse_below(i, &family, now)) suspicion = {};
     if (suspicion.mean > 0) kept[node.who] = suspicion;
   }
   suspicions_ = std::move(kept);

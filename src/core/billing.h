@@ -14,6 +14,8 @@
 //    somebody below is accused.
 //    So a burst of a second and a half accuses nobody, whatever its width, and one whole CPU too
 //    much is named after two seconds, and the first sample begins within another half.
+//  * Named is nobody before it has used kLeastUse in its life: where others keep the machine busy,
+//    a burst lasts longer than it would, and is a burst nevertheless.
 //  * Named is the process that has all of the excess below it, and no child that has: a nested
 //    make with its own pool, xargs, a linker and its threads; one for each job where several jobs
 //    of a client do so. A shell that runs something else beside it is not named for the slot that
@@ -43,12 +45,14 @@ inline constexpr std::chrono::nanoseconds kBillingMean = std::chrono::seconds(2)
 inline constexpr double kTolerated = 0.5;
 inline constexpr double kToleratedPerSlot = 0.1;
 inline constexpr int kSamplesToAccuse = 3;
+inline constexpr double kLeastUse = 0.5;  ///< CPU seconds
 
 struct ProcessLoad {
   ProcessId who;
   std::int32_t parent = 0;
   double demand = 0;  ///< of its own threads; CPUs
   double reaped = 0;  ///< by descendants that ended since the sample before
+  double used = 0;    ///< CPU seconds in its life, with those of the children it has waited for
   friend bool operator==(const ProcessLoad&, const ProcessLoad&) = default;
 };
 
@@ -104,6 +108,7 @@ class Billing {
   class Family;
 
   void follow_accused(const Family& family, double weight);
+  bool accuse_below(std::size_t index, Family* family, Instant now);
   void remember(const BillingSample& sample, const Family& family);
 
   std::unordered_map<ProcessId, Suspicion, ProcessIdHash> suspicions_;

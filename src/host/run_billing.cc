@@ -53,7 +53,7 @@ core::BillingSample RunBilling::sample_of(const proc::CensusSample& census,
   core::BillingSample sample{context_.front, {}, std::move(holdings), loose};
   sample.loads.reserve(census.rows.size());
   for (const proc::CensusRow& row : census.rows) {
-    sample.loads.push_back({row.who, row.parent, row.use + row.delay, row.reaped});
+    sample.loads.push_back({row.who, row.parent, row.use + row.delay, row.reaped, row.used});
   }
   return sample;
 }

@@ -41,6 +41,7 @@ struct CensusRow {
   double use = 0;
   double delay = 0;   ///< runnable, but not running; of the first kMaxCensusThreads threads
   double reaped = 0;  ///< used by descendants that ended since, and not counted for them before
+  double used = 0;    ///< CPU seconds in its life, with those of the children it has waited for
   [[nodiscard]] double demand() const { return use + delay + reaped; }
   friend bool operator==(const CensusRow&, const CensusRow&) = default;
 };

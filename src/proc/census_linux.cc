@@ -189,6 +189,7 @@ CensusRow Census::State::row(const Reading& reading, double seconds) {
   Member member{stat.id, stat.parent, stat.ticks, stat.reaped_ticks, std::nullopt, true};
   CensusRow row{stat.id,    stat.parent,  stat.name,
                 stat.state, stat.threads, stat.resident_pages * page};
+  row.used = static_cast<double>(member.total()) / ticks_a_second;
   if (seconds > 0) {
     const std::uint64_t own = before_it == nullptr ? 0 : before_it->ticks;
     const std::uint64_t reaped = before_it == nullptr ? 0 : before_it->reaped_ticks;

@@ -22,10 +22,15 @@ constexpr std::int32_t kCommand = 10;
 
 class BillingTest : public testing::Test {
  protected:
-  /// Who demands that much from now on; its pid is its start time.
+  /// Who demands that much from now on, and has used enough; its pid is its start time.
   void has(std::int32_t pid, std::int32_t parent, double demand, double reaped = 0) {
     gone(pid);
-    sample.loads.push_back({id(pid), parent, demand, reaped});
+    sample.loads.push_back({id(pid), parent, demand, reaped, kLeastUse});
+  }
+  void has_used(std::int32_t pid, double seconds) {
+    for (ProcessLoad& load : sample.loads) {
+      if (load.who.pid == pid) load.used = seconds;
+    }
   }
   void gone(std::int32_t pid) {
     std::erase_if(sample.loads, [pid](const ProcessLoad& load) { return load.who.pid == pid; });
@@ -70,6 +75,29 @@ TEST_F(BillingTest, ABurstOfASecondAccusesNobody) {
     has(kCommand, kRoot, 0.5);
     EXPECT_THAT(step(6), IsEmpty());
   }
+}
+
+TEST_F(BillingTest, NorDoesOneThatABusyMachineMakesLast) {
+  has(kCommand, kRoot, 0);
+  has(20, kCommand, 4);
+  has_used(20, 0.9 * kLeastUse);
+  EXPECT_THAT(step(40), IsEmpty());
+  EXPECT_TRUE(billing.is_suspicious());
+  has_used(20, kLeastUse);
+  EXPECT_THAT(step(1), ElementsAre(20));
+}
+
+TEST_F(BillingTest, WhatAllBelowHaveUsedCounts) {
+  has(kCommand, kRoot, 0);
+  has(20, kCommand, 0);
+  has_used(20, 0.4 * kLeastUse);  // by those that it has waited for
+  for (int job = 30; job < 34; ++job) {
+    has(job, 20, 1);
+    has_used(job, 0.1 * kLeastUse);
+  }
+  EXPECT_THAT(step(10), IsEmpty());
+  has_used(20, 0.6 * kLeastUse);
+  EXPECT_THAT(step(1), ElementsAre(20));
 }
 
 TEST_F(BillingTest, OneCpuTooMuchIsNamedAfterFourSamples) {

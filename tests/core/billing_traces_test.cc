@@ -31,7 +31,7 @@ class Scene {
 
   /// `demand` CPUs, more or less; what is 0 stays 0.
   Scene& has(std::int32_t pid, std::int32_t parent, double demand, double reaped = 0) {
-    sample.loads.push_back({id(pid), parent, noisy(demand), noisy(reaped)});
+    sample.loads.push_back({id(pid), parent, noisy(demand), noisy(reaped), kLeastUse});
     return *this;
   }
   Scene& holds(std::int32_t pid, int slots, bool client = true) {

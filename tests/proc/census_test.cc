@@ -167,6 +167,7 @@ TEST_F(CensusTest, UseIsWhatRanSinceTheWalkBefore) {
   worker.step();
   EXPECT_EQ(walk().interval, 1s);
   EXPECT_NEAR(row(worker.pid())->use, 0.15, kNear);
+  EXPECT_NEAR(row(worker.pid())->used, 0.45, kNear);
   walk();
   EXPECT_EQ(row(worker.pid())->use, 0);
   EXPECT_EQ(row(worker.pid())->delay, 0);
@@ -248,6 +249,7 @@ TEST_F(CensusTest, WhatTheDeadUsedCountsOnceForWhoWaitedForThem) {
   parent.step();
   walk();
   EXPECT_NEAR(row(parent.pid())->reaped, 0.2, kNear) << "0.4 was counted while it lived";
+  EXPECT_NEAR(row(parent.pid())->used, 0.6, kNear);
   walk();
   EXPECT_EQ(row(parent.pid())->reaped, 0);
 }
