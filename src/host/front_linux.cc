@@ -294,7 +294,11 @@ void Front::continue_build() {
 void Front::thaw_for_good() {
   config_.board->freezes_no_more = true;
   thaw_all(config_.board, false);
-  if (arbiter_ != 0) ::kill(arbiter_, SIGCONT);
+  if (arbiter_ == 0) return;
+  // Sent to one that is not stopped it would undo the SIGSTOP that a tracer just sent and waits for
+  // (a leak checker is one).
+  const auto arbiter = proc::read_process(arbiter_);
+  if (arbiter && arbiter->state == 'T') ::kill(arbiter_, SIGCONT);
 }
 
 void Front::kill_all() {
