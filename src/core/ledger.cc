@@ -149,15 +149,27 @@ bool Ledger::is_suspect(ProcessId who) const {
                      [who](const UnseenTake& take) { return contains(take.suspects, who); });
 }
 
-bool Ledger::settle_suspect(ProcessId who, std::size_t most) {
-  // The smallest set names its holder best.
+// The smallest set names its holder best.
+std::vector<UnseenTake>::iterator Ledger::smallest_take_of(ProcessId who) {
   auto best = unseen_.end();
   for (auto take = unseen_.begin(); take != unseen_.end(); ++take) {
     if (!contains(take->suspects, who)) continue;
     if (best == unseen_.end() || take->suspects.size() < best->suspects.size()) best = take;
   }
+  return best;
+}
+
+bool Ledger::settle_suspect(ProcessId who, std::size_t most) {
+  const auto best = smallest_take_of(who);
   if (best == unseen_.end() || best->suspects.size() > most) return false;
   return pay_take(best);
+}
+
+bool Ledger::attribute(ProcessId who) {
+  const auto take = smallest_take_of(who);
+  if (take == unseen_.end()) return false;
+  ++account(who).own;
+  return pay_take(take);
 }
 
 int Ledger::unseen_take(int count, std::span<const ProcessId> openers, bool certain) {

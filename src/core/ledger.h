@@ -108,6 +108,9 @@ class Ledger {
   /// its account. With no opener at all nobody can ever return them: the answer is `count`, which
   /// are free at once; else 0.
   [[nodiscard]] int unseen_take(int count, std::span<const ProcessId> openers, bool certain = true);
+  /// It is known now that `who` has one of the unseen takes that it is suspected of (of those with
+  /// the fewest suspects): it is booked to its account. False: it is suspected of none.
+  bool attribute(ProcessId who);
   /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes with a
   /// suspect among the openers; then the accounts of openers that hold and are no clients (whose
   /// own returns are seen); any unseen take; openers that hold; anybody that holds, clients last.
@@ -138,6 +141,9 @@ class Ledger {
   /// Whether `who` has a balance or is suspected of an unseen take: its end changes something.
   [[nodiscard]] bool concerns(ProcessId who) const;
 
+  /// Of an unseen take.
+  [[nodiscard]] bool is_suspect(ProcessId who) const;
+
   /// Those below `who` that concerns() is true of.
   [[nodiscard]] std::vector<ProcessId> holders_below(ProcessId who) const;
 
@@ -153,7 +159,7 @@ class Ledger {
   std::optional<GiveOutcome> settle_ancestor(const Account& giver);
   std::optional<GiveOutcome> settle_descendant(ProcessId giver);
   bool settle_child(ProcessId giver);
-  [[nodiscard]] bool is_suspect(ProcessId who) const;
+  [[nodiscard]] std::vector<UnseenTake>::iterator smallest_take_of(ProcessId who);
   /// Of the takes with the fewest suspects, which are so many at the most.
   bool settle_suspect(ProcessId who, std::size_t most = SIZE_MAX);
   bool settle_unseen_return(std::span<const ProcessId> openers);

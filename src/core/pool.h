@@ -81,6 +81,9 @@ class Pool {
   void unseen(int drift, const std::vector<ProcessId>& openers, bool certain, Instant now,
               Effects* effects);
 
+  /// See Ledger::attribute.
+  void attribute(ProcessId who) { ledger_.attribute(who); }
+
   /// `who` ended, see Ledger::end. Its waiting reads are dropped. No-op for a stranger.
   void ended(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,
              std::optional<ProcessId> heir, Instant now, Effects* effects);

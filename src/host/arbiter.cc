@@ -312,6 +312,7 @@ void Arbiter::on_call(const Notification& call) {
   }
   event_time_ = now();
   forget_waiting_of(call.thread);
+  books_.unseen().read_is_over(call.thread);
   // Who returns a token and holds none may have had it passed on.
   const bool is_strange = call.call == jobserver::Call::write && !pool_.ledger().concerns(*who);
   is_strange ? books_.look() : books_.settle();
@@ -324,13 +325,14 @@ void Arbiter::on_call(const Notification& call) {
 // took before is settled first, so that the books are even when this one goes on.
 void Arbiter::leave_to_kernel(const Notification& call, ProcessId who) {
   event_time_ = now();
+  books_.unseen().read_is_over(call.thread);
   books_.look();
   books_.unseen().forget_read(call.thread);
   if (call.call == jobserver::Call::read) {
     books_.unseen().expect_read(who, call.thread);
   } else {
     const bool takes = call.call == jobserver::Call::duplicate && call.fd == begin_.read_end;
-    books_.unseen().expect(who, takes, now());
+    books_.unseen().expect(who, call.thread, takes, now());
   }
   publish_books();
   (void)listener_->let_continue(call);

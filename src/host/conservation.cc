@@ -52,9 +52,10 @@ void Conservation::settle_at_once() { settle(false); }
 
 void Conservation::settle(bool may_wait) {
   if (!tracked_) return;
-  if (books_.pool->drift(fifo_.level()) != 0) return look(may_wait, false);
+  const int drift = books_.pool->drift(fifo_.level());
+  if (drift != 0) return look(may_wait, false);
   unexplained_since_.reset();
-  unseen_.forget_idle(now());
+  explain(drift, {});
 }
 
 void Conservation::look() { look(true, false); }
@@ -62,7 +63,11 @@ void Conservation::look() { look(true, false); }
 void Conservation::look_after_own_moves() { look(true, true); }
 
 std::optional<core::Instant> Conservation::due() const {
-  return unexplained_since_ ? std::optional(*unexplained_since_ + kLate) : std::nullopt;
+  std::optional<core::Instant> due;
+  for (const auto& since : {unexplained_since_, doubtful_since_}) {
+    if (since && (!due || *since + kLate < *due)) due = *since + kLate;
+  }
+  return due;
 }
 
 void Conservation::look(bool may_wait, bool own_moves) {
@@ -113,6 +118,14 @@ bool Conservation::waits_for_report(int drift, const jobserver::FifoTouches& tou
 }
 
 core::MoveCounts Conservation::explain(int drift, const jobserver::FifoTouches& touches) {
+  if (touches.readers.empty() && touches.writers.empty()) {
+    if (drift == 0 && watch_.names_processes()) {
+      unseen_.forget_idle(now());
+    } else {
+      deduce(touches);
+    }
+    return {};
+  }
   std::vector<ProcessId> takers = adopted(touches.readers);
   std::vector<ProcessId> givers = adopted(touches.writers);
   const int takers_gone = size_of(touches.readers) - size_of(takers);
@@ -121,25 +134,49 @@ core::MoveCounts Conservation::explain(int drift, const jobserver::FifoTouches& 
   const int unchanged = fits ? leave_out_both(&takers, &givers) : 0;
   const auto counts =
       core::count_moves(touches.reads - unchanged, touches.writes - unchanged, drift);
-  if (counts == core::MoveCounts()) {
-    if (touches.reads == 0 && touches.writes == 0) unseen_.forget_idle(now());
-    return counts;
-  }
+  if (counts == core::MoveCounts()) return counts;
   Moves taken;
   add_moves(-counts.taken, takers, takers_gone, &taken);
   Moves returned;
   add_moves(counts.returned, givers, givers_gone, &returned);
   // What strangers pass on to strangers stays where it is booked.
   if (counts.taken > 0 && counts.returned > 0 && (is_nobodys(taken) || is_nobodys(returned))) {
-    (void)explain(drift, {});
+    if (drift != 0) deduce({});
     return counts;
   }
+  book(taken, returned);
+  return counts;
+}
+
+void Conservation::deduce(const jobserver::FifoTouches& touches) {
+  doubtful_since_.reset();
+  // How far they have come, then the level: what is over by then is in it.
+  auto calls = unseen_.calls(now());
+  const auto& ledger = books_.pool->ledger();
+  for (auto& call : calls) call.suspected = call.takes && ledger.is_suspect(call.who);
+  const int drift = books_.pool->drift(fifo_.level());
+  const bool changed_hands = drift == 0 && touches.reads > 0 && touches.writes > 0;
+  auto found = core::deduce_moves(drift, changed_hands, calls);
+  unseen_.settle(found.fates);
+  const auto is_doubtful = [](const core::UnseenMove& move) { return move.who.size() > 1; };
+  const bool is_known = std::none_of(found.taken.begin(), found.taken.end(), is_doubtful);
+  if (!is_known || changed_hands) doubtful_since_ = now();
+  for (auto* moves : {&found.taken, &found.returned}) {
+    for (auto& move : *moves) {
+      if (move.who.empty()) move = of_strangers(move.count);
+    }
+  }
+  for (const auto& who : found.attributed) books_.pool->attribute(who);
+  if (found.taken.empty() && found.returned.empty()) return;
+  book(found.taken, found.returned);
+}
+
+void Conservation::book(const Moves& taken, const Moves& returned) {
   for (const auto& move : taken) {
     for (const auto& who : move.who) books_.watched->look_again(who);
   }
   books_.pool->unseen(taken, returned, now(), books_.effects);
   books_.apply();
-  return counts;
 }
 
 std::vector<ProcessId> Conservation::adopted(const std::vector<pid_t>& pids) {
@@ -161,19 +198,21 @@ void Conservation::add_moves(int drift, const std::vector<ProcessId>& named, int
 
 void Conservation::add_moves(int drift, const std::vector<ProcessId>& named, Moves* moves) {
   if (drift == 0) return;
+  const int count = std::abs(drift);
   auto suspects = unseen_.suspects(drift, named);
-  const bool certain = !suspects.empty();
+  if (suspects.empty()) return moves->push_back(of_strangers(count));
+  if (size_of(suspects) != count) return moves->push_back({count, std::move(suspects)});
+  // One call each: nobody is suspected, all are known.
+  for (const auto& who : suspects) moves->push_back({1, {who}});
+}
+
+core::UnseenMove Conservation::of_strangers(int count) {
+  std::vector<ProcessId> suspects;
   // Whoever opened the FIFO has been named, and who makes its calls unseen on the inherited numbers
   // has been announced: they are in view, or who sent them is.
-  if (!certain && watch_.names_processes()) suspects = books_.kin->unseen_callers();
+  if (watch_.names_processes()) suspects = books_.kin->unseen_callers();
   if (suspects.empty()) suspects = books_.kin->likely_callers(fifo_.id(), ends_);
-  const int count = std::abs(drift);
-  if (!certain || size_of(suspects) != count) {
-    moves->push_back({count, std::move(suspects), certain});
-    return;
-  }
-  // One call each: nobody is suspected, all are known.
-  for (const auto& who : suspects) moves->push_back({1, {who}, true});
+  return {count, std::move(suspects), false};
 }
 
 }  // namespace tokenpool::host

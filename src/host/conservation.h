@@ -1,7 +1,7 @@
 // Finds the calls on the FIFO that nobody saw: bytes in the FIFO and tokens booked must be what was
-// issued (core/pool.h, drift()). What does not fit is booked to who made the call, or to those that
-// may have (host/unseen_calls.h tells in which order they are looked for). A token that one has
-// returned and another has taken at once is known from the watch alone.
+// issued (core/pool.h, drift()). What does not fit is booked to who made the call: to those that
+// the kernel names, else to those of whom it can be deduced (core/unseen_moves.h) from how far the
+// calls have come that were announced (host/unseen_calls.h).
 #pragma once
 
 #include <array>
@@ -33,9 +33,8 @@ class Conservation {
   /// calls are seen, and what does not fit is left alone.
   Conservation(const jobserver::Fifo& fifo, std::array<int, 2> ends, bool tracked, Books books);
 
-  /// Makes the books even; to be called before each event. A move that the kernel is about to
-  /// report is left to the next call for some milliseconds, up to due(): until then drift() may
-  /// stay.
+  /// Makes the books even; to be called before each event and at due(). A move that the kernel is
+  /// about to report is left to the next call for some milliseconds: until then drift() may stay.
   void settle();
   /// The same, whatever is about to be reported.
   void settle_at_once();
@@ -58,6 +57,11 @@ class Conservation {
   int collect(jobserver::FifoTouches* touches, int rounds);
   [[nodiscard]] bool waits_for_report(int drift, const jobserver::FifoTouches& touches);
   core::MoveCounts explain(int drift, const jobserver::FifoTouches& touches);
+  /// The same where nobody was named, of the drift that there is now.
+  void deduce(const jobserver::FifoTouches& touches);
+  /// A move of nobody that was announced.
+  [[nodiscard]] core::UnseenMove of_strangers(int count);
+  void book(const Moves& taken, const Moves& returned);
   [[nodiscard]] std::vector<core::ProcessId> adopted(const std::vector<pid_t>& pids);
   /// Of `named` and so many others that had ended before they could be looked at.
   void add_moves(int drift, const std::vector<core::ProcessId>& named, int gone, Moves* moves);
@@ -72,6 +76,7 @@ class Conservation {
   jobserver::FifoTouches early_;  ///< reported, and nothing seen of it yet
   core::Instant early_since_{};
   std::optional<core::Instant> unexplained_since_;  ///< moved, and not reported yet
+  std::optional<core::Instant> doubtful_since_;     ///< who moved it is soon known better
 };
 
 }  // namespace tokenpool::host

@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <utility>
 
 namespace tokenpool::host {
 namespace {
 
-// A process is announced right before its dup2 is carried out; for this long it may not have got to
-// it.
+// A process is announced right before its call is carried out; where the kernel does not tell what
+// it has read and written since, it may not have got to it for this long.
 constexpr core::Instant kUnderWay = std::chrono::milliseconds(10);
 
 using Call = UnseenCaller::Call;
+using Stage = core::ExpectedCall::Stage;
 
 bool may_have(const UnseenCaller& caller, int drift) {
   return drift < 0 ? caller.call != Call::give : caller.call == Call::give;
@@ -21,19 +23,21 @@ bool contains(const std::vector<core::ProcessId>& list, core::ProcessId who) {
   return std::find(list.begin(), list.end(), who) != list.end();
 }
 
-void add(core::ProcessId who, std::vector<core::ProcessId>* list) {
-  if (!contains(*list, who)) list->push_back(who);
-}
-
 }  // namespace
 
-void UnseenCalls::expect(core::ProcessId who, bool takes, core::Instant now) {
+void UnseenCalls::expect(core::ProcessId who, pid_t thread, bool takes, core::Instant now) {
   const Call call = takes ? Call::take : Call::give;
   std::erase_if(callers_, [&](const auto& one) {
     if (one.who != who || one.call == Call::read) return false;
     return one.call == call || has_put_away(who);
   });
-  callers_.push_back({.who = who, .call = call, .since = now});
+  const auto counts = proc::io_counts(thread);
+  callers_.push_back({.who = who,
+                      .call = call,
+                      .thread = thread,
+                      .counted = counts.has_value(),
+                      .before = counts.value_or(proc::IoCounts{}),
+                      .since = now});
 }
 
 void UnseenCalls::expect_read(core::ProcessId who, pid_t thread) {
@@ -41,9 +45,19 @@ void UnseenCalls::expect_read(core::ProcessId who, pid_t thread) {
   callers_.push_back({.who = who, .call = Call::read, .thread = thread});
 }
 
+void UnseenCalls::read_is_over(pid_t thread) {
+  for (auto& one : callers_) {
+    if (one.call == Call::read && one.thread == thread) one.over = true;
+  }
+}
+
 void UnseenCalls::forget_read(pid_t thread) {
   std::erase_if(callers_,
                 [&](const auto& one) { return one.call == Call::read && one.thread == thread; });
+}
+
+void UnseenCalls::succeeded(core::ProcessId who) {
+  for (auto& one : callers_) one.succeeded = one.succeeded || one.who == who;
 }
 
 void UnseenCalls::forget(core::ProcessId who) {
@@ -57,41 +71,87 @@ bool UnseenCalls::has_put_away(core::ProcessId who) const {
   return true;
 }
 
-void UnseenCalls::succeeded(core::ProcessId who) {
-  for (auto& one : callers_) one.succeeded = one.succeeded || one.who == who;
+// One that ends has closed them all before anybody can tell that it is dead.
+bool UnseenCalls::has_descriptors(core::ProcessId who) const {
+  for (const int fd : {read_end_, 0, 1, 2}) {
+    if (proc::has_descriptor(who.pid, fd)) return true;
+  }
+  return false;
 }
 
-bool UnseenCalls::must_have(const UnseenCaller& caller) const {
-  if (caller.call == Call::read || caller.succeeded) return true;
-  if (!proc::is_alive(caller.who) || !has_put_away(caller.who)) return false;
-  return caller.call == Call::give || !proc::descriptor_is_nonblocking(caller.who.pid, read_end_);
+Stage UnseenCalls::stage(const UnseenCaller& caller, core::Instant now) const {
+  if (caller.succeeded) return Stage::over;
+  if (caller.call == Call::read) {
+    if (!caller.over) return Stage::pending;
+    const bool blocks = !proc::descriptor_is_nonblocking(caller.who.pid, read_end_);
+    return blocks ? Stage::over : Stage::in_vain;
+  }
+  if (!has_put_away(caller.who)) return Stage::pending;
+  const bool lives = has_descriptors(caller.who) && proc::is_alive(caller.who);
+  if (lives) return stage_of_living(caller, now);
+  // One that waited may have been killed; a return waits for nothing.
+  return caller.call == Call::give ? Stage::over : Stage::pending;
 }
 
-void UnseenCalls::forget_idle(core::Instant now) {
-  std::erase_if(callers_, [&](const auto& one) {
-    return one.call != Call::read && now - one.since > kUnderWay && has_put_away(one.who);
-  });
+// Of one that has put the FIFO away, or has not got to it yet.
+Stage UnseenCalls::stage_of_living(const UnseenCaller& caller, core::Instant now) const {
+  const auto counts = caller.counted ? proc::io_counts(caller.thread) : std::nullopt;
+  if (!counts) {
+    if (now - caller.since <= kUnderWay) return Stage::pending;
+    const bool waits = !proc::descriptor_is_nonblocking(caller.who.pid, read_end_);
+    return caller.call == Call::give || waits ? Stage::over : Stage::in_vain;
+  }
+  if (caller.call == Call::give) {
+    return counts->writes > caller.before.writes ? Stage::over : Stage::pending;
+  }
+  if (counts->bytes_read > caller.before.bytes_read) return Stage::over;
+  return counts->reads > caller.before.reads ? Stage::in_vain : Stage::pending;
+}
+
+std::vector<core::ExpectedCall> UnseenCalls::calls(core::Instant now) const {
+  std::vector<core::ExpectedCall> calls;
+  calls.reserve(callers_.size());
+  for (const auto& one : callers_) {
+    calls.push_back({.who = one.who,
+                     .takes = one.call != Call::give,
+                     .stage = stage(one, now),
+                     .several = one.succeeded || one.call == Call::read,
+                     .booked = one.booked});
+  }
+  return calls;
+}
+
+void UnseenCalls::settle(std::span<const core::Deduction::Fate> fates) {
+  using Fate = core::Deduction::Fate;
+  std::vector<UnseenCaller> left;
+  for (std::size_t i = 0; i < callers_.size(); ++i) {
+    if (fates[i] == Fate::over) continue;
+    left.push_back(callers_[i]);
+    left.back().booked = fates[i] == Fate::booked;
+  }
+  callers_ = std::move(left);
 }
 
 std::vector<core::ProcessId> UnseenCalls::suspects(int drift,
                                                    const std::vector<core::ProcessId>& named) {
-  const auto tokens = static_cast<std::size_t>(std::abs(drift));
   std::vector<core::ProcessId> found = named;
   if (found.empty()) {
-    std::vector<core::ProcessId> all;
     for (const auto& one : callers_) {
-      if (!may_have(one, drift)) continue;
-      add(one.who, &all);
-      if (must_have(one)) add(one.who, &found);
+      if (may_have(one, drift) && !contains(found, one.who)) found.push_back(one.who);
     }
-    if (found.size() != tokens) found = std::move(all);
   }
-  if (found.size() <= tokens) {
+  if (found.size() <= static_cast<std::size_t>(std::abs(drift))) {
     std::erase_if(callers_, [&](const auto& one) {
       return may_have(one, drift) && contains(found, one.who);
     });
   }
   return found;
+}
+
+void UnseenCalls::forget_idle(core::Instant now) {
+  std::erase_if(callers_, [&](const auto& one) {
+    return one.call != Call::read && stage(one, now) != Stage::pending;
+  });
 }
 
 }  // namespace tokenpool::host

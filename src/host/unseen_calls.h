@@ -3,14 +3,17 @@
 // A shell that redirects from or to the inherited descriptors is announced by its dup2 (see
 // jobserver/seccomp.h), and so is a read that is left to the kernel because nobody may write into
 // the reader's memory. When conservation then finds a token gone or come back, it was one of those
-// announced; mostly there is just one.
+// announced. Which one, tells how far each has come: a shell that has read something and put the
+// FIFO away again has its token, one that still has it as its standard input may wait for one.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "core/pool.h"
+#include "core/effect.h"
+#include "core/process_id.h"
+#include "core/unseen_moves.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
@@ -24,9 +27,13 @@ struct UnseenCaller {
   };
   core::ProcessId who;
   Call call = Call::take;
-  bool succeeded = false;  ///< and has ended
-  pid_t thread = 0;        ///< of a read
-  core::Instant since{};   ///< of a take or give
+  bool succeeded = false;   ///< and has ended
+  bool over = false;        ///< of a read: its thread makes another call
+  bool booked = false;      ///< a token that it took or returned is booked to it
+  pid_t thread = 0;         ///< that makes the call
+  bool counted = false;     ///< whether `before` is known
+  proc::IoCounts before{};  ///< of the thread, when it was announced
+  core::Instant since{};
   friend bool operator==(const UnseenCaller&, const UnseenCaller&) = default;
 };
 
@@ -36,27 +43,33 @@ class UnseenCalls {
   /// `read_end`: the number of the inherited descriptor that tokens are read from.
   UnseenCalls(const proc::FileId& fifo, int read_end) : fifo_(fifo), read_end_(read_end) {}
 
-  /// `who` has the FIFO as a standard descriptor from now on, to take (or else to return) tokens.
-  /// If it had it before and has put it away, that call is over and forgotten: what it did has to
-  /// be settled.
-  void expect(core::ProcessId who, bool takes, core::Instant now);
+  /// `who`, whose `thread` is stopped in the call that does it, has the FIFO as a standard
+  /// descriptor from now on, to take (or else to return) tokens. If it had it before and has put it
+  /// away, that call is over and forgotten: what it did has to be settled.
+  void expect(core::ProcessId who, pid_t thread, bool takes, core::Instant now);
   /// The kernel carries out a read of `thread` of `who`: it may have taken a token from now on.
   void expect_read(core::ProcessId who, pid_t thread);
-  /// `thread` makes another call, so that read is over, and what it did is settled.
+  /// `thread` makes another call, so that read is over; what it did is to be settled, and it is
+  /// forgotten then.
+  void read_is_over(pid_t thread);
   void forget_read(pid_t thread);
   /// `who` has ended, and with success: if it was announced, its call was no failure.
   void succeeded(core::ProcessId who);
   /// `who` has ended and what it did is settled.
   void forget(core::ProcessId who);
-  /// The books are even: those that have put the FIFO away again did nothing.
-  void forget_idle(core::Instant now);
 
-  /// Who may have taken (`drift` < 0) or returned (`drift` > 0) that many tokens: the processes
-  /// that the kernel `named`, else those announced that must have done it, if they are as many as
-  /// the tokens, else all that were announced. Whoever has put the FIFO away since must have, but
-  /// for a read that does not block (make 4.3 makes all of them so): that may have found nothing.
-  /// Empty: nobody was announced. Those that are known for certain are forgotten.
+  /// All that are announced, oldest first, and how far they have come, but for `suspected`.
+  [[nodiscard]] std::vector<core::ExpectedCall> calls(core::Instant now) const;
+  /// What core::deduce_moves() says of calls() is done.
+  void settle(std::span<const core::Deduction::Fate> fates);
+
+  /// Where the kernel `named` those that took (`drift` < 0) or returned (`drift` > 0) so many
+  /// tokens: they did; where it named none, all that were announced may have. Those that are known
+  /// for certain are forgotten. Empty: nobody was announced.
   std::vector<core::ProcessId> suspects(int drift, const std::vector<core::ProcessId>& named);
+  /// The books are even, and the kernel names who makes them uneven: those that are over did
+  /// nothing.
+  void forget_idle(core::Instant now);
 
   /// Everybody announced, in that order: what the next arbiter has to know.
   [[nodiscard]] const std::vector<UnseenCaller>& callers() const { return callers_; }
@@ -67,7 +80,10 @@ class UnseenCalls {
 
  private:
   [[nodiscard]] bool has_put_away(core::ProcessId who) const;
-  [[nodiscard]] bool must_have(const UnseenCaller& caller) const;
+  [[nodiscard]] bool has_descriptors(core::ProcessId who) const;
+  using Stage = core::ExpectedCall::Stage;
+  [[nodiscard]] Stage stage(const UnseenCaller& caller, core::Instant now) const;
+  [[nodiscard]] Stage stage_of_living(const UnseenCaller& caller, core::Instant now) const;
 
   proc::FileId fifo_;
   int read_end_;

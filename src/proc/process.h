@@ -42,6 +42,18 @@ bool is_alive(core::ProcessId id);
 /// zombie or kernel thread; empty when the process is gone.
 std::string command_of(pid_t pid, std::size_t max_bytes = 120);
 
+/// The calls of a thread that read or wrote, each counted when it has ended.
+struct IoCounts {
+  std::uint64_t bytes_read = 0;
+  std::uint64_t reads = 0;   ///< those that failed, too
+  std::uint64_t writes = 0;  ///< those that failed, too
+  friend bool operator==(const IoCounts&, const IoCounts&) = default;
+};
+
+/// Of thread `tid` (/proc/TID/task/TID/io, proc(5)). Nothing where the kernel does not tell
+/// (CONFIG_TASK_IO_ACCOUNTING), when it is gone or may not be looked at.
+std::optional<IoCounts> io_counts(pid_t tid);
+
 /// What the caller remembers of a process that is gone.
 using Remembered = std::function<std::optional<ProcessInfo>(pid_t)>;
 
@@ -70,6 +82,9 @@ struct FileId {
 /// Whether descriptor `fd` of process or thread `pid` is `file`. False as well when it may not be
 /// looked at.
 bool descriptor_is(pid_t pid, int fd, const FileId& file);
+
+/// Whether `pid` has a descriptor `fd`. False as well when it may not be looked at.
+bool has_descriptor(pid_t pid, int fd);
 
 /// Whether descriptor `fd` of `pid` has O_NONBLOCK (/proc/PID/fdinfo). False when it is gone.
 bool descriptor_is_nonblocking(pid_t pid, int fd);

@@ -157,6 +157,22 @@ bool is_alive(core::ProcessId id) {
   return info && info->id == id && !is_ended(info->state);
 }
 
+std::optional<IoCounts> io_counts(pid_t tid) {
+  // Seven lines of a name and a number.
+  std::array<char, 320> text{};
+  const ssize_t n =
+      read_file(ProcPath("/proc/%d/task/%d/io", tid, tid).c_str(), text.data(), text.size());
+  if (n <= 0) return std::nullopt;
+  const std::string_view all(text.data(), static_cast<std::size_t>(n));
+  const auto value_of = [all](std::string_view name) {
+    const auto at = all.find(name);
+    return at == all.npos ? 0 : to_number<std::uint64_t>(all.substr(at + name.size()));
+  };
+  return IoCounts{.bytes_read = value_of("rchar: "),
+                  .reads = value_of("syscr: "),
+                  .writes = value_of("syscw: ")};
+}
+
 std::string command_of(pid_t pid, std::size_t max_bytes) {
   std::string text(max_bytes, '\0');
   ssize_t n = read_file(ProcPath("/proc/%d/cmdline", pid).c_str(), text.data(), text.size());
@@ -225,6 +241,12 @@ bool descriptor_is(pid_t pid, int fd, const FileId& file) {
   struct stat status{};
   if (::stat(ProcPath("/proc/%d/fd/%d", pid, fd).c_str(), &status) != 0) return false;
   return FileId{status.st_dev, status.st_ino} == file;
+}
+
+bool has_descriptor(pid_t pid, int fd) {
+  // The link itself: what it leads to may be gone.
+  struct stat status{};
+  return ::lstat(ProcPath("/proc/%d/fd/%d", pid, fd).c_str(), &status) == 0;
 }
 
 bool descriptor_is_nonblocking(pid_t pid, int fd) {

@@ -20,11 +20,12 @@ enum class Op : std::uint8_t {
   take_undone,
   give,
   unseen_take,
+  attribute,
   unseen_return,
   end,
 };
-constexpr const char* kOpNames[] = {"fork",        "take",          "take_undone", "give",
-                                    "unseen_take", "unseen_return", "end"};
+constexpr const char* kOpNames[] = {"fork",        "take",      "take_undone",   "give",
+                                    "unseen_take", "attribute", "unseen_return", "end"};
 
 struct Model {
   NaiveLedger ledger{kTokens};
@@ -53,6 +54,7 @@ struct Step : rc::state::Command<Model, Ledger> {
                                          {1, Op::take_undone},
                                          {6, Op::give},
                                          {3, Op::unseen_take},
+                                         {2, Op::attribute},
                                          {2, Op::unseen_return},
                                          {4, Op::end}});
   unsigned a = *rc::gen::inRange(0U, 64U);
@@ -127,6 +129,11 @@ struct Step : rc::state::Command<Model, Ledger> {
         const bool certain = b % 2 == 0;
         const int back = model.unseen_take(some, openers, certain);
         if (ledger != nullptr) RC_ASSERT(ledger->unseen_take(some, openers, certain) == back);
+        return;
+      }
+      case Op::attribute: {
+        const bool was_suspect = model.attribute(who);
+        if (ledger != nullptr) RC_ASSERT(ledger->attribute(who) == was_suspect);
         return;
       }
       case Op::unseen_return: {

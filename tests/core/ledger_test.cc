@@ -405,5 +405,19 @@ TEST(LedgerHoldersBelow, AreThoseThatHoldOrAreSuspected) {
   EXPECT_TRUE(ledger.holders_below(helper).empty());
 }
 
+TEST_F(LedgerTest, WhoIsKnownToHaveAnUnseenTakeHoldsIt) {
+  ASSERT_EQ(ledger.unseen_take(1, Processes{make, sh, ninja}), 0);
+  ASSERT_EQ(ledger.unseen_take(2, Processes{sh, ninja}), 0);
+  EXPECT_FALSE(ledger.attribute(cc)) << "is suspected of none";
+  EXPECT_TRUE(ledger.attribute(sh));
+  EXPECT_EQ(own(sh), 1);
+  EXPECT_EQ(ledger.outstanding(), 3);
+  EXPECT_EQ(ledger.unseen(), (std::vector<UnseenTake>{{1, {make, sh, ninja}}, {1, {sh, ninja}}}));
+  EXPECT_TRUE(ledger.attribute(ninja));
+  EXPECT_EQ(ledger.give(ninja, false), GiveOutcome::settled);
+  EXPECT_EQ(ledger.end(sh, EndCause::killed, {}, make).freed, 1);
+  EXPECT_EQ(ledger.outstanding(), 1) << "what one of the three has";
+}
+
 }  // namespace
 }  // namespace tokenpool::core

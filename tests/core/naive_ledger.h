@@ -155,6 +155,12 @@ class NaiveLedger {
     return 0;
   }
 
+  bool attribute(ProcessId who) {
+    if (!free_suspected(who)) return false;
+    book(who);
+    return true;
+  }
+
   int unseen_return(int count, const Processes& openers, bool certain = true) {
     for (int i = 0; i < count; ++i) {
       if (openers.size() == 1 && certain) {

@@ -234,8 +234,10 @@ def handed_on(how, fetch, give, tail, user):
         run = ctx.run([top], user=user)
         ctx.desk.wait(lambda: ctx.desk.count() == 3, "three scripts with a token")
         ctx.desk.let_all_out(run)
-        run.finish()
+        report = run.finish()
         expect(ctx.desk.entered, 35, "jobs")
+        expect((report["tokens"]["refused"], report["tokens"]["recovered"]), (0, 0),
+               "tokens refused and recovered")
 
     define(f"{how}_handed_on{tail}", body, user)
 

@@ -2,9 +2,14 @@
 
 #include <array>
 #include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,43 +18,60 @@ namespace tokenpool::host {
 namespace {
 
 using namespace std::chrono_literals;
+using Fate = core::Deduction::Fate;
+using Stage = core::ExpectedCall::Stage;
 
-// A child that has the file as its standard input until it is told to put it away.
-class Reader {
+// A child that does as it is told, a letter each, over a socket: that is neither read nor written.
+class Child {
  public:
-  explicit Reader(int file) {
-    EXPECT_EQ(::pipe(said_.data()), 0);
-    EXPECT_EQ(::pipe(go_.data()), 0);
+  explicit Child(int file) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
     pid_ = ::fork();
-    if (pid_ == 0) {
-      char word = 'r';
-      ::dup2(file, 0);
-      if (::write(said_[1], &word, 1) != 1 || ::read(go_[0], &word, 1) != 1) ::_exit(1);
-      ::close(0);
-      if (::write(said_[1], &word, 1) != 1) ::_exit(1);
-      ::_exit(static_cast<int>(::read(go_[0], &word, 1)));
-    }
-    hear();
+    if (pid_ == 0) obey(ends[1], file);
+    ::close(ends[1]);
+    socket_ = ends[0];
   }
-  ~Reader() {
+  ~Child() {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
-    for (const int fd : {said_[0], said_[1], go_[0], go_[1]}) ::close(fd);
+    ::close(socket_);
   }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-  void put_away() const {
-    EXPECT_EQ(::write(go_[1], "g", 1), 1);
-    hear();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  void pick_up() const { tell('p'); }
+  void read() const { tell('r'); }
+  void read_in_vain() const { tell('v'); }
+  void write() const { tell('w'); }
+  void put_away() const { tell('a'); }
+  void end() const {
+    EXPECT_EQ(::send(socket_, "e", 1, 0), 1);
+    siginfo_t info{};
+    EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT), 0);
   }
   [[nodiscard]] core::ProcessId id() const { return proc::read_process(pid_)->id; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
-  void hear() const {
-    char word = 0;
-    EXPECT_EQ(::read(said_[0], &word, 1), 1);
+  void tell(char word) const {
+    EXPECT_EQ(::send(socket_, &word, 1, 0), 1);
+    EXPECT_EQ(::recv(socket_, &word, 1, 0), 1);
   }
-  std::array<int, 2> said_{}, go_{};
+  [[noreturn]] static void obey(int socket, int file) {
+    char word = 0;
+    while (::recv(socket, &word, 1, 0) == 1) {
+      char byte = '+';
+      bool done = true;
+      if (word == 'p') done = ::dup2(file, 0) == 0;
+      if (word == 'r') done = ::pread(file, &byte, 1, 0) == 1;
+      if (word == 'v') done = ::pread(file, &byte, 1, 1) == 0;
+      if (word == 'w') done = ::pwrite(file, &byte, 1, 0) == 1;
+      if (word == 'a') done = ::close(0) == 0;
+      if (word == 'e' || !done || ::send(socket, &word, 1, 0) != 1) break;
+    }
+    ::_exit(0);
+  }
+  int socket_ = -1;
   pid_t pid_ = 0;
 };
 
@@ -59,147 +81,163 @@ class UnseenCallsTest : public ::testing::Test {
     std::string path = ::testing::TempDir() + "/tokenpool-unseen-XXXXXX";
     file = ::mkstemp(path.data());
     ASSERT_GE(file, 0);
+    ASSERT_EQ(::write(file, "+", 1), 1);
     ::unlink(path.c_str());
     struct stat status{};
     ASSERT_EQ(::fstat(file, &status), 0);
     calls.emplace(proc::FileId{status.st_dev, status.st_ino}, file);
   }
   void TearDown() override { ::close(file); }
+  void expect_take(const Child& child) { calls->expect(child.id(), child.pid(), true, 0ns); }
+  void expect_give(const Child& child) { calls->expect(child.id(), child.pid(), false, 0ns); }
+  std::vector<Stage> stages(core::Instant now = 0ns) {
+    std::vector<Stage> stages;
+    for (const auto& call : calls->calls(now)) stages.push_back(call.stage);
+    return stages;
+  }
+  using Stages = std::vector<Stage>;
   int file = -1;
   std::optional<UnseenCalls> calls;
 };
 
 using Processes = std::vector<core::ProcessId>;
 
+TEST_F(UnseenCallsTest, ATakeIsOverWhenItHasReadAndPutTheFifoAway) {
+  const Child a(file);
+  expect_take(a);
+  EXPECT_EQ(stages(), Stages{Stage::pending}) << "it has not got to it yet";
+  a.pick_up();
+  EXPECT_EQ(stages(1s), Stages{Stage::pending}) << "it waits";
+  a.read();
+  EXPECT_EQ(stages(), Stages{Stage::pending}) << "it may read on";
+  a.put_away();
+  EXPECT_EQ(stages(), Stages{Stage::over});
+}
+
+TEST_F(UnseenCallsTest, ATakeThatFailedWasInVain) {
+  const Child a(file);
+  expect_take(a);
+  a.pick_up();
+  a.read_in_vain();
+  a.put_away();
+  EXPECT_EQ(stages(), Stages{Stage::in_vain});
+}
+
+TEST_F(UnseenCallsTest, AReturnIsOverWhenItHasWritten) {
+  const Child a(file);
+  expect_give(a);
+  a.read();
+  EXPECT_EQ(stages(1s), Stages{Stage::pending});
+  a.write();
+  EXPECT_EQ(stages(), Stages{Stage::over});
+}
+
+TEST_F(UnseenCallsTest, TheDeadHaveReturnedWhatTheyWereAboutTo) {
+  const Child a(file);
+  const Child b(file);
+  expect_give(a);
+  expect_take(b);
+  b.pick_up();
+  a.end();
+  b.end();
+  EXPECT_EQ(stages(1s), (Stages{Stage::over, Stage::pending})) << "one that waited may be killed";
+  calls->succeeded(b.id());
+  EXPECT_EQ(stages(), (Stages{Stage::over, Stage::over})) << "a helper that fetched one";
+}
+
+TEST_F(UnseenCallsTest, AReadLeftToTheKernelIsOverWhenItsThreadCallsAgain) {
+  const Child a(file);
+  calls->expect_read(a.id(), 17);
+  EXPECT_EQ(stages(1s), Stages{Stage::pending});
+  calls->read_is_over(18);
+  EXPECT_EQ(stages(), Stages{Stage::pending});
+  calls->read_is_over(17);
+  EXPECT_EQ(stages(), Stages{Stage::over});
+  ASSERT_EQ(::fcntl(file, F_SETFL, O_NONBLOCK), 0);
+  EXPECT_EQ(stages(), Stages{Stage::in_vain}) << "it may have found nothing";
+  calls->expect_read(a.id(), 17);
+  EXPECT_EQ(stages(), Stages{Stage::pending}) << "another one";
+  calls->forget_read(17);
+  EXPECT_TRUE(calls->callers().empty());
+}
+
+TEST_F(UnseenCallsTest, WhoIsOverIsForgottenWhenItIsSettled) {
+  const Child a(file);
+  const Child b(file);
+  const Child c(file);
+  for (const Child* child : {&a, &b, &c}) expect_take(*child);
+  calls->settle(std::vector{Fate::over, Fate::booked, Fate::stays});
+  const auto left = calls->calls(0ns);
+  ASSERT_EQ(left.size(), 2U);
+  EXPECT_EQ(left[0].who, b.id());
+  EXPECT_TRUE(left[0].booked);
+  EXPECT_FALSE(left[1].booked);
+  calls->settle(std::vector{Fate::stays, Fate::stays});
+  EXPECT_FALSE(calls->calls(0ns).front().booked);
+}
+
 TEST_F(UnseenCallsTest, NobodyWasAnnounced) { EXPECT_TRUE(calls->suspects(-1, {}).empty()); }
 
-TEST_F(UnseenCallsTest, TheOnlyOneAnnouncedItWas) {
-  const Reader a(file);
-  calls->expect(a.id(), true, 0ns);
+TEST_F(UnseenCallsTest, WhereNobodyIsNamedAllThatWereAnnouncedMayHave) {
+  const Child a(file);
+  const Child b(file);
+  expect_take(a);
   EXPECT_TRUE(calls->suspects(+1, {}).empty()) << "announced to take, not to return";
-  EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
-  EXPECT_TRUE(calls->suspects(-1, {}).empty()) << "it is known now";
-}
-
-TEST_F(UnseenCallsTest, WhoHasPutItAwayHasHadItsToken) {
-  const Reader a(file);
-  const Reader b(file);
-  calls->expect(a.id(), true, 0ns);
-  calls->expect(b.id(), true, 0ns);
-  EXPECT_EQ(calls->suspects(-1, {}).size(), 2U) << "both still read";
-  b.put_away();
-  EXPECT_EQ(calls->suspects(-1, {}), Processes{b.id()});
-  EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
-}
-
-TEST_F(UnseenCallsTest, OneThatHasPutItAwayHasNotHadTheTokensOfTwo) {
-  const Reader a(file);
-  const Reader b(file);
-  calls->expect(a.id(), true, 0ns);
-  calls->expect(b.id(), true, 0ns);
-  b.put_away();
-  EXPECT_EQ(calls->suspects(-2, {}), (Processes{a.id(), b.id()})) << "one each";
-  EXPECT_TRUE(calls->callers().empty());
-  calls->expect(a.id(), true, 0ns);
-  a.put_away();
-  EXPECT_EQ(calls->suspects(-2, {}), Processes{a.id()}) << "there is nobody else";
-}
-
-TEST_F(UnseenCallsTest, AReadThatDoesNotBlockMayHaveFoundNothing) {
-  ASSERT_EQ(::fcntl(file, F_SETFL, O_NONBLOCK), 0);
-  const Reader a(file);
-  const Reader b(file);
-  calls->expect(a.id(), true, 0ns);
-  calls->expect(b.id(), true, 0ns);
-  b.put_away();
+  expect_take(b);
   EXPECT_EQ(calls->suspects(-1, {}), (Processes{a.id(), b.id()}));
-  calls->succeeded(b.id());
-  EXPECT_EQ(calls->suspects(-1, {}), Processes{b.id()}) << "a helper that ended well";
-  EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()}) << "there is nobody else";
+  EXPECT_EQ(calls->suspects(-2, {}), (Processes{a.id(), b.id()})) << "one each";
+  EXPECT_TRUE(calls->callers().empty()) << "it is known now";
 }
 
 TEST_F(UnseenCallsTest, WhomTheKernelNamesItWas) {
-  const Reader a(file);
-  const Reader b(file);
-  calls->expect(a.id(), true, 0ns);
+  const Child a(file);
+  const Child b(file);
+  expect_take(a);
   EXPECT_EQ(calls->suspects(-1, {b.id()}), Processes{b.id()});
   EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
 }
 
-TEST_F(UnseenCallsTest, OneThatGaveUpIsForgottenOnceItHadTheTime) {
-  const Reader a(file);
-  calls->expect(a.id(), true, 0ns);
-  a.put_away();
-  calls->forget_idle(1ms);
-  EXPECT_EQ(calls->suspects(-2, {}), Processes{a.id()}) << "it may not have got to its call yet";
-  calls->expect(a.id(), true, 0ns);
-  calls->forget_idle(2s);
-  EXPECT_TRUE(calls->suspects(-1, {}).empty());
-}
-
-TEST_F(UnseenCallsTest, AReadLeftToTheKernelIsSuspectedUntilItsThreadCallsAgain) {
-  const Reader a(file);
-  calls->expect_read(a.id(), 17);
-  EXPECT_TRUE(calls->suspects(+1, {}).empty()) << "it reads";
-  EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
-  EXPECT_TRUE(calls->suspects(-1, {}).empty()) << "it is known now";
-  calls->expect_read(a.id(), 17);
-  calls->forget_idle(2s);
-  EXPECT_EQ(calls->suspects(-2, {}), Processes{a.id()}) << "it may wait for a token";
-  calls->expect_read(a.id(), 17);
-  calls->forget_read(17);
-  EXPECT_TRUE(calls->suspects(-1, {}).empty());
-  calls->expect_read(a.id(), 17);
-  calls->forget(a.id());
-  EXPECT_TRUE(calls->suspects(-1, {}).empty());
-}
-
-TEST_F(UnseenCallsTest, AReadLeftToTheKernelBesideAShell) {
-  const Reader a(file);
-  const Reader b(file);
-  calls->expect(a.id(), true, 0ns);
+TEST_F(UnseenCallsTest, OneThatGaveUpIsForgotten) {
+  const Child a(file);
+  const Child b(file);
+  expect_take(a);
   calls->expect_read(b.id(), 17);
+  calls->forget_idle(1s);
+  EXPECT_EQ(calls->callers().size(), 2U) << "neither has got to its call yet";
+  a.pick_up();
+  a.read_in_vain();
   a.put_away();
-  EXPECT_EQ(calls->suspects(-1, {}), (Processes{a.id(), b.id()})) << "either may have it";
-  EXPECT_EQ(calls->suspects(-2, {}), (Processes{a.id(), b.id()}));
+  calls->forget_idle(1s);
+  ASSERT_EQ(calls->callers().size(), 1U) << "a read that is left to the kernel waits";
+  EXPECT_EQ(calls->callers().front().who, b.id());
 }
 
 TEST_F(UnseenCallsTest, TheNextArbiterKnowsThemToo) {
-  const Reader a(file);
-  const Reader b(file);
-  UnseenCalls before({}, file);
-  before.expect(a.id(), true, 0ns);
-  before.expect_read(b.id(), 17);
-  calls->restore(before.callers());
-  EXPECT_EQ(calls->suspects(-2, {}), (Processes{a.id(), b.id()}));
-  EXPECT_TRUE(calls->callers().empty());
+  const Child a(file);
+  const Child b(file);
+  expect_take(a);
+  calls->expect_read(b.id(), 17);
+  UnseenCalls next({}, file);
+  next.restore(calls->callers());
+  EXPECT_EQ(next.callers(), calls->callers());
 }
 
 TEST_F(UnseenCallsTest, WhoMakesAnotherCallIsDoneWithTheOneBefore) {
-  const Reader a(file);
-  const Reader b(file);
-  calls->expect(a.id(), false, 0ns);
-  a.put_away();
-  calls->expect(a.id(), true, 0ns);
-  calls->expect(b.id(), false, 0ns);
-  EXPECT_EQ(calls->suspects(+1, {}), Processes{b.id()});
+  const Child a(file);
+  expect_give(a);
+  expect_take(a);
+  ASSERT_EQ(calls->callers().size(), 1U);
+  EXPECT_EQ(calls->callers().front().call, UnseenCaller::Call::take);
 }
 
 TEST_F(UnseenCallsTest, WhoHasBothEndsHasNotBegun) {
-  const Reader a(file);
-  calls->expect(a.id(), true, 0ns);
-  calls->expect(a.id(), false, 0ns);
-  EXPECT_EQ(calls->suspects(-1, {}), Processes{a.id()});
-  EXPECT_EQ(calls->suspects(+1, {}), Processes{a.id()});
-}
-
-TEST_F(UnseenCallsTest, TheDeadAreForgotten) {
-  const Reader a(file);
-  calls->expect(a.id(), true, 0ns);
-  calls->expect(a.id(), false, 0ns);
+  const Child a(file);
+  expect_take(a);
+  a.pick_up();
+  expect_give(a);
+  EXPECT_EQ(calls->callers().size(), 2U);
   calls->forget(a.id());
-  EXPECT_TRUE(calls->suspects(-1, {}).empty());
-  EXPECT_TRUE(calls->suspects(+1, {}).empty());
+  EXPECT_TRUE(calls->callers().empty());
 }
 
 }  // namespace

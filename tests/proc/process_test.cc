@@ -218,6 +218,37 @@ TEST(Process, TellsTheDescriptionsMode) {
   ::close(ends[1]);
 }
 
+TEST(Process, TellsWhetherADescriptorIsThere) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  EXPECT_TRUE(has_descriptor(::getpid(), ends[0]));
+  ::close(ends[0]);
+  EXPECT_FALSE(has_descriptor(::getpid(), ends[0]));
+  ::close(ends[1]);
+}
+
+TEST(Process, CountsWhatAThreadReadsAndWrites) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK), 0);
+  std::array<char, 4> bytes{};
+  const auto before = io_counts(::gettid());
+  if (!before) GTEST_SKIP() << "the kernel does not tell";
+  EXPECT_EQ(::write(ends[1], "abc", 3), 3);
+  EXPECT_EQ(::read(ends[0], bytes.data(), 4), 3);
+  EXPECT_EQ(::read(ends[0], bytes.data(), 4), -1);
+  const auto after = io_counts(::gettid());
+  // Reading the counts is counted as well.
+  std::optional<IoCounts> other;
+  std::thread([&other] { other = io_counts(::gettid()); }).join();
+  EXPECT_EQ(after->writes, before->writes + 1);
+  EXPECT_GE(after->reads, before->reads + 3);
+  EXPECT_GE(after->bytes_read, before->bytes_read + 3);
+  EXPECT_EQ(other->writes, 0U);
+  EXPECT_EQ(io_counts(0), std::nullopt);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 TEST(Process, FindsAWholeAssignmentInTheEnvironment) {
   const std::array<const char*, 3> environment{"TOKENPOOL_FIFO=/a/fifo", "B=TOKENPOOL_FIFO=/b",
                                                nullptr};
