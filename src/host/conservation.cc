@@ -52,6 +52,7 @@ void Conservation::settle_at_once() { settle(false); }
 
 void Conservation::settle(bool may_wait) {
   if (!tracked_) return;
+  if (doubtful_since_ && now() - *doubtful_since_ >= kLate) doubtful_since_.reset();
   const int drift = books_.pool->drift(fifo_.level());
   if (drift != 0) return look(may_wait, false);
   unexplained_since_.reset();
@@ -119,10 +120,10 @@ bool Conservation::waits_for_report(int drift, const jobserver::FifoTouches& tou
 
 core::MoveCounts Conservation::explain(int drift, const jobserver::FifoTouches& touches) {
   if (touches.readers.empty() && touches.writers.empty()) {
-    if (drift == 0 && watch_.names_processes()) {
-      unseen_.forget_idle(now());
+    if (drift != 0 || !watch_.names_processes()) {
+      deduce(drift, touches);
     } else {
-      deduce(touches);
+      unseen_.forget_idle(now());
     }
     return {};
   }
@@ -141,20 +142,20 @@ core::MoveCounts Conservation::explain(int drift, const jobserver::FifoTouches& 
   add_moves(counts.returned, givers, givers_gone, &returned);
   // What strangers pass on to strangers stays where it is booked.
   if (counts.taken > 0 && counts.returned > 0 && (is_nobodys(taken) || is_nobodys(returned))) {
-    if (drift != 0) deduce({});
+    if (drift != 0) deduce(drift, {});
     return counts;
   }
   book(taken, returned);
   return counts;
 }
 
-void Conservation::deduce(const jobserver::FifoTouches& touches) {
-  doubtful_since_.reset();
+void Conservation::deduce(int drift, const jobserver::FifoTouches& touches) {
+  if (drift == 0 && unseen_.callers().empty()) return;
   // How far they have come, then the level: what is over by then is in it.
   auto calls = unseen_.calls(now());
   const auto& ledger = books_.pool->ledger();
   for (auto& call : calls) call.suspected = call.takes && ledger.is_suspect(call.who);
-  const int drift = books_.pool->drift(fifo_.level());
+  drift = books_.pool->drift(fifo_.level());
   const bool changed_hands = drift == 0 && touches.reads > 0 && touches.writes > 0;
   auto found = core::deduce_moves(drift, changed_hands, calls);
   unseen_.settle(found.fates);

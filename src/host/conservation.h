@@ -57,8 +57,8 @@ class Conservation {
   int collect(jobserver::FifoTouches* touches, int rounds);
   [[nodiscard]] bool waits_for_report(int drift, const jobserver::FifoTouches& touches);
   core::MoveCounts explain(int drift, const jobserver::FifoTouches& touches);
-  /// The same where nobody was named, of the drift that there is now.
-  void deduce(const jobserver::FifoTouches& touches);
+  /// The same where nobody was named.
+  void deduce(int drift, const jobserver::FifoTouches& touches);
   /// A move of nobody that was announced.
   [[nodiscard]] core::UnseenMove of_strangers(int count);
   void book(const Moves& taken, const Moves& returned);
