@@ -1,6 +1,7 @@
 #include "cli/command_line.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <CLI/App.hpp>
@@ -21,14 +22,15 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-/// Of `words` the one that gives a flag something that is neither true nor false.
-std::string flag_with_value(const CLI::App& app, const std::vector<std::string>& words) {
+/// Of `words` the one that gives a flag a value; nothing: there is none.
+std::optional<std::string> flag_with_value(const CLI::App& app,
+                                           const std::vector<std::string>& words) {
   const auto found = std::find_if(words.begin(), words.end(), [&](const std::string& word) {
     const auto* option = app.get_option_no_throw(word.substr(0, word.find('=')));
     return word.find('=') != std::string::npos && option != nullptr &&
            option->get_items_expected_max() == 0;
   });
-  return found == words.end() ? words.back() : *found;
+  return found == words.end() ? std::nullopt : std::optional(*found);
 }
 
 }  // namespace
@@ -55,10 +57,10 @@ wire::Result<std::vector<std::string>> parse_words(CLI::App* app, std::string_vi
   try {
     app->parse(reversed);
   } catch (const CLI::ArgumentMismatch&) {
+    if (const auto flag = flag_with_value(*app, words)) {
+      return usage(*flag + ": it takes no value, leave it out" + see_help(command));
+    }
     return usage((words.empty() ? "" : words.back()) + ": a value must follow" + see_help(command));
-  } catch (const CLI::ConversionError&) {
-    return usage(flag_with_value(*app, words) + ": it takes no value, leave it out" +
-                 see_help(command));
   } catch (const CLI::ParseError& error) {
     return usage(std::string(error.what()) + see_help(command));
   }

@@ -73,6 +73,11 @@ std::string range(int min, int max) {
   return std::to_string(min) + (min == max ? "" : "-" + std::to_string(max));
 }
 
+// Slots that nobody has and nobody gets, as for processes that ignore the pool.
+int withheld(const wire::StatusResult& status) {
+  return status.slots - status.free - status.leased - status.tokens - status.implicit;
+}
+
 void add_head(Page* page, const wire::StatusResult& status, std::string_view address) {
   page->field("Server", clean_line(status.server) + ", pid " + std::to_string(status.pid) +
                             ", up " + age_text(status.uptime_ms));
@@ -83,6 +88,11 @@ void add_head(Page* page, const wire::StatusResult& status, std::string_view add
                            " free, " + std::to_string(status.leased) + " held by leases, " +
                            std::to_string(status.tokens) + " by make's tokens" +
                            (status.implicit > 0 ? ", 1 implicit" : ""));
+  if (const int slots = withheld(status); slots > 0) {
+    page->field("Withheld",
+                count_of(static_cast<std::uint64_t>(slots), "slot") + " that nobody gets",
+                Style::attention);
+  }
   page->field("Waiting", count_of(status.waiting_total, "request") + "; " +
                              count_of(status.sessions, "session"));
   if (status.frozen > 0) {

@@ -141,9 +141,8 @@ std::vector<std::string> lay_out(const std::vector<Column>& columns,
       if (widths[i] == 0) continue;
       line += "  " + padded(cut(cell_at(i), widths[i]), widths[i], columns[i].right);
     }
-    line = cut(line, width);
     line.erase(line.find_last_not_of(' ') + 1);
-    lines.push_back(std::move(line));
+    lines.push_back(cut(line, width));
   };
   add([&](std::size_t i) { return std::string(columns[i].heading); });
   for (const auto& row : rows) add([&](std::size_t i) { return row[i]; });

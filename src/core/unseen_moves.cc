@@ -39,7 +39,7 @@ class Deducer {
 
   static int size_of(const Indices& indices) { return static_cast<int>(indices.size()); }
   static bool is_new_giver(const ExpectedCall& call) {
-    return !call.takes && call.stage != Stage::pending && !call.booked;
+    return !call.takes && call.stage == Stage::over && !call.booked;
   }
   static bool is_early_giver(const ExpectedCall& call) {
     return !call.takes && call.stage == Stage::pending && call.booked;
@@ -100,7 +100,7 @@ class Deducer {
   void take_more(int tokens) {
     if (tokens == 0) return;
     Indices by = which([](const auto& call) {
-      if (!call.takes || call.booked) return false;
+      if (!call.takes || call.booked || call.stage == Stage::failed) return false;
       return call.stage != Stage::over || call.several;
     });
     // All that are left have one already.

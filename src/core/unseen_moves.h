@@ -39,7 +39,8 @@ struct ExpectedCall {
   enum class Stage : std::uint8_t {
     pending,  ///< may have moved a token already
     over,     ///< has moved one
-    in_vain   ///< is over, too, and may have found nothing
+    in_vain,  ///< is over, too, and may have found nothing
+    failed    ///< is over and has moved none
   };
   ProcessId who;
   bool takes = true;  ///< else it returns

@@ -42,7 +42,12 @@ void UnseenCalls::expect(core::ProcessId who, pid_t thread, bool takes, core::In
 
 void UnseenCalls::expect_read(core::ProcessId who, pid_t thread) {
   forget_read(thread);
-  callers_.push_back({.who = who, .call = Call::read, .thread = thread});
+  const auto counts = proc::io_counts(thread);
+  callers_.push_back({.who = who,
+                      .call = Call::read,
+                      .thread = thread,
+                      .counted = counts.has_value(),
+                      .before = counts.value_or(proc::IoCounts{})});
 }
 
 void UnseenCalls::read_is_over(pid_t thread) {
@@ -81,16 +86,22 @@ bool UnseenCalls::has_descriptors(core::ProcessId who) const {
 
 Stage UnseenCalls::stage(const UnseenCaller& caller, core::Instant now) const {
   if (caller.succeeded) return Stage::over;
-  if (caller.call == Call::read) {
-    if (!caller.over) return Stage::pending;
-    const bool blocks = !proc::descriptor_is_nonblocking(caller.who.pid, read_end_);
-    return blocks ? Stage::over : Stage::in_vain;
-  }
+  if (caller.call == Call::read) return stage_of_read(caller);
   if (!has_put_away(caller.who)) return Stage::pending;
   const bool lives = has_descriptors(caller.who) && proc::is_alive(caller.who);
   if (lives) return stage_of_living(caller, now);
   // One that waited may have been killed; a return waits for nothing.
   return caller.call == Call::give ? Stage::over : Stage::pending;
+}
+
+Stage UnseenCalls::stage_of_read(const UnseenCaller& caller) {
+  const auto counts = caller.counted ? proc::io_counts(caller.thread) : std::nullopt;
+  if (!counts) return caller.over ? Stage::in_vain : Stage::pending;
+  const auto reads = counts->reads - caller.before.reads;
+  if (reads == 0 && !caller.over) return Stage::pending;
+  if (counts->bytes_read == caller.before.bytes_read) return Stage::failed;
+  // Of several it may have been another that found something.
+  return reads == 1 ? Stage::over : Stage::in_vain;
 }
 
 // Of one that has put the FIFO away, or has not got to it yet.
@@ -105,7 +116,7 @@ Stage UnseenCalls::stage_of_living(const UnseenCaller& caller, core::Instant now
     return counts->writes > caller.before.writes ? Stage::over : Stage::pending;
   }
   if (counts->bytes_read > caller.before.bytes_read) return Stage::over;
-  return counts->reads > caller.before.reads ? Stage::in_vain : Stage::pending;
+  return counts->reads > caller.before.reads ? Stage::failed : Stage::pending;
 }
 
 std::vector<core::ExpectedCall> UnseenCalls::calls(core::Instant now) const {

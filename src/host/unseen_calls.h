@@ -83,6 +83,7 @@ class UnseenCalls {
   [[nodiscard]] bool has_descriptors(core::ProcessId who) const;
   using Stage = core::ExpectedCall::Stage;
   [[nodiscard]] Stage stage(const UnseenCaller& caller, core::Instant now) const;
+  [[nodiscard]] static Stage stage_of_read(const UnseenCaller& caller);
   [[nodiscard]] Stage stage_of_living(const UnseenCaller& caller, core::Instant now) const;
 
   proc::FileId fifo_;

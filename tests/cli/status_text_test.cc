@@ -88,6 +88,19 @@ Counters
 )"));
 }
 
+TEST(StatusText, SlotsThatNobodyGets) {
+  wire::StatusResult status;
+  status.slots = 4;
+  status.implicit = 1;
+  const std::string text = to_text(status, "unix:/x", {});
+  EXPECT_NE(text.find("Withheld  3 slots that nobody gets\n"), std::string::npos) << text;
+}
+
+TEST(StatusText, AHeadingThatFitsIsNotCut) {
+  EXPECT_THAT(lay_out({{"A"}, {"B"}}, {{"a", "a long cell"}}, 8),
+              ::testing::ElementsAre("  A  B", "  a  ..."));
+}
+
 TEST(StatusText, AnIdlePool) {
   wire::StatusResult status;
   status.server = "tokenpool 0.1.0";

@@ -166,6 +166,8 @@ TEST(DeduceMoves, OneThatFoundNothingIsSuspectedLikeOneThatWaits) {
   const Calls calls{take(kA, Stage::in_vain), take(kB, Stage::pending)};
   EXPECT_EQ(deduce_moves(-1, false, calls).taken, (Moves{{1, {kA, kB}}}));
   EXPECT_TRUE(deduce_moves(0, false, calls).taken.empty());
+  const Calls knows{take(kA, Stage::failed), take(kB, Stage::pending), take(kC, Stage::pending)};
+  EXPECT_EQ(deduce_moves(-1, false, knows).taken, (Moves{{1, {kB, kC}}})) << "not if that is known";
 }
 
 TEST(DeduceMoves, NobodyWasAnnounced) {
@@ -175,15 +177,15 @@ TEST(DeduceMoves, NobodyWasAnnounced) {
 }
 
 TEST(DeduceMoves, TheyAlwaysMakeTheDifference) {
-  // Every list of up to four calls, each of one in twelve kinds.
+  // Every list of up to four calls, each of one in sixteen kinds.
   const auto call_of = [](int kind, std::int32_t pid) {
-    ExpectedCall call{.who = {pid, 1}, .takes = kind < 6};
-    call.stage = static_cast<Stage>(kind % 3);
-    call.suspected = kind >= 3 && kind < 6;
-    call.booked = kind >= 9;
+    ExpectedCall call{.who = {pid, 1}, .takes = kind < 8};
+    call.stage = static_cast<Stage>(kind % 4);
+    call.suspected = kind >= 4 && kind < 8;
+    call.booked = kind >= 12;
     return call;
   };
-  constexpr int kKinds = 12;
+  constexpr int kKinds = 16;
   for (int list = 0; list < kKinds * kKinds * kKinds * kKinds; ++list) {
     Calls calls;
     std::int32_t pid = 0;

@@ -114,13 +114,13 @@ TEST_F(UnseenCallsTest, ATakeIsOverWhenItHasReadAndPutTheFifoAway) {
   EXPECT_EQ(stages(), Stages{Stage::over});
 }
 
-TEST_F(UnseenCallsTest, ATakeThatFailedWasInVain) {
+TEST_F(UnseenCallsTest, ATakeThatFoundNothingHasFailed) {
   const Child a(file);
   expect_take(a);
   a.pick_up();
   a.read_in_vain();
   a.put_away();
-  EXPECT_EQ(stages(), Stages{Stage::in_vain});
+  EXPECT_EQ(stages(), Stages{Stage::failed});
 }
 
 TEST_F(UnseenCallsTest, AReturnIsOverWhenItHasWritten) {
@@ -145,20 +145,34 @@ TEST_F(UnseenCallsTest, TheDeadHaveReturnedWhatTheyWereAboutTo) {
   EXPECT_EQ(stages(), (Stages{Stage::over, Stage::over})) << "a helper that fetched one";
 }
 
+TEST_F(UnseenCallsTest, AReadLeftToTheKernelIsOverWhenItHasRead) {
+  const Child a(file);
+  calls->expect_read(a.id(), a.pid());
+  EXPECT_EQ(stages(1s), Stages{Stage::pending});
+  a.read();
+  EXPECT_EQ(stages(), Stages{Stage::over});
+  a.read();
+  EXPECT_EQ(stages(), Stages{Stage::in_vain}) << "it may have been another one that found it";
+  calls->expect_read(a.id(), a.pid());
+  EXPECT_EQ(stages(), Stages{Stage::pending}) << "another read";
+  a.read_in_vain();
+  EXPECT_EQ(stages(), Stages{Stage::failed});
+}
+
 TEST_F(UnseenCallsTest, AReadLeftToTheKernelIsOverWhenItsThreadCallsAgain) {
   const Child a(file);
-  calls->expect_read(a.id(), 17);
-  EXPECT_EQ(stages(1s), Stages{Stage::pending});
-  calls->read_is_over(18);
+  calls->expect_read(a.id(), a.pid());
+  calls->read_is_over(a.pid() + 1);
   EXPECT_EQ(stages(), Stages{Stage::pending});
-  calls->read_is_over(17);
-  EXPECT_EQ(stages(), Stages{Stage::over});
-  ASSERT_EQ(::fcntl(file, F_SETFL, O_NONBLOCK), 0);
-  EXPECT_EQ(stages(), Stages{Stage::in_vain}) << "it may have found nothing";
-  calls->expect_read(a.id(), 17);
-  EXPECT_EQ(stages(), Stages{Stage::pending}) << "another one";
-  calls->forget_read(17);
+  calls->read_is_over(a.pid());
+  EXPECT_EQ(stages(), Stages{Stage::failed});
+  calls->forget_read(a.pid());
   EXPECT_TRUE(calls->callers().empty());
+  const pid_t nobody = 0;
+  calls->expect_read(a.id(), nobody);
+  EXPECT_EQ(stages(1s), Stages{Stage::pending}) << "where the kernel does not tell";
+  calls->read_is_over(nobody);
+  EXPECT_EQ(stages(), Stages{Stage::in_vain});
 }
 
 TEST_F(UnseenCallsTest, WhoIsOverIsForgottenWhenItIsSettled) {
