@@ -22,13 +22,13 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-/// Of `words` the one that gives a flag a value; nothing: there is none.
-std::optional<std::string> flag_with_value(const CLI::App& app,
-                                           const std::vector<std::string>& words) {
+/// Of `words` the one that gives a switch a value; nothing: there is none.
+std::optional<std::string> switch_with_value(const CLI::App& app,
+                                             const std::vector<std::string>& words) {
   const auto found = std::find_if(words.begin(), words.end(), [&](const std::string& word) {
     const auto* option = app.get_option_no_throw(word.substr(0, word.find('=')));
     return word.find('=') != std::string::npos && option != nullptr &&
-           option->get_items_expected_max() == 0;
+           option->get_disable_flag_override();
   });
   return found == words.end() ? std::nullopt : std::optional(*found);
 }
@@ -51,14 +51,18 @@ std::string unknown_option(const CLI::App& app, std::string_view command, const 
          see_help(command);
 }
 
+void add_switch(CLI::App* app, const std::string& names, bool* is_on) {
+  app->add_flag(names, *is_on)->disable_flag_override();
+}
+
 wire::Result<std::vector<std::string>> parse_words(CLI::App* app, std::string_view command,
                                                    const std::vector<std::string>& words) {
   std::vector<std::string> reversed(words.rbegin(), words.rend());  // the order that CLI11 wants
   try {
     app->parse(reversed);
   } catch (const CLI::ArgumentMismatch&) {
-    if (const auto flag = flag_with_value(*app, words)) {
-      return usage(*flag + ": it takes no value, leave it out" + see_help(command));
+    if (const auto word = switch_with_value(*app, words)) {
+      return usage(*word + ": it takes no value, leave it out" + see_help(command));
     }
     return usage((words.empty() ? "" : words.back()) + ": a value must follow" + see_help(command));
   } catch (const CLI::ParseError& error) {

@@ -23,6 +23,9 @@ std::string see_help(std::string_view command);
 /// That `app` has no option of the name that `word` begins with, and which is the nearest.
 std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word);
 
+/// An option without a value: `=off` behind it is refused.
+void add_switch(CLI::App* app, const std::string& names, bool* is_on);
+
 /// Reads `words`, those after the command's name, into what `app` was told. Answers what was left
 /// over: where an option is unknown, it comes first. Fails with status 2.
 wire::Result<std::vector<std::string>> parse_words(CLI::App* app, std::string_view command,

@@ -147,15 +147,15 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   app.add_option("--track", values.track);
   app.add_option("--shims", values.shims);
   app.add_option("--standstill", values.standstill);
-  app.add_flag("--enforce", values.enforce)->disable_flag_override();
+  add_switch(&app, "--enforce", &values.enforce);
   app.add_flag("--wrap{*}", values.wrap);  // a list only behind =, so that CMD is none
   app.add_option("--report", values.report);
   app.add_option("--listen", values.listen)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_flag("--allow-remote", values.allow_remote)->disable_flag_override();
-  app.add_flag("-q", quiet)->disable_flag_override();
-  app.add_flag("-h,--help", options.help)->disable_flag_override();
+  add_switch(&app, "--allow-remote", &values.allow_remote);
+  add_switch(&app, "-q", &quiet);
+  add_switch(&app, "-h,--help", &options.help);
 
   if (const auto bare = option_without_value(words)) {
     return usage(*bare + ": an empty value; is a variable unset?");
@@ -189,8 +189,8 @@ wire::Result<PrintOptions> parse_print(std::string_view command,
   app.set_help_flag();
   app.prefix_command();
   PrintOptions options;
-  app.add_flag("--json", options.json)->disable_flag_override();
-  app.add_flag("-h,--help", options.help)->disable_flag_override();
+  add_switch(&app, "--json", &options.json);
+  add_switch(&app, "-h,--help", &options.help);
   const auto rest = parse_words(&app, command, words);
   if (!rest) return tl::make_unexpected(rest.error());
   if (options.help || rest->empty()) return options;

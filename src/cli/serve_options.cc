@@ -208,9 +208,9 @@ wire::Result<ServeOptions> parse_serve(const std::vector<std::string>& words, in
   app.add_option("--cookie-file", line.cookie_file);
   app.add_option("--config", config_file);
   app.add_option("--standstill", line.standstill);
-  app.add_flag("--allow-remote", line.allow_remote)->disable_flag_override();
-  app.add_flag("-q", quiet)->disable_flag_override();
-  app.add_flag("-h,--help", options.help)->disable_flag_override();
+  add_switch(&app, "--allow-remote", &line.allow_remote);
+  add_switch(&app, "-q", &quiet);
+  add_switch(&app, "-h,--help", &options.help);
   const auto rest = parse_words(&app, "serve", words);
   if (!rest) return tl::unexpected(rest.error());
   if (options.help) return options;

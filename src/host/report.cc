@@ -186,8 +186,7 @@ std::string uncooperative_line(const UncooperativeRow& row) {
          ") does not follow the pool: it wants " + cores.data() +
          " CPUs more than it has slots, and the rest of the build has so many slots fewer until it "
          "stops; let it read MAKEFLAGS, run it with tokenpool exec --slots N, or (its compilers "
-         "and "
-         "linkers) with tokenpool run --wrap";
+         "and linkers) with tokenpool run --wrap";
 }
 
 namespace {

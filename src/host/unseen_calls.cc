@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 namespace tokenpool::host {
@@ -23,6 +24,17 @@ bool contains(const std::vector<core::ProcessId>& list, core::ProcessId who) {
   return std::find(list.begin(), list.end(), who) != list.end();
 }
 
+// What its thread has read and written since it was announced. Nothing where that is not known.
+std::optional<proc::IoCounts> io_since(const UnseenCaller& caller) {
+  if (!caller.before) return std::nullopt;
+  auto counts = proc::io_counts(caller.thread);
+  if (!counts) return std::nullopt;
+  counts->bytes_read -= caller.before->bytes_read;
+  counts->reads -= caller.before->reads;
+  counts->writes -= caller.before->writes;
+  return counts;
+}
+
 }  // namespace
 
 void UnseenCalls::expect(core::ProcessId who, pid_t thread, bool takes, core::Instant now) {
@@ -31,23 +43,17 @@ void UnseenCalls::expect(core::ProcessId who, pid_t thread, bool takes, core::In
     if (one.who != who || one.call == Call::read) return false;
     return one.call == call || has_put_away(who);
   });
-  const auto counts = proc::io_counts(thread);
   callers_.push_back({.who = who,
                       .call = call,
                       .thread = thread,
-                      .counted = counts.has_value(),
-                      .before = counts.value_or(proc::IoCounts{}),
+                      .before = proc::io_counts(thread),
                       .since = now});
 }
 
 void UnseenCalls::expect_read(core::ProcessId who, pid_t thread) {
   forget_read(thread);
-  const auto counts = proc::io_counts(thread);
-  callers_.push_back({.who = who,
-                      .call = Call::read,
-                      .thread = thread,
-                      .counted = counts.has_value(),
-                      .before = counts.value_or(proc::IoCounts{})});
+  callers_.push_back(
+      {.who = who, .call = Call::read, .thread = thread, .before = proc::io_counts(thread)});
 }
 
 void UnseenCalls::read_is_over(pid_t thread) {
@@ -95,28 +101,25 @@ Stage UnseenCalls::stage(const UnseenCaller& caller, core::Instant now) const {
 }
 
 Stage UnseenCalls::stage_of_read(const UnseenCaller& caller) {
-  const auto counts = caller.counted ? proc::io_counts(caller.thread) : std::nullopt;
-  if (!counts) return caller.over ? Stage::in_vain : Stage::pending;
-  const auto reads = counts->reads - caller.before.reads;
-  if (reads == 0 && !caller.over) return Stage::pending;
-  if (counts->bytes_read == caller.before.bytes_read) return Stage::failed;
+  const auto io = io_since(caller);
+  if (!io) return caller.over ? Stage::in_vain : Stage::pending;
+  if (io->reads == 0 && !caller.over) return Stage::pending;
+  if (io->bytes_read == 0) return Stage::failed;
   // Of several it may have been another that found something.
-  return reads == 1 ? Stage::over : Stage::in_vain;
+  return io->reads == 1 ? Stage::over : Stage::in_vain;
 }
 
 // Of one that has put the FIFO away, or has not got to it yet.
 Stage UnseenCalls::stage_of_living(const UnseenCaller& caller, core::Instant now) const {
-  const auto counts = caller.counted ? proc::io_counts(caller.thread) : std::nullopt;
-  if (!counts) {
+  const auto io = io_since(caller);
+  if (!io) {
     if (now - caller.since <= kUnderWay) return Stage::pending;
     const bool waits = !proc::descriptor_is_nonblocking(caller.who.pid, read_end_);
     return caller.call == Call::give || waits ? Stage::over : Stage::in_vain;
   }
-  if (caller.call == Call::give) {
-    return counts->writes > caller.before.writes ? Stage::over : Stage::pending;
-  }
-  if (counts->bytes_read > caller.before.bytes_read) return Stage::over;
-  return counts->reads > caller.before.reads ? Stage::failed : Stage::pending;
+  if (caller.call == Call::give) return io->writes > 0 ? Stage::over : Stage::pending;
+  if (io->bytes_read > 0) return Stage::over;
+  return io->reads > 0 ? Stage::failed : Stage::pending;
 }
 
 std::vector<core::ExpectedCall> UnseenCalls::calls(core::Instant now) const {

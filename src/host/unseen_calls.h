@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,12 +28,11 @@ struct UnseenCaller {
   };
   core::ProcessId who;
   Call call = Call::take;
-  bool succeeded = false;   ///< and has ended
-  bool over = false;        ///< of a read: its thread makes another call
-  bool booked = false;      ///< a token that it took or returned is booked to it
-  pid_t thread = 0;         ///< that makes the call
-  bool counted = false;     ///< whether `before` is known
-  proc::IoCounts before{};  ///< of the thread, when it was announced
+  bool succeeded = false;                  ///< and has ended
+  bool over = false;                       ///< of a read: its thread makes another call
+  bool booked = false;                     ///< a token that it took or returned is booked to it
+  pid_t thread = 0;                        ///< that makes the call
+  std::optional<proc::IoCounts> before{};  ///< of the thread, when it was announced
   core::Instant since{};
   friend bool operator==(const UnseenCaller&, const UnseenCaller&) = default;
 };

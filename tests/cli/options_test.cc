@@ -98,6 +98,7 @@ TEST(RunOptions, BadOnesAreNamed) {
   EXPECT_THAT(refused({"-j", "5000", "make"}), HasSubstr("limit is 512"));
   EXPECT_THAT(refused({"-j8-4", "make"}), HasSubstr("-j 8-4: "));
   EXPECT_THAT(refused({"-j"}), HasSubstr("-j: a value must follow"));
+  EXPECT_THAT(refused({"--wrap=cc", "-j"}), HasSubstr("-j: a value must follow"));
   for (const char* flag : {"--enforce=x", "--enforce=off", "--help=3", "--allow-remote=no"}) {
     EXPECT_THAT(refused({flag, "make"}), HasSubstr(std::string(flag) + ": it takes no value"));
   }
