@@ -170,14 +170,14 @@ void Billing::Family::add_up() {
   }
 }
 
-// A shell that starts several things at once: each runs on the slot that it got.
+// A shell that starts several things at once: each runs on the slot that it got, as it does itself.
 bool Billing::Family::shares_its_slot(std::size_t index) const {
   return index != 0 && !nodes_[index].client;
 }
 
 double Billing::Family::on_the_same_slot(std::size_t index, std::size_t child) const {
   if (!shares_its_slot(index)) return 0;
-  double sum = 0;
+  double sum = std::min(1.0, nodes_[index].own + nodes_[index].reaped);
   for (const std::size_t other : nodes_[index].children) {
     if (other != child) sum += std::min(1.0, nodes_[other].demand);
   }

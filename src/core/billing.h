@@ -18,9 +18,9 @@
 //    a burst lasts longer than it would, and is a burst nevertheless.
 //  * Named is the process that has all of the excess below it, and no child that has: a nested
 //    make with its own pool, xargs, a linker and its threads; one for each job where several jobs
-//    of a client do so. A shell that runs something else beside it is not named for the slot that
-//    both have from it. What a named process has too much is its own from then on and burdens none
-//    of its ancestors.
+//    of a client do so. A shell that works itself or runs something else beside it is not named
+//    for the slot that they have in common. What a named process has too much is its own from
+//    then on and burdens none of its ancestors.
 //  * Released when the mean falls below half of what is tolerated, or at its end.
 // Slots may change hands between two samples: what is allowed is what there was at the better end.
 #pragma once

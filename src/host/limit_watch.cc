@@ -56,6 +56,7 @@ std::vector<StuckRow> LimitWatch::look(const proc::CensusSample& census, const C
   });
   std::erase_if(
       named_, [this](const auto& named) { return context_.leases->find(named.first) == nullptr; });
+  stopped_.clear();
   for (const LimitWait& wait : waits) {
     Watched& watched =
         watched_.try_emplace(wait.type, Watched{{}, core::Standstill(context_.patience)})
@@ -68,6 +69,9 @@ std::vector<StuckRow> LimitWatch::look(const proc::CensusSample& census, const C
     if (movement != Movement::some) {
       const bool stopped = std::all_of(families.begin(), families.end(), is_stopped);
       movement = stopped ? Movement::none : Movement::disk;
+    }
+    if (movement == Movement::none) {
+      for (const CensusRow& row : all) stopped_.insert(row.who.pid);
     }
     if (watched.still.look(movement, now)) name(wait, tree, &rows);
   }

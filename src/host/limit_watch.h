@@ -44,8 +44,13 @@ class LimitWatch {
   /// Who is to be named now; each once while its lease lasts.
   std::vector<StuckRow> look(const proc::CensusSample& census, const CensusTree& tree,
                              core::Instant now);
+  /// Whether it belongs to those of which all are stopped: it is named before long, or has been.
+  [[nodiscard]] bool names_soon(pid_t pid) const { return stopped_.contains(pid); }
   /// The next look is a first one.
-  void forget() { watched_.clear(); }
+  void forget() {
+    watched_.clear();
+    stopped_.clear();
+  }
 
  private:
   struct Watched {
@@ -62,6 +67,7 @@ class LimitWatch {
 
   LimitWatchContext context_;
   std::map<std::string, Watched> watched_;                 ///< by type
+  std::set<pid_t> stopped_;                                ///< families of which all are stopped
   std::map<core::LeaseId, std::set<std::int32_t>> named_;  ///< who is halted of it; 0: just still
 };
 

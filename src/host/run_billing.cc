@@ -53,7 +53,9 @@ core::BillingSample RunBilling::sample_of(const proc::CensusSample& census,
   core::BillingSample sample{context_.front, {}, std::move(holdings), loose};
   sample.loads.reserve(census.rows.size());
   for (const proc::CensusRow& row : census.rows) {
-    sample.loads.push_back({row.who, row.parent, row.use + row.delay, row.reaped, row.used});
+    double demand = row.use + row.delay;
+    if (demand > 0 && proc::runs_program(row.who.pid, context_.program)) demand = 0;
+    sample.loads.push_back({row.who, row.parent, demand, row.reaped, row.used});
   }
   return sample;
 }

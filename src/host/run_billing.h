@@ -16,6 +16,7 @@
 #include "host/board_log.h"
 #include "proc/build_load.h"
 #include "proc/census.h"
+#include "proc/process.h"
 #include "wire/protocol_results.h"
 
 namespace tokenpool::host {
@@ -29,6 +30,8 @@ struct RunBillingContext {
   std::string group;         ///< folder of the build's control group; empty: there is none
   pid_t front = 0;
   bool tracked = false;  ///< the ledger knows who holds what
+  /// What starting it and waiting in it costs is nobody's job: exec and shims, many at a time.
+  proc::FileId program;
   /// Who is accused is watched from then on, so that its slots are back with its end.
   std::function<void(core::ProcessId)> watch;
   BoardLog* log = nullptr;  ///< accusations go there, too, for the report

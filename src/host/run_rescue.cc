@@ -147,7 +147,9 @@ void RunRescue::look_for_halted(const proc::CensusSample& census, core::Movement
   const bool on_purpose = lacks_slots() || context_.has_frozen() || context_.leases->paused();
   if (!idle_.look(on_purpose ? core::Movement::some : movement, now)) return;
   std::vector<StuckRow> rows = stuck_rows(CensusTree(census.rows), {}, 0);
-  std::erase_if(rows, [](const StuckRow& row) { return is_under_job_control(row.halted); });
+  std::erase_if(rows, [this](const StuckRow& row) {
+    return limits_.names_soon(row.halted) || is_under_job_control(row.halted);
+  });
   for (std::size_t i = 0; i < rows.size(); ++i) {
     rows[i].too = i > 0;
     context_.log->add_stuck(rows[i]);

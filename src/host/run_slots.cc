@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "host/freezer.h"
+#include "proc/process.h"
 
 namespace tokenpool::host {
 namespace {
@@ -68,6 +69,7 @@ void RunSlots::start_billing(Instant now) {
                                      .group = context_.config->group.folder(),
                                      .front = context_.config->front,
                                      .tracked = tracked_,
+                                     .program = proc::own_program(),
                                      .watch = context_.watch,
                                      .log = context_.log},
                    now);

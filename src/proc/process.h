@@ -89,6 +89,12 @@ bool has_descriptor(pid_t pid, int fd);
 /// Whether descriptor `fd` of `pid` has O_NONBLOCK (/proc/PID/fdinfo). False when it is gone.
 bool descriptor_is_nonblocking(pid_t pid, int fd);
 
+/// Whether the program that `pid` runs is `file`. False as well when it may not be looked at.
+bool runs_program(pid_t pid, const FileId& file);
+
+/// The program of this process; no file where /proc is not there.
+FileId own_program();
+
 struct Opener {
   pid_t pid = 0;
   bool under_other_number = false;  ///< than the `usual` ones, perhaps besides them

@@ -32,6 +32,11 @@ struct ProcPath {
   [[nodiscard]] const char* c_str() const { return text.data(); }
 };
 
+bool leads_to(const ProcPath& path, const FileId& file) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && FileId{status.st_dev, status.st_ino} == file;
+}
+
 // Reads at most `size` bytes; -1 when the file cannot be opened or read.
 ssize_t read_file(const char* path, char* buffer, std::size_t size) {
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
@@ -238,9 +243,17 @@ std::vector<pid_t> all_processes() {
 }
 
 bool descriptor_is(pid_t pid, int fd, const FileId& file) {
+  return leads_to(ProcPath("/proc/%d/fd/%d", pid, fd), file);
+}
+
+bool runs_program(pid_t pid, const FileId& file) {
+  return leads_to(ProcPath("/proc/%d/exe", pid), file);
+}
+
+FileId own_program() {
   struct stat status{};
-  if (::stat(ProcPath("/proc/%d/fd/%d", pid, fd).c_str(), &status) != 0) return false;
-  return FileId{status.st_dev, status.st_ino} == file;
+  if (::stat("/proc/self/exe", &status) != 0) return {};
+  return {status.st_dev, status.st_ino};
 }
 
 bool has_descriptor(pid_t pid, int fd) {

@@ -213,6 +213,13 @@ TEST_F(BillingTest, AShellIsNotNamedForWhatRunsBesideItsClients) {
   EXPECT_THAT(step(40), ElementsAre(20)) << "nor for their common slot later on";
 }
 
+TEST_F(BillingTest, NorForWhatItDoesItselfBesideThem) {
+  has(kCommand, kRoot, 0.3, 0.8);  // `program & until [ -e end ]; do sleep 0.05; done`
+  has(20, kCommand, 6);
+  has(21, kCommand, 0);
+  EXPECT_THAT(step(40), ElementsAre(20));
+}
+
 TEST_F(BillingTest, AShellIsNamedForWhatRunsBesideTheAccused) {
   has(kCommand, kRoot, 0);
   has(20, kCommand, 4);

@@ -5,6 +5,8 @@ import signal
 
 from harness import descendants, expect, expect_that, needs, timeout
 from lifecycle_kit import state_of
+from protocol_kit import reach
+from test_status import wait_status
 
 SOON = ["--standstill", "2"]
 
@@ -241,6 +243,7 @@ def limit_test(ctx, slots, options=()):
     line += "".join(f"{ctx.tokenpool} exec --type link -- job {name} &\n" for name in "abc")
     run = ctx.run([ctx.script("x", line + "wait\n")], slots=slots, options=[*SOON, *options])
     ctx.desk.wait(lambda: ctx.desk.count() == 1, "the first job")
+    wait_status(ctx, reach(ctx, run), lambda seen: seen["waiting_total"] == 2, "two that wait")
     first = ctx.desk.inside[0]
     stop(ctx, first)
     said = wait_line(ctx, run, first)

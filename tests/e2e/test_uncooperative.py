@@ -229,7 +229,7 @@ def test_make_within_the_pool(ctx):
 def test_compilers(ctx):
     """gcc -pipe: driver, cc1 and as, a new set for each of many short jobs."""
     functions = "\n".join(f"int f{i}(int a) {{ return a * {i} + (a >> {i % 9}); }}"
-                          for i in range(3000))
+                          for i in range(1000))
     ctx.write("source.c", functions)
     jobs = " ".join(f"o{i}" for i in range(24))
     ctx.write("Makefile", f"all: {jobs}\n.PHONY: all {jobs}\n"

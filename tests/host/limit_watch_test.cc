@@ -68,6 +68,22 @@ TEST_F(LimitWatchTest, WhoIsStoppedIsNamedSoonAndOnce) {
   EXPECT_EQ(look(10), (Named{{10, 12}}));
 }
 
+TEST_F(LimitWatchTest, WhoIsNamedSoonIsKnownBefore) {
+  EXPECT_EQ(look(2), Named{});
+  EXPECT_FALSE(watch.names_soon(11)) << "it just does nothing";
+  set(11, 10, 'T');
+  EXPECT_EQ(look(1), Named{});
+  EXPECT_TRUE(watch.names_soon(11));
+  EXPECT_FALSE(watch.names_soon(20));
+  watch.forget();
+  EXPECT_FALSE(watch.names_soon(11));
+  EXPECT_EQ(look(8), (Named{{10, 11}}));
+  EXPECT_TRUE(watch.names_soon(11)) << "it has been";
+  set(11, 10, 'S');
+  EXPECT_EQ(look(1), Named{});
+  EXPECT_FALSE(watch.names_soon(11));
+}
+
 TEST_F(LimitWatchTest, WhoDoesNothingIsGivenAMinute) {
   EXPECT_EQ(look(60), Named{});
   EXPECT_EQ(look(3), (Named{{10, 0}}));

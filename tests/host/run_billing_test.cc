@@ -68,6 +68,7 @@ class RunBillingTest : public testing::Test {
             .group = "",
             .front = build.front(),
             .tracked = tracked,
+            .program = {},
             .watch = [this](core::ProcessId who) { watched.push_back(who); },
             .log = &log};
   }
@@ -119,6 +120,17 @@ TEST_F(RunBillingTest, TheEndOfTheAccusedIsEnoughToReleaseIt) {
   billing.process_ended(watched[0], now());
   EXPECT_EQ(billing.withheld(), 0);
   EXPECT_GT(board->uncooperative[0].until_ns, board->uncooperative[0].since_ns);
+}
+
+TEST_F(RunBillingTest, ProcessesOfOurOwnProgramAreNobodysJob) {
+  const Build build(4);
+  RunBillingContext ours = context(build);
+  ours.program = proc::own_program();
+  RunBilling billing(std::move(ours), now());
+  for (int i = 0; i < 8; ++i) {
+    step_until(&billing, [due = billing.due(), &billing] { return billing.due() != due; });
+  }
+  EXPECT_EQ(billing.withheld(), 0);
 }
 
 TEST_F(RunBillingTest, WhereNobodyKnowsWhoHoldsAllThatIsOutIsAllowed) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <thread>
@@ -216,6 +217,16 @@ TEST(Process, TellsTheDescriptionsMode) {
   EXPECT_FALSE(descriptor_is_nonblocking(::getpid(), 1023));
   ::close(ends[0]);
   ::close(ends[1]);
+}
+
+TEST(Process, TellsWhichProgramIsRun) {
+  const Child child;
+  const FileId program = own_program();
+  EXPECT_NE(program, FileId{});
+  EXPECT_TRUE(runs_program(::getpid(), program));
+  EXPECT_TRUE(runs_program(child.pid(), program));
+  EXPECT_FALSE(runs_program(::getpid(), FileId{program.device, program.inode + 1}));
+  EXPECT_FALSE(runs_program(std::numeric_limits<pid_t>::max(), program)) << "there is none";
 }
 
 TEST(Process, TellsWhetherADescriptorIsThere) {
