@@ -85,4 +85,8 @@ int serve_build(const ArbiterConfig& config, const Begin& begin, const Attached&
 /// has sent Begin, what it may have made under the FIFO's chosen name is removed.
 int arbiter_main(const ArbiterConfig& config);
 
+/// The same in place of one that has served this build: nothing is sent, all of it is inherited. So
+/// the build has an arbiter from the fork on, which ends it if the front dies a moment later.
+int arbiter_main(const ArbiterConfig& config, const Begin& begin, const Attached& attached);
+
 }  // namespace tokenpool::host

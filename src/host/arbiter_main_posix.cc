@@ -69,6 +69,10 @@ int arbiter_main(const ArbiterConfig& config) {
   Attached attached;
   if (message.truncated || !unpack(begin, message.descriptors, &attached)) return 3;
   config.fifo->adopt(message.descriptors[0]);
+  return arbiter_main(config, begin, attached);
+}
+
+int arbiter_main(const ArbiterConfig& config, const Begin& begin, const Attached& attached) {
   bool left = false;
   if (const int status = serve_build(config, begin, attached, &left); status != 0) return status;
   if (left) guard(config, begin, attached);

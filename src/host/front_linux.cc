@@ -166,7 +166,7 @@ wire::Result<void> Front::fork_arbiter() {
     ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
     config_.control = control[1];
     // Not _exit(): a sanitizer looks for leaks at the end.
-    std::exit(arbiter_main(config_));
+    std::exit(ready_ ? arbiter_main(config_, begin_, attached_) : arbiter_main(config_));
   }
   ::close(control[1]);
   if (control_ >= 0) ::close(control_);
@@ -342,7 +342,7 @@ void Front::on_arbiter_death(int status) {
 
 // Until it works: without an arbiter the build's calls wait.
 void Front::replace_arbiter() {
-  if (!fork_arbiter() || !send_begin()) return;
+  if (!fork_arbiter()) return;
   if (verdict_) (void)::send(control_, &*verdict_, 1, MSG_NOSIGNAL);
 }
 

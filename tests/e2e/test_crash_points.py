@@ -8,10 +8,12 @@ them, with an arbiter that strace kills there.
 import collections
 import os
 import re
+import signal
 import subprocess
 
-from harness import Failure, arbiters_killed, expect, expect_that, needs, read_proc, timeout
-from lifecycle_kit import wait_arbiter, wait_lines
+from harness import (NOBODY, Failure, arbiters_killed, expect, expect_that, kill, needs, read_proc,
+                     timeout)
+from lifecycle_kit import expect_clean_folder, state_of, wait_all_gone, wait_arbiter, wait_lines
 from protocol_kit import variables_of
 from test_bad_input_jobservers import level
 from test_status import look
@@ -130,6 +132,12 @@ def let_go(tracer):
     tracer.communicate()
 
 
+def traced_calls(ctx):
+    """The names of all system calls in the last trace."""
+    with open(f"{ctx.dir}/trace", encoding="utf-8", errors="replace") as file:
+        return re.findall(r"^(\w+)\(", file.read(), re.MULTILINE)
+
+
 def points(ctx):
     """(name, which one) of the calls of a round, each of a name by itself."""
     build = Build(ctx)
@@ -138,9 +146,7 @@ def points(ctx):
     build.round()
     let_go(tracer)
     build.finish(0)
-    with open(f"{ctx.dir}/trace", encoding="utf-8", errors="replace") as file:
-        names = re.findall(r"^(\w+)\(", file.read(), re.MULTILINE)
-    return [(name, i + 1) for name, count in sorted(collections.Counter(names).items())
+    return [(name, i + 1) for name, count in sorted(collections.Counter(traced_calls(ctx)).items())
             for i in range(count)]
 
 
@@ -172,3 +178,44 @@ def test_every_system_call(ctx):
         build.finish(deaths)
         died += deaths
     expect_that(died > 20, f"{died} deaths")
+
+
+def replaced(ctx, *options):
+    """A build without a control group whose arbiter is killed while strace looks at its front.
+    Answers the run, what is to be gone at its end, and strace."""
+    run = ctx.run(["sh", "-c", "setsid sleep 1000 & job one"], user=NOBODY)
+    ctx.desk.wait(lambda: ctx.desk.inside, "the job")
+    ctx.wait(lambda: run.find("sleep"), "the sleeper")
+    first = wait_arbiter(ctx, run)
+    tracer = trace(ctx, run.pid, *options)
+    kill(first)
+    return run, [first, ctx.desk.inside[0].pid, *run.find("sleep")], tracer
+
+
+def expect_killed(ctx, run, pids, place):
+    """The front was, and has left nothing."""
+    run.books = False
+    expect(run.wait(), 128 + signal.SIGKILL, f"the front's status {place}")
+    wait_all_gone(ctx, pids)
+    ctx.desk.wait(lambda: not ctx.desk.inside, "an empty desk")
+    expect_clean_folder(ctx)
+
+
+@needs("strace", "user")
+@timeout(120)
+def test_front_killed_once_it_has_forked_another_arbiter(ctx):
+    """From that moment on there is somebody who ends the build."""
+    run, pids, tracer = replaced(ctx)
+    wait_arbiter(ctx, run, other_than=pids[0])
+    ctx.wait(lambda: state_of(run.pid) == "S" and "goes on" in run.stderr(), "the other arbiter")
+    let_go(tracer)
+    kill(run.pid)
+    expect_killed(ctx, run, pids, "at the end")
+    calls = traced_calls(ctx)
+    forked = calls.index("clone") + 1
+    expect_that(len(calls) > forked, f"{calls}")
+    for i, name in enumerate(calls[forked:], forked):
+        place = (name, calls[:i + 1].count(name))
+        run, pids, tracer = replaced(ctx, "-e", "inject={}:signal=KILL:when={}".format(*place))
+        expect_killed(ctx, run, pids, f"at {place}")
+        let_go(tracer)
