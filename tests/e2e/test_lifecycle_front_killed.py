@@ -197,38 +197,38 @@ def killed_while_it_starts(ctx, stage, turns):
         expect_clean_folder(ctx)
 
 
-@timeout(40)
+@timeout(90)
 def test_killed_when_just_started(ctx):
     killed_while_it_starts(ctx, "started", 20)
 
 
-@timeout(40)
+@timeout(90)
 def test_killed_when_just_executed(ctx):
     killed_while_it_starts(ctx, "executed", 20)
 
 
 @needs("static")  # a sanitizer has files of its own in TMPDIR
-@timeout(40)
+@timeout(90)
 def test_killed_when_the_folder_is_there(ctx):
     killed_while_it_starts(ctx, "folder", 20)
 
 
-@timeout(40)
+@timeout(90)
 def test_killed_when_the_first_child_is_there(ctx):
     killed_while_it_starts(ctx, "first child", 20)
 
 
-@timeout(40)
+@timeout(90)
 def test_killed_when_the_arbiter_is_there(ctx):
     killed_while_it_starts(ctx, "arbiter", 20)
 
 
-@timeout(40)
+@timeout(90)
 def test_killed_when_the_command_is_there(ctx):
     killed_while_it_starts(ctx, "command", 20)
 
 
-@timeout(60)
+@timeout(120)
 def test_killed_while_it_ends(ctx):
     """At seeded moments around the end of the command: the folder goes in any case."""
     rng = random.Random(f"{ctx.seed} end")
