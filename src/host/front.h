@@ -68,7 +68,7 @@ class Front {
   void reap();
   void on_arbiter_death(int status);
   wire::Result<void> fork_arbiter();
-  bool send_begin();
+  void send_begin();
   void replace_arbiter();
   void pass_on(int signal);
   void thaw_for_good();

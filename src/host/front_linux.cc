@@ -133,7 +133,7 @@ wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begi
   (void)config_.group.create_with(command.pid);
   bool forked = true;
   while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= core::kMaxArbiterDeaths) {
-    (void)send_begin();
+    send_begin();
     while (!ready_ && arbiter_ != 0) serve(-1);
     if (ready_) return {};
     forked = arbiter_gave_up_ || fork_arbiter();
@@ -142,13 +142,13 @@ wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begi
       125, std::string("cannot start the arbiter: it does not get what it needs; ") + kMoreFiles});
 }
 
-bool Front::send_begin() {
+void Front::send_begin() {
   std::vector<int> descriptors{config_.fifo->fd()};
   if (begin_.tracked) descriptors.push_back(attached_.listener);
   for (const auto* sockets : {&attached_.unix_sockets, &attached_.tcp_sockets}) {
     descriptors.insert(descriptors.end(), sockets->begin(), sockets->end());
   }
-  return proc::send_message(control_, std::as_bytes(std::span(&begin_, 1)), descriptors);
+  (void)proc::send_message(control_, std::as_bytes(std::span(&begin_, 1)), descriptors);
 }
 
 wire::Result<void> Front::fork_arbiter() {

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proc/process.h"
 #include "proc/tool.h"
 
 extern char** environ;
@@ -25,13 +26,10 @@ namespace {
 constexpr std::size_t kMostOutput = 4096;
 constexpr std::chrono::seconds kPatience{5};
 
-bool same_file(const struct stat& a, const struct stat& b) {
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
+FileId id_of(const struct stat& info) { return {info.st_dev, info.st_ino}; }
 
 bool is_shim(const std::string& file, const struct stat& info) {
-  struct stat self{};
-  if (stat("/proc/self/exe", &self) == 0 && same_file(self, info)) return true;
+  if (id_of(info) == own_program()) return true;
   std::array<char, PATH_MAX> real{};
   if (realpath(file.c_str(), real.data()) == nullptr) return false;
   const std::string_view path = real.data();
@@ -137,7 +135,7 @@ std::optional<std::string> find_tool(std::string_view name, std::string_view pat
   bool passed = false;
   for (std::string& folder : folders_of(path)) {
     struct stat info{};
-    if (has_own && stat(folder.c_str(), &info) == 0 && same_file(own, info)) {
+    if (has_own && stat(folder.c_str(), &info) == 0 && id_of(own) == id_of(info)) {
       passed = true;
     } else {
       (passed ? behind : in_front).push_back(std::move(folder));

@@ -149,5 +149,13 @@ def wait_all_gone(ctx, pids):
     )
 
 
+def expect_killed(ctx, run, pids):
+    """The front was, and has left nothing, none of `pids` either."""
+    run.books = False
+    expect(run.wait(), 128 + signal.SIGKILL, "status")
+    wait_all_gone(ctx, pids)
+    expect_clean_folder(ctx)
+
+
 def number_of(name):
     return int(getattr(signal, name))

@@ -8,12 +8,11 @@ them, with an arbiter that strace kills there.
 import collections
 import os
 import re
-import signal
 import subprocess
 
 from harness import (NOBODY, Failure, arbiters_killed, expect, expect_that, kill, needs, read_proc,
                      timeout)
-from lifecycle_kit import expect_clean_folder, state_of, wait_all_gone, wait_arbiter, wait_lines
+from lifecycle_kit import expect_killed, state_of, wait_arbiter, wait_lines
 from protocol_kit import variables_of
 from test_bad_input_jobservers import level
 from test_status import look
@@ -133,21 +132,24 @@ def let_go(tracer):
 
 
 def traced_calls(ctx):
-    """The names of all system calls in the last trace."""
+    """(name, which one) of all system calls in the last trace, each of a name by itself."""
     with open(f"{ctx.dir}/trace", encoding="utf-8", errors="replace") as file:
-        return re.findall(r"^(\w+)\(", file.read(), re.MULTILINE)
+        names = re.findall(r"^(\w+)\(", file.read(), re.MULTILINE)
+    count = collections.Counter()
+    for name in names:
+        count[name] += 1
+        yield name, count[name]
 
 
 def points(ctx):
-    """(name, which one) of the calls of a round, each of a name by itself."""
+    """The calls of a round."""
     build = Build(ctx)
     build.round()
     tracer = trace(ctx, wait_arbiter(ctx, build.run))
     build.round()
     let_go(tracer)
     build.finish(0)
-    return [(name, i + 1) for name, count in sorted(collections.Counter(traced_calls(ctx)).items())
-            for i in range(count)]
+    return sorted(traced_calls(ctx))
 
 
 def dies_at(ctx, build, name, which):
@@ -183,6 +185,7 @@ def test_every_system_call(ctx):
 def replaced(ctx, *options):
     """A build without a control group whose arbiter is killed while strace looks at its front.
     Answers the run, what is to be gone at its end, and strace."""
+    ctx.desk.wait(lambda: not ctx.desk.inside, "an empty desk")
     run = ctx.run(["sh", "-c", "setsid sleep 1000 & job one"], user=NOBODY)
     ctx.desk.wait(lambda: ctx.desk.inside, "the job")
     ctx.wait(lambda: run.find("sleep"), "the sleeper")
@@ -190,15 +193,6 @@ def replaced(ctx, *options):
     tracer = trace(ctx, run.pid, *options)
     kill(first)
     return run, [first, ctx.desk.inside[0].pid, *run.find("sleep")], tracer
-
-
-def expect_killed(ctx, run, pids, place):
-    """The front was, and has left nothing."""
-    run.books = False
-    expect(run.wait(), 128 + signal.SIGKILL, f"the front's status {place}")
-    wait_all_gone(ctx, pids)
-    ctx.desk.wait(lambda: not ctx.desk.inside, "an empty desk")
-    expect_clean_folder(ctx)
 
 
 @needs("strace", "user")
@@ -210,12 +204,11 @@ def test_front_killed_once_it_has_forked_another_arbiter(ctx):
     ctx.wait(lambda: state_of(run.pid) == "S" and "goes on" in run.stderr(), "the other arbiter")
     let_go(tracer)
     kill(run.pid)
-    expect_killed(ctx, run, pids, "at the end")
-    calls = traced_calls(ctx)
-    forked = calls.index("clone") + 1
+    expect_killed(ctx, run, pids)
+    calls = list(traced_calls(ctx))
+    forked = calls.index(("clone", 1)) + 1
     expect_that(len(calls) > forked, f"{calls}")
-    for i, name in enumerate(calls[forked:], forked):
-        place = (name, calls[:i + 1].count(name))
-        run, pids, tracer = replaced(ctx, "-e", "inject={}:signal=KILL:when={}".format(*place))
-        expect_killed(ctx, run, pids, f"at {place}")
+    for name, which in calls[forked:]:
+        run, pids, tracer = replaced(ctx, "-e", f"inject={name}:signal=KILL:when={which}")
+        expect_killed(ctx, run, pids)
         let_go(tracer)

@@ -5,18 +5,15 @@ import random
 import signal
 
 from harness import descendants, expect, expect_that, kill, needs, read_proc, timeout
-from lifecycle_kit import (arbiter_child, expect_clean_folder, lines_of, state_of, wait_all_gone,
-                           wait_arbiter, wait_lines)
+from lifecycle_kit import (arbiter_child, expect_clean_folder, expect_killed, lines_of, state_of,
+                           wait_all_gone, wait_arbiter, wait_lines)
 
 
 def kill_front(ctx, run, pids):
     """Kills it and waits until it has left nothing."""
     arbiter = arbiter_child(run.pid)
-    run.books = False
     kill(run.pid)
-    expect(run.wait(), 128 + signal.SIGKILL, "status")
-    wait_all_gone(ctx, [*pids, *([arbiter] if arbiter else [])])
-    expect_clean_folder(ctx)
+    expect_killed(ctx, run, [*pids, *([arbiter] if arbiter else [])])
 
 
 def spread(ctx, line, options=(), user=None):

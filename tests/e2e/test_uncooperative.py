@@ -8,7 +8,7 @@ import subprocess
 
 from harness import Failure, expect, expect_that, needs, timeout
 from lifecycle_kit import cli
-from protocol_kit import reach
+from protocol_kit import reach, variables_of
 from test_status import look, wait_status
 
 # Computes until there is a file of that name.
@@ -194,11 +194,8 @@ def test_left_running(ctx):
 @timeout(120)
 def test_quiet(ctx):
     run = ctx.run([spinner(ctx), "4", stop_file(ctx), "1e9"], options=["-q"])
-    variables = ctx.environment()
     ctx.wait(spinning(run, "spinner", 1), "the spinner")
-    words = open(f"/proc/{run.find('spinner')[0]}/environ", "rb").read().decode().split("\0")
-    for name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE"):
-        variables[name] = next(w.partition("=")[2] for w in words if w.startswith(name + "="))
+    variables = variables_of(run.find("spinner")[0])
     wait_status(ctx, variables, lambda status: status.get("uncooperative"), "an accusation")
     ctx.write("stop", "")
     report = run.finish()
