@@ -8,11 +8,12 @@ them, with an arbiter that strace kills there.
 import collections
 import os
 import re
+import shutil
 import subprocess
 
 from harness import (NOBODY, Failure, arbiters_killed, expect, expect_that, kill, needs, read_proc,
                      timeout)
-from lifecycle_kit import expect_killed, state_of, wait_arbiter, wait_lines
+from lifecycle_kit import expect_killed, folders, state_of, wait_arbiter, wait_lines
 from protocol_kit import variables_of
 from test_bad_input_jobservers import level
 from test_status import look
@@ -195,20 +196,43 @@ def replaced(ctx, *options):
     return run, [first, ctx.desk.inside[0].pid, *run.find("sleep")], tracer
 
 
+# The call by which the front makes another arbiter.
+FORK = ("clone", 1)
+
+
+def at_rest(run):
+    return state_of(run.pid) == "S" and "goes on" in run.stderr()
+
+
+def front_dies_at(ctx, name, which):
+    """Answers whether another arbiter was there by then: the front may have made more calls before
+    its fork than in the first round. Without one nobody ends the build."""
+    run, pids, tracer = replaced(ctx, "-e", f"inject={name}:signal=KILL:when={which}")
+    ctx.wait(lambda: run.ended() or at_rest(run), f"the end of the front at {name} {which}")
+    if not run.ended():
+        kill(run.pid)
+    let_go(tracer)
+    forked = FORK in traced_calls(ctx)
+    if not forked:
+        for pid in pids[1:]:
+            kill(pid)
+        for folder in folders(ctx):
+            shutil.rmtree(f"{ctx.tmp}/{folder}")
+    expect_killed(ctx, run, pids)
+    return forked
+
+
 @needs("strace", "user")
 @timeout(120)
 def test_front_killed_once_it_has_forked_another_arbiter(ctx):
     """From that moment on there is somebody who ends the build."""
     run, pids, tracer = replaced(ctx)
     wait_arbiter(ctx, run, other_than=pids[0])
-    ctx.wait(lambda: state_of(run.pid) == "S" and "goes on" in run.stderr(), "the other arbiter")
+    ctx.wait(lambda: at_rest(run), "the other arbiter")
     let_go(tracer)
     kill(run.pid)
     expect_killed(ctx, run, pids)
     calls = list(traced_calls(ctx))
-    forked = calls.index(("clone", 1)) + 1
-    expect_that(len(calls) > forked, f"{calls}")
-    for name, which in calls[forked:]:
-        run, pids, tracer = replaced(ctx, "-e", f"inject={name}:signal=KILL:when={which}")
-        expect_killed(ctx, run, pids)
-        let_go(tracer)
+    expect_that(calls[-1] != FORK, f"{calls}")
+    for point in calls[calls.index(FORK) + 1:]:
+        ctx.wait(lambda point=point: front_dies_at(ctx, *point), f"a front that has forked at {point}")
