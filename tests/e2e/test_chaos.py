@@ -10,7 +10,7 @@ from harness import expect, expect_that, needs, timeout
 SECONDS = 20  # how long the killing goes on
 PAUSE = 0.05  # between two deaths
 HOLDERS = 20  # so many at least die while they hold
-MAX_WAIT = 10  # pauses
+PATIENCE = 10  # pauses, at least
 EACH = 110  # jobs of each of the four sub-builds
 REST = 16  # jobs that come last
 
@@ -76,15 +76,19 @@ class Torment:
         self.deaths = 0
         self.dead_holders = set()
         self.waited = 0  # pauses since the last death
+        self.patience = PATIENCE
 
     def is_up(self):
-        """Whether the build has got going again since the last death: where a process needs long to
-        start, nobody would ever hold anything otherwise."""
-        return len(self.ctx.desk.held()) >= 2 or self.waited >= MAX_WAIT
+        """Whether the build has got going again since the last death."""
+        return len(self.ctx.desk.held()) >= 2
+
+    def goes_on(self):
+        """Where a process needs long to start, nobody would ever hold anything otherwise."""
+        return self.is_up() or self.waited >= self.patience
 
     def strike(self):
         self.waited += 1
-        if not self.is_up():
+        if not self.goes_on():
             return
         victims = holders(self.ctx) if self.deaths % 2 else []
         if victims:
@@ -96,12 +100,14 @@ class Torment:
             if not everybody:
                 return
             victim = self.chance.choice(everybody)
+        # What was struck before it was up gets more time.
+        self.patience = max(PATIENCE, self.patience // 2) if self.is_up() else self.patience * 2
         self.waited = 0
         self.deaths += self.ctx.kill(victim)
 
     def let_out(self, word):
         waiting = self.ctx.desk.held()
-        if waiting and self.is_up():
+        if waiting and self.goes_on():
             self.ctx.desk.release(self.chance.choice(waiting), word)
 
     def go(self):
