@@ -17,12 +17,19 @@ void LeasePool::for_accounts(const Payer& payer, const std::function<void(const 
 struct LeasePool::Outlook {
   const LeasePool& pool;
   int free = 0;
+  int shared = 0;                     ///< beyond `free`: not to be granted while there is other
   int kept = 0;                       ///< of `free`, for the request with the reservation
   int claimed = 0;                    ///< of what pays for that one; it is not unused any more
   std::map<std::string, int> jobs{};  ///< more leases than there are now, by type
   std::map<Payer, int> unused{};      ///< what accounts still cover, as far as it was asked
   std::set<Place> granted{};          ///< of those in line
 
+  /// What is more than `free` is to be shared, and only beyond that lent.
+  void spend(int slots) {
+    const int of_shared = std::clamp(slots - std::max(0, free), 0, shared);
+    shared -= of_shared;
+    free -= slots - of_shared;
+  }
   [[nodiscard]] int paid(int slots, const Payer& payer) const {
     int most = payer.kind == Payer::Kind::nobody ? 0 : slots;
     for_accounts(payer, [&](const Payer& account) {
@@ -141,6 +148,7 @@ std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
   if (!grants_now(now) || (free <= 0 && waiting_for_payers_ == 0)) return grants;
   Outlook outlook{*this};
   outlook.free = free;
+  outlook.shared = std::max(0, free_) - in_hand_;
   auto others = static_cast<int>(waiting_.size());
   bool all_before_served = true;
   const auto consider = [&](const Place& place, const Waiting& waiting) {
@@ -153,7 +161,7 @@ std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
       if (outlook.can_be_first(waiting)) all_before_served = false;
       return false;
     }
-    outlook.free -= grant->slots - grant->paid;
+    outlook.spend(grant->slots - grant->paid);
     outlook.use(grant->paid, payer);
     if (!waiting.request.job.type.empty()) ++outlook.jobs[waiting.request.job.type];
     outlook.granted.insert(place);

@@ -190,5 +190,21 @@ TEST_F(LeaseLendingTest, OfALeaseOnlyTheJobThatAsksIsIdle) {
   EXPECT_TRUE(serve.waits(first)) << "nothing is left that pays for it";
 }
 
+TEST_F(LeaseLendingTest, NobodyLendsWhatIsFreeAndToBeShared) {
+  LeaseDesk run{4, 1};
+  const LeaseId outer = run.take(2);
+  const Payer payer{Payer::Kind::lease, {}, outer};
+  const LeaseId other = run.take(2);
+  run.pool.share();
+  const Ticket first = run.ask({});
+  const Ticket range = run.ask({.min = 1, .max = 2, .payer = payer});
+  const Ticket wide = run.ask({.min = 4, .payer = payer});
+  run.release(other, 1);
+  EXPECT_TRUE(run.granted(first)) << "with the slot that is free";
+  EXPECT_EQ(run.pool.free(), 0);
+  EXPECT_EQ(run.slots(range), 2) << "so none of these is lent";
+  EXPECT_TRUE(run.waits(wide));
+}
+
 }  // namespace
 }  // namespace tokenpool::core
