@@ -112,19 +112,19 @@ void RunEnforcement::carry_out(const core::EnforcementStep& step, Instant now) {
   Board& board = *context_.board;
   board.frozen_ns += counted_jobs_ * (now - counted_).count();
   for (const ProcessId who : step.thaw) freezer_.thaw(who);
-  std::uint32_t more = 0;
   for (const std::vector<ProcessId>& job : step.freeze) {
+    ++board.freeze_count;  // before anybody can see it stand still: this process may die then
     if (std::all_of(job.begin(), job.end(), [&](ProcessId who) { return freezer_.freeze(who); })) {
-      ++more;
       continue;
     }
+    --board.freeze_count;
     for (const ProcessId who : job) freezer_.thaw(who);
     law_.give_up(job.front(), now);
   }
   counted_ = now;
   counted_jobs_ = frozen();
   board.frozen_peak = std::max(board.frozen_peak, static_cast<std::uint32_t>(counted_jobs_));
-  if (more > 0 && board.freeze_count.fetch_add(more) == 0) context_.tell();
+  if (counted_jobs_ > 0 && !std::exchange(told_, true)) context_.tell();
 }
 
 }  // namespace tokenpool::host

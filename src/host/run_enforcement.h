@@ -61,6 +61,7 @@ class RunEnforcement {
   core::Instant due_;
   core::Instant counted_;  ///< so far the board knows how long
   int counted_jobs_ = 0;   ///< ... who stood still
+  bool told_ = false;
 };
 
 }  // namespace tokenpool::host
