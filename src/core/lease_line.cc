@@ -16,15 +16,15 @@ void LeasePool::for_accounts(const Payer& payer, const std::function<void(const 
 
 struct LeasePool::Outlook {
   const LeasePool& pool;
-  int free = 0;
-  int shared = 0;                     ///< beyond `free`: not to be granted while there is other
+  int free = 0;                       ///< and in hand
+  int shared = 0;                     ///< free, but to be shared: only who borrows gets it
   int kept = 0;                       ///< of `free`, for the request with the reservation
   int claimed = 0;                    ///< of what pays for that one; it is not unused any more
   std::map<std::string, int> jobs{};  ///< more leases than there are now, by type
   std::map<Payer, int> unused{};      ///< what accounts still cover, as far as it was asked
   std::set<Place> granted{};          ///< of those in line
 
-  /// What is more than `free` is to be shared, and only beyond that lent.
+  /// Who borrows takes of `shared` first; what is more than that is lent.
   void spend(int slots) {
     const int of_shared = std::clamp(slots - std::max(0, free), 0, shared);
     shared -= of_shared;

@@ -29,7 +29,7 @@ struct RunEnforcementContext {
   std::function<std::vector<core::ProcessId>()> uncooperative;
   pid_t front = 0;
   Board* board = nullptr;
-  std::function<void()> tell;  ///< somebody is frozen for the first time
+  std::function<void()> tell;  ///< somebody is frozen, for the first time by this arbiter
 };
 
 /// One thread, the arbiter's, which is no part of the build. Neither copies nor moves.
