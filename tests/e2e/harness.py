@@ -19,6 +19,7 @@ Nothing here sleeps in place of an event or judges by the clock; the deadline of
 watchdog's, and a wait that meets it fails the test.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -41,12 +42,29 @@ NOBODY = 65534
 # What no program of ours may ever say: a sanitizer's finding, or a CHECK that failed.
 FINDINGS = ("Sanitizer", "runtime error:", "internal error: CHECK")
 
+# ... nor end by.
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+
 # Why some tests cannot run against a program with a sanitizer in it.
 LINKED_DYNAMICALLY = "the program is linked dynamically"
 
 
 class Failure(Exception):
     """The test has failed; the text says why."""
+
+
+class BrokenPromise(Failure):
+    """... in a way that no slow machine excuses: a token, process, file or group is lost, or a
+    program of ours crashed, failed a CHECK or has a sanitizer's finding."""
+
+
+@contextlib.contextmanager
+def promised():
+    """What fails in here is a broken promise."""
+    try:
+        yield
+    except Failure as failure:
+        raise BrokenPromise(str(failure)) from failure
 
 
 class Skipped(Exception):
@@ -76,6 +94,12 @@ def timeout(seconds):
         return function
 
     return mark
+
+
+def long(function):
+    """A test of minutes: only `--which long` and `--which all` run it."""
+    function.long = True
+    return function
 
 
 def become_subreaper():
@@ -385,7 +409,7 @@ class Desk:
 
     def _expect_driven(self, width):
         if self._driven[1] > width:
-            raise Failure(f"{self._driven[1]} jobs at once, not {width}; {self._state()}")
+            raise BrokenPromise(f"{self._driven[1]} jobs at once, not {width}; {self._state()}")
 
     def let_all_out(self, run, word=b"o"):
         """Lets out whoever comes, until `run` has ended."""
@@ -471,6 +495,10 @@ class Run:
         self.checked = True
         if self.report_path is None:
             return None
+        with promised():
+            return self._books(held, lent, minted)
+
+    def _books(self, held, lent, minted):
         try:
             report = self.report()
         except (OSError, ValueError) as error:
@@ -497,6 +525,13 @@ class Run:
     def check_stderr(self):
         """What the front says of its arbiter; also where nobody looks at a report."""
         self._expect_deaths(sum("the arbiter died" in line for line in self.notes()))
+
+    def check_crash(self):
+        """No program of ours ended by a signal that says it is broken."""
+        ours = self.argv[0] == self.ctx.tokenpool
+        code = self.process.returncode
+        expect_that(not ours or code is None or -code not in CRASHES,
+                    f"{' '.join(self.argv)} ended by signal {-(code or 0)}")
 
     def front(self):
         """The pid of the front, also where a wrapper runs it."""
@@ -702,20 +737,23 @@ class Ctx:
     # -- the audit
 
     def audit(self):
-        for run in self.runs:
-            if not run.ended():
-                raise Failure(f"the test is over, but this still runs: {' '.join(run.argv)}")
-            if run.books and not run.checked and run.report_path:
-                run.check_books()
-            run.check_stderr()
-        self.desk.close()
-        if not self.leftovers_allowed:
-            self._no_process_left()
-        self.no_files_left()
-        self.no_findings()
+        with promised():
+            for run in self.runs:
+                if not run.ended():
+                    raise Failure(f"the test is over, but this still runs: {' '.join(run.argv)}")
+                if run.books and not run.checked and run.report_path:
+                    run.check_books()
+            self.desk.close()
+            if not self.leftovers_allowed:
+                self._no_process_left()
+            self.no_files_left()
+            self.no_crash()
 
-    def no_findings(self):
-        """No program of ours has said what it never may."""
+    def no_crash(self):
+        """No program of ours has died, or said what it never may; also for a test that failed."""
+        for run in self.runs:
+            run.check_stderr()
+            run.check_crash()
         for name, text in self._outputs():
             for finding in FINDINGS:
                 expect_that(finding not in text, f"{name} has {finding!r}")

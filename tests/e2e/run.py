@@ -2,11 +2,16 @@
 """Runs the end-to-end tests against real tools.
 
   tests/e2e/run.py --program build/tokenpool --tools build/tools [-k PATTERN] [-x PATTERN] [-v]
-                   [--repeat N]
+                   [--repeat N] [--flakes FILE]
 
 The last line is `N passed, N failed, N skipped`; the exit status is 1 when one failed. With CI=true
 in the environment a test must not be skipped, but for those that a sanitizer keeps from running
 and those that this machine is not made for.
+
+With --flakes a test that fails is tried once more, alone, after the others, unless it broke a
+promise (harness.BrokenPromise). One that passes then is a flake: it counts as passed, and a line
+`FLAKE name seed` and FILE tell of it. FILE (JSON) is added to; its folder `flakes` keeps what the
+first tries have left. More than two flakes fail the run.
 """
 
 import argparse
@@ -22,6 +27,7 @@ import time
 import traceback
 
 import harness
+from flakes import KEPT, MOST_FLAKES, Flakes
 
 
 def matches(name, patterns):
@@ -32,7 +38,14 @@ def matches(name, patterns):
     return False
 
 
-def discover(patterns, without):
+def listed(path):
+    """The names in a file of --only: one a line, # begins a comment."""
+    with open(path, encoding="utf-8") as lines:
+        return [name for line in lines if (name := line.partition("#")[0].strip())]
+
+
+def discover(options):
+    """The tests that the options ask for, as (name, function)."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, here)
     found = []
@@ -44,22 +57,34 @@ def discover(patterns, without):
             own = getattr(function, "__module__", None) == module.__name__
             if name.startswith("test_") and callable(function) and own:
                 found.append((f"{module.__name__[5:]}.{name[5:]}", function))
+    only = listed(options.only) if options.only else [name for name, _ in found]
+    if unknown := set(only) - {name for name, _ in found}:
+        raise SystemExit(f"{options.only} names tests that do not exist: {sorted(unknown)}")
+    lengths = {"short": (False,), "long": (True,), "all": (False, True)}[options.which]
     return [(name, function) for name, function in found
-            if not matches(name, without) and (not patterns or matches(name, patterns))]
+            if name in only and getattr(function, "long", False) in lengths
+            and not matches(name, options.x) and (not options.k or matches(name, options.k))]
 
 
 class Running:
     """A test under way, in a process of its own."""
 
-    def __init__(self, name, pid, log, deadline):
+    def __init__(self, name, function, pid, log, deadline):
         self.name = name
+        self.function = function
         self.pid = pid
         self.log = log
         self.deadline = deadline
         self.start = time.monotonic()
+        self.took = 0.0  # seconds, when it has ended
+
+    def output(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip()
 
 
-PASSED, FAILED, SKIPPED = 0, 1, 2
+PASSED, FAILED, SKIPPED, BROKEN = 0, 1, 2, 3  # BROKEN: failed, and never tried again
+MOST_SLOW = 10
 
 
 def skipped(reason):
@@ -69,6 +94,16 @@ def skipped(reason):
 
 
 MEASURED = "measured: "  # before what a test has answered, which is printed with its name
+
+
+def has_broken(ctx, error):
+    """Whether the failure is of the kind that is never tried again."""
+    try:
+        ctx.no_crash()
+    except harness.Failure as found:
+        print(f"also: {found}")
+        return True
+    return isinstance(error, harness.BrokenPromise)
 
 
 def run_one(session, name, function, seconds):
@@ -104,14 +139,16 @@ def run_one(session, name, function, seconds):
             print(f"FAILED: {error}   [{' < '.join(reversed(places))}]")
         else:
             traceback.print_exc(file=sys.stdout)
+        if has_broken(ctx, error):
+            status = BROKEN
         print(ctx.explain())
     finally:
         signal.alarm(0)
         ctx.kill_all()
-        if status == PASSED or not session.keep:
-            ctx.remove()
+        if session.keep and status in (FAILED, BROKEN):
+            print(f"{KEPT}{ctx.dir}")
         else:
-            print(f"kept: {ctx.dir}")
+            ctx.remove()
     return status
 
 
@@ -131,7 +168,7 @@ def start(session, name, function, factor, log):
             traceback.print_exc(file=sys.stdout)
         sys.stdout.flush()
         os._exit(status)
-    return Running(name, pid, log, time.monotonic() + seconds + 40)
+    return Running(name, function, pid, log, time.monotonic() + seconds + 40)
 
 
 def strays(children):
@@ -176,9 +213,8 @@ def collect(running):
 
 def tell(test, status, verbose):
     word = {PASSED: "ok", SKIPPED: "skip"}.get(status, "FAIL")
-    took = f" ({time.monotonic() - test.start:.1f} s)" if verbose else ""
-    with open(test.log, encoding="utf-8", errors="replace") as file:
-        text = file.read().rstrip()
+    took = f" ({test.took:.1f} s)" if verbose else ""
+    text = test.output()
     if status == SKIPPED:
         print(f"{word:4} {test.name}: {text.removeprefix('skipped: ')}")
         return
@@ -197,17 +233,32 @@ def parse(argv):
                         help="only tests whose name contains it ('a or b'; * and ? work)")
     parser.add_argument("-x", action="append", default=[], metavar="PATTERN",
                         help="not the tests whose name contains it")
+    parser.add_argument("--only", metavar="FILE", help="only the tests that are named in FILE")
+    parser.add_argument("--which", choices=("short", "long", "all"), default="all",
+                        help="without the tests of minutes, only these, or all (all)")
     parser.add_argument("-v", action="store_true", help="also the output of tests that pass")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run everything N times")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="tests at one time (2)")
-    parser.add_argument("--seed", type=int, help="for the tests that choose at random")
+    parser.add_argument("--seed", type=lambda text: text if text == "fresh" else int(text),
+                        help="for the tests that choose at random: a number, or fresh "
+                             "(the number in tests/seeds/e2e)")
     parser.add_argument("--factor", type=float, help="multiplies the watchdog's time (1)",
                         default=float(os.environ.get("E2E_TIME_FACTOR", "1")))
     parser.add_argument("--stall", action="store_true",
                         help="stop each arbiter for short whiles, as a machine under load does")
-    parser.add_argument("--keep", action="store_true", help="keep the folder of a failed test")
+    parser.add_argument("--flakes", metavar="FILE",
+                        help="try a failed test once more, and add those that pass then to FILE")
     parser.add_argument("--list", action="store_true", help="only print the names")
     return parser.parse_args(argv)
+
+
+def seed_of(word):
+    if word == "fresh":
+        return random.SystemRandom().randrange(1 << 31)
+    if word is not None:
+        return word
+    seeds = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../seeds/e2e")
+    return int(listed(seeds)[0])
 
 
 class OwnGroup:
@@ -252,13 +303,103 @@ class OwnGroup:
         self.path = None
 
 
+class Suite:
+    """The tests of one call, as they run, and what became of them."""
+
+    def __init__(self, options, session, flakes):
+        self.options = options
+        self.session = session
+        self.flakes = flakes
+        self.running = []
+        self.counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}
+        self.failed = []  # names
+        self.times = []  # (seconds, name)
+        self._number = 0
+
+    def fail(self, name):
+        self.counts[FAILED] += 1
+        self.failed.append(name)
+
+    def begin(self, name, function):
+        """Starts a test, if it can run here."""
+        reasons = [self.session.lacks(what) for what in getattr(function, "needs", ())]
+        reasons = [reason for reason in reasons if reason]
+        if reasons:
+            status = skipped(reasons[0])
+            print(f"{'skip' if status == SKIPPED else 'FAIL'} {name}: {reasons[0]}")
+            if status == FAILED:
+                self.fail(name)
+            else:
+                self.counts[SKIPPED] += 1
+            return
+        self._number += 1
+        log = f"{self.session.dir}/log{self._number}"
+        self.running.append(start(self.session, name, function, self.options.factor, log))
+
+    def next_end(self):
+        """Waits for the end of a test that runs; answers it with its status."""
+        test, status = collect(self.running)
+        self.running.remove(test)
+        end_strays({one.pid for one in self.running})
+        test.took = time.monotonic() - test.start
+        self.times.append((test.took, test.name))
+        status = status if status in (PASSED, SKIPPED, BROKEN) else FAILED
+        tell(test, status, self.options.v)
+        return test, status
+
+    def run(self, tests):
+        todo = list(tests)
+        while todo or self.running:
+            while todo and len(self.running) < self.options.jobs:
+                self.begin(*todo.pop(0))
+            if not self.running:
+                continue
+            test, status = self.next_end()
+            if status in (PASSED, SKIPPED):
+                self.counts[status] += 1
+            elif status == BROKEN or not self.flakes.retries(test):
+                self.fail(test.name)
+
+    def try_again(self):
+        for name, function, output, folder in self.flakes.again:
+            print(f"once more, alone: {name}")
+            self.begin(name, function)
+            _, status = self.next_end()
+            if status == PASSED:
+                self.counts[PASSED] += 1
+                self.flakes.add(name, output, folder)
+            else:
+                self.fail(name)
+        self.flakes.save()
+        if len(self.flakes.rows) > MOST_FLAKES:
+            self.fail(f"not more than {MOST_FLAKES} flakes")
+
+    def end(self):
+        for test in self.running:
+            for pid in [*harness.all_descendants(test.pid), test.pid]:
+                harness.kill(pid)
+        end_strays(set())
+
+    def sum_up(self):
+        self.times.sort(reverse=True)
+        for seconds, name in self.times[:MOST_SLOW]:
+            print(f"slow: {seconds:5.1f} s {name}")
+        print(f"all tests, one after the other: {sum(time for time, _ in self.times):.0f} s")
+        for name in self.failed:
+            print(f"failed: {name}")
+        for row in self.flakes.rows:
+            print(f"FLAKE {row['name']} {row['seed']}   (kept: {row['kept']})")
+        counts = self.counts
+        print(f"{counts[PASSED]} passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped")
+
+
 def main(argv):
     options = parse(argv)
-    tests = discover(options.k, options.x)
+    tests = discover(options)
     if options.list:
         print("\n".join(name for name, _ in tests))
         return 0
-    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
+    seed = seed_of(options.seed)
     print(f"seed {seed}")
     for name in [n for n in os.environ if n in ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS")]:
         del os.environ[name]
@@ -266,45 +407,14 @@ def main(argv):
     group = OwnGroup()
     session = harness.Session(options.program, options.tools, seed)
     session.stalls = options.stall
-    session.keep = options.keep
-    todo = [test for _ in range(options.repeat) for test in tests]
-    counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}
-    running = []
-    failed = []
-    number = 0
+    session.keep = options.flakes is not None
+    suite = Suite(options, session, Flakes(options.flakes, seed))
     try:
-        while todo or running:
-            while todo and len(running) < options.jobs:
-                name, function = todo.pop(0)
-                reasons = [session.lacks(what) for what in getattr(function, "needs", ())]
-                reasons = [reason for reason in reasons if reason]
-                if reasons:
-                    status = skipped(reasons[0])
-                    print(f"{'skip' if status == SKIPPED else 'FAIL'} {name}: {reasons[0]}")
-                    counts[status] += 1
-                    if status == FAILED:
-                        failed.append(name)
-                    continue
-                number += 1
-                log = f"{session.dir}/log{number}"
-                running.append(start(session, name, function, options.factor, log))
-            if not running:
-                continue
-            test, status = collect(running)
-            running.remove(test)
-            end_strays({one.pid for one in running})
-            status = status if status in counts else FAILED
-            counts[status] += 1
-            if status == FAILED:
-                failed.append(test.name)
-            tell(test, status, options.v)
+        suite.run([test for _ in range(options.repeat) for test in tests])
+        suite.try_again()
     finally:
-        for test in running:
-            for pid in [*harness.all_descendants(test.pid), test.pid]:
-                harness.kill(pid)
-        end_strays(set())
-        if not (options.keep and failed):
-            session.remove()
+        suite.end()
+        session.remove()
     deadline = time.monotonic() + 20
     while group.left() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -313,12 +423,9 @@ def main(argv):
     # Under a sanitizer an arbiter may die of a limit where it cannot clean up.
     if session.is_static and left:
         print(f"left behind: {left}")
-        counts[FAILED] += 1
-        failed.append("control groups are removed")
-    for name in failed:
-        print(f"failed: {name}")
-    print(f"{counts[PASSED]} passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped")
-    return 1 if failed else 0
+        suite.fail("control groups are removed")
+    suite.sum_up()
+    return 1 if suite.failed else 0
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from harness import descendants, expect, expect_that, needs, timeout
+from harness import descendants, expect, expect_that, long, needs, timeout
 from lifecycle_kit import state_of
 from protocol_kit import reach
 from test_status import wait_status
@@ -109,6 +109,7 @@ def test_leases_on_one_slot(ctx):
     exec_test(ctx, 1)
 
 
+@long
 @needs("make-4.3")
 @timeout(120)
 def test_who_computes_does_not_stand_still(ctx):

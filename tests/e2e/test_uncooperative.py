@@ -6,7 +6,7 @@ to be named burns so much CPU time that a false accusation would have come long 
 import os
 import subprocess
 
-from harness import Failure, expect, expect_that, needs, timeout
+from harness import Failure, expect, expect_that, long, needs, timeout
 from lifecycle_kit import cli
 from protocol_kit import reach, variables_of
 from test_status import look, wait_status
@@ -212,6 +212,7 @@ def expect_nobody(run):
         raise Failure(f"falsely accused: {report['uncooperative']} {named(run)}")
 
 
+@long
 @needs("make-4.3")
 @timeout(200)
 def test_make_within_the_pool(ctx):
@@ -221,6 +222,7 @@ def test_make_within_the_pool(ctx):
     expect_nobody(ctx.run(["make"], tools=["make-4.3"], slots=4))
 
 
+@long
 @needs("make-4.3")
 @timeout(200)
 def test_compilers(ctx):
@@ -234,6 +236,7 @@ def test_compilers(ctx):
     expect_nobody(ctx.run(["make"], tools=["make-4.3"], slots=3))
 
 
+@long
 @timeout(200)
 def test_lease_of_two_with_two_threads(ctx):
     expect_nobody(ctx.run([ctx.tokenpool, "exec", "--slots", "2", "--", spinner(ctx), "2",
@@ -275,6 +278,7 @@ def cooperative(ctx, spin):
             ("short bursts of threads", ["make", "-f", "burst.mk"])]
 
 
+@long
 @needs("make-4.3", "ninja-1.13.2")
 @timeout(400)
 def test_recall_and_precision(ctx):

@@ -14,7 +14,7 @@ namespace tokenpool::fuzz {
 namespace {
 
 TEST(DispatcherCorpus, Replay) {
-  const auto folder = std::filesystem::path(__FILE__).parent_path() / "../../fuzz/corpus/session";
+  const auto folder = std::filesystem::path(__FILE__).parent_path() / "../seeds/fuzz/session";
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     std::ifstream in(entry.path(), std::ios::binary);

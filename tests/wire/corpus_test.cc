@@ -14,7 +14,7 @@ namespace tokenpool::wire {
 namespace {
 
 std::filesystem::path corpus(const char* name) {
-  return std::filesystem::path(__FILE__).parent_path() / "../../fuzz/corpus" / name;
+  return std::filesystem::path(__FILE__).parent_path() / "../seeds/fuzz" / name;
 }
 
 int replay(const char* name, void (*check)(std::string_view)) {

@@ -15,7 +15,7 @@ namespace tokenpool::wire {
 namespace {
 
 TEST(ProtocolCorpus, Replay) {
-  const auto folder = std::filesystem::path(__FILE__).parent_path() / "../../fuzz/corpus/protocol";
+  const auto folder = std::filesystem::path(__FILE__).parent_path() / "../seeds/fuzz/protocol";
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     std::ifstream in(entry.path(), std::ios::binary);
