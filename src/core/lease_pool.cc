@@ -8,9 +8,7 @@
 namespace tokenpool::core {
 namespace {
 
-using Kind = LeaseEffect::Kind;
-
-void emit(LeaseEffects* effects, Kind kind, const LeaseRequest& request) {
+void emit_for(LeaseEffects* effects, LeaseEffect::Kind kind, const LeaseRequest& request) {
   LeaseEffect effect;
   effect.kind = kind;
   effect.ticket = request.ticket;
@@ -51,7 +49,7 @@ LeasePool::LeasePool(int ceiling, LeaseId first_id, Cover cover)
 
 void LeasePool::request(LeaseRequest request, Instant now, LeaseEffects* effects) {
   TOKENPOOL_CHECK(request.min >= 1 && request.min <= request.max);
-  if (is_impossible(request)) return emit(effects, Kind::impossible, request);
+  if (is_impossible(request)) return emit_for(effects, LeaseEffect::Kind::impossible, request);
   const Place place{-request.job.priority, request.ticket};
   const bool waits = !request.deadline || *request.deadline > now;
   TOKENPOOL_CHECK(!places_.contains(request.ticket));
@@ -67,7 +65,7 @@ void LeasePool::request(LeaseRequest request, Instant now, LeaseEffects* effects
   }
   settle(now, effects);
   if (waits || !waiting_.contains(place)) return;
-  emit(effects, Kind::unavailable, take_waiting(place).request);
+  emit_for(effects, LeaseEffect::Kind::unavailable, take_waiting(place).request);
   ++counters_.timed_out;
   settle(now, effects);
 }
@@ -231,7 +229,7 @@ void LeasePool::advance(Instant now, LeaseEffects* effects) {
     settle(now, effects);
     if (deadlines_.empty() || deadlines_.begin()->first > now) break;
     const Place place = places_.at(deadlines_.begin()->second);
-    emit(effects, Kind::unavailable, take_waiting(place).request);
+    emit_for(effects, LeaseEffect::Kind::unavailable, take_waiting(place).request);
     ++counters_.timed_out;
   }
   settle(now, effects);
@@ -290,7 +288,9 @@ void LeasePool::refuse_impossible(LeaseEffects* effects) {
   for (const auto& [place, waiting] : waiting_) {
     if (is_impossible(waiting.request)) places.push_back(place);
   }
-  for (const Place& place : places) emit(effects, Kind::impossible, take_waiting(place).request);
+  for (const Place& place : places) {
+    emit_for(effects, LeaseEffect::Kind::impossible, take_waiting(place).request);
+  }
 }
 
 void LeasePool::grant(const Grant& grant, Instant now, LeaseEffects* effects) {
@@ -309,7 +309,7 @@ void LeasePool::grant(const Grant& grant, Instant now, LeaseEffects* effects) {
   book(lease);
   ++counters_.granted;
   LeaseEffect effect;
-  effect.kind = Kind::granted;
+  effect.kind = LeaseEffect::Kind::granted;
   effect.ticket = request.ticket;
   effect.session = request.session;
   effect.lease = lease;
@@ -366,7 +366,7 @@ void LeasePool::end(LeaseId id, LeaseEffects* effects, bool by_process) {
   effect.session = effect.lease.session;
   effect.by_process = by_process;
   const bool is_in_hand = by_process && effect.session != 0;
-  effect.kind = is_in_hand ? Kind::finished : Kind::recovered;
+  effect.kind = is_in_hand ? LeaseEffect::Kind::finished : LeaseEffect::Kind::recovered;
   ++(is_in_hand ? counters_.released : counters_.recovered);
   close(id);
   effects->push_back(std::move(effect));

@@ -11,6 +11,7 @@
 
 #include "jobserver/environment.h"
 #include "jobserver/run_folder.h"
+#include "proc/environ.h"
 
 namespace tokenpool::jobserver {
 namespace {
@@ -28,11 +29,6 @@ bool has_reader(const std::string& fifo) {
 bool is_folder(const std::string& path) {
   struct stat info{};
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-std::string_view variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
 }
 
 std::string kept_path(const std::string& fifo) {
@@ -71,15 +67,15 @@ bool is_alive(const wire::JobserverWord& word) {
 }
 
 std::optional<SurroundingPool> pool_in_environment() {
-  const std::string_view fds = variable("TOKENPOOL_FDS");
+  const std::string_view fds = proc::own_variable("TOKENPOOL_FDS");
   const std::size_t comma = fds.find(',');
   if (comma == std::string_view::npos) return std::nullopt;
   SurroundingPool pool;
-  pool.jobserver.fifo = variable("TOKENPOOL_FIFO");
+  pool.jobserver.fifo = proc::own_variable("TOKENPOOL_FIFO");
   pool.jobserver.read_fd = number_or(fds.substr(0, comma), -1);
   pool.jobserver.write_fd = number_or(fds.substr(comma + 1), -1);
-  pool.jobserver.slots = number_or(variable("TOKENPOOL_JOBS"), -1);
-  pool.shims_folder = variable("TOKENPOOL_SHIMS");
+  pool.jobserver.slots = number_or(proc::own_variable("TOKENPOOL_JOBS"), -1);
+  pool.shims_folder = proc::own_variable("TOKENPOOL_SHIMS");
   if (!wire::validate(pool.jobserver) || !has_reader(pool.jobserver.fifo)) return std::nullopt;
   return pool;
 }

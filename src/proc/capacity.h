@@ -6,6 +6,9 @@
 
 namespace tokenpool::proc {
 
+/// The kernel's own maximum of CONFIG_NR_CPUS is 8192; a mask of that size always suffices.
+inline constexpr int kMaxCpus = 8192;
+
 struct Capacity {
   int affinity = 1;             ///< CPUs that sched_getaffinity(2) allows; 1 when it fails
   std::optional<double> quota;  ///< CPUs that the tightest cgroup quota allows; none: no quota

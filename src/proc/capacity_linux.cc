@@ -12,9 +12,6 @@
 namespace tokenpool::proc {
 namespace {
 
-/// The kernel's own maximum of CONFIG_NR_CPUS is 8192; a mask of that size always suffices.
-constexpr int kMaxCpus = 8192;
-
 int affinity_count() {
   cpu_set_t* const set = CPU_ALLOC(kMaxCpus);
   if (set == nullptr) return 1;

@@ -1,7 +1,8 @@
-// The environment that another process was started with.
+// The environments of processes: the one that another was started with, and our own.
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/types.h>
@@ -15,5 +16,8 @@ std::vector<std::string> initial_environment(pid_t pid);
 
 /// The "NAME=value" strings of this process as they are now.
 std::vector<std::string> own_environment();
+
+/// The value of `name` in this process; empty where it is not set. Until the environment changes.
+std::string_view own_variable(const char* name);
 
 }  // namespace tokenpool::proc

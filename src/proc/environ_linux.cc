@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <fstream>
 
 #include <unistd.h>
@@ -19,6 +20,11 @@ std::vector<std::string> own_environment() {
   std::vector<std::string> variables;
   for (char** one = environ; one != nullptr && *one != nullptr; ++one) variables.emplace_back(*one);
   return variables;
+}
+
+std::string_view own_variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
 }
 
 }  // namespace tokenpool::proc

@@ -16,8 +16,8 @@ namespace {
 
 constexpr int kBacklog = 1024;
 
-tl::unexpected<wire::Error> failed(const wire::Address& address, int error,
-                                   const std::string& advice) {
+tl::unexpected<wire::Error> cannot_listen(const wire::Address& address, int error,
+                                          const std::string& advice) {
   return tl::make_unexpected(wire::Error{
       125, "cannot listen on " + wire::to_string(address) + ": " + std::strerror(error) + "; " +
                (error == EMFILE || error == ENFILE ? "raise the limit of open files (ulimit -n)"
@@ -33,7 +33,7 @@ sockaddr_un name_of(const wire::Address& address) {
 
 wire::Result<ListeningSocket> listen_unix(const wire::Address& address) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return failed(address, errno, "is there a kernel without Unix sockets?");
+  if (fd < 0) return cannot_listen(address, errno, "is there a kernel without Unix sockets?");
   const sockaddr_un name = name_of(address);
   // Nobody else may connect in the moment before a chmod.
   const mode_t mask = ::umask(0177);
@@ -42,15 +42,15 @@ wire::Result<ListeningSocket> listen_unix(const wire::Address& address) {
   ::umask(mask);
   if (bound == 0 && ::listen(fd, kBacklog) == 0) return ListeningSocket{fd, address};
   ::close(fd);
-  return failed(address, bound == 0 ? errno : error,
-                error == EADDRINUSE ? "remove what has this name, or choose another one"
-                                    : "choose a folder in which files can be made");
+  return cannot_listen(address, bound == 0 ? errno : error,
+                       error == EADDRINUSE ? "remove what has this name, or choose another one"
+                                           : "choose a folder in which files can be made");
 }
 
 wire::Result<ListeningSocket> listen_tcp(const wire::Address& address) {
   const bool ipv6 = address.host.find(':') != std::string::npos;
   const int fd = ::socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return failed(address, errno, "choose another kind of address");
+  if (fd < 0) return cannot_listen(address, errno, "choose another kind of address");
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_storage name{};
@@ -75,7 +75,7 @@ wire::Result<ListeningSocket> listen_tcp(const wire::Address& address) {
       ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
     const int error = errno;
     ::close(fd);
-    return failed(address, error, "choose another port, or 0 for any");
+    return cannot_listen(address, error, "choose another port, or 0 for any");
   }
   ListeningSocket socket{fd, address};
   socket.address.port = ntohs(ipv6 ? reinterpret_cast<sockaddr_in6*>(&name)->sin6_port

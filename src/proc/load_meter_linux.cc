@@ -7,14 +7,13 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "proc/capacity.h"
 #include "proc/cgroup_paths.h"
 #include "proc/load_meter.h"
 
 namespace tokenpool::proc {
 namespace {
 
-/// The kernel's own maximum of CONFIG_NR_CPUS is 8192; a mask of that size always suffices.
-constexpr int kMaxCpus = 8192;
 /// A hypervisor that took everything for a moment: there is always something to divide by.
 constexpr double kLeastCapacity = 0.1;
 

@@ -15,8 +15,6 @@
 namespace tokenpool::proc {
 namespace {
 
-bool is_ended(char state) { return state == 'Z' || state == 'X' || state == 'x'; }
-
 std::optional<core::ProcessId> living(pid_t pid, std::uint64_t start) {
   const auto info = pid > 0 ? read_process(pid) : std::nullopt;
   if (!info || is_ended(info->state) || (start != 0 && info->id.start != start)) {

@@ -29,6 +29,9 @@ struct ProcessInfo {
   friend bool operator==(const ProcessInfo&, const ProcessInfo&) = default;
 };
 
+/// Whether a process in `state` has ended and only waits to be reaped.
+constexpr bool is_ended(char state) { return state == 'Z' || state == 'X' || state == 'x'; }
+
 /// Nothing when there is no such process (any more). A thread id answers for its own thread.
 std::optional<ProcessInfo> read_process(pid_t pid);
 

@@ -77,8 +77,6 @@ std::array<std::string_view, 50> stat_fields(std::string_view line) {
   return fields;
 }
 
-bool is_ended(char state) { return state == 'Z' || state == 'X' || state == 'x'; }
-
 core::EndCause cause_of_status(int status) {
   if (WIFSIGNALED(status)) return core::EndCause::killed;
   return WEXITSTATUS(status) == 0 ? core::EndCause::succeeded : core::EndCause::failed;

@@ -101,7 +101,7 @@ wire::Result<Child> start(const std::string& tool) {
 
 // Reads to the end of the output. False: the time is over. Output beyond the limit is dropped
 // rather than refused, lest the tool die of a closed pipe.
-bool read_all(int fd, std::string* output) {
+bool read_output(int fd, std::string* output) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   std::array<char, kMostOutput> buffer{};
   while (true) {
@@ -159,7 +159,7 @@ wire::Result<std::string> tool_version_output(const std::string& tool) {
   const auto child = start(tool);
   if (!child) return tl::unexpected(child.error());
   std::string output;
-  const bool ended = read_all(child->output, &output);
+  const bool ended = read_output(child->output, &output);
   close(child->output);
   if (!ended) kill(child->pid, SIGKILL);
   int status = 0;

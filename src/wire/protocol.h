@@ -18,6 +18,8 @@ inline constexpr int kProtocolVersion = 1;
 inline constexpr std::size_t kCookieDigits = 64;  ///< hexadecimal, 256 bits
 /// 64 hexadecimal digits of either case.
 bool is_cookie(std::string_view text);
+/// What `type` and the names in `limits` may be.
+bool is_type(std::string_view text);
 
 enum class ErrorCode : std::int32_t {
   parse_error = -32700,

@@ -14,8 +14,6 @@ namespace {
 
 using Kind = JsonValue::Kind;
 
-constexpr auto kMaxNumber = static_cast<std::int64_t>(core::kMaxNumber);
-
 /// In the order of kFieldNames.
 enum class Field : std::uint8_t {
   lease,

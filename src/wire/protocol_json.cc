@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/limits.h"
+#include "wire/characters.h"
 
 namespace tokenpool::wire {
 namespace {
@@ -67,8 +68,6 @@ using Reader = rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, In
 
 constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag |
                             rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Of a number that is not 0 and out of a double's range: it is too large, not too small.
 bool is_large(std::string_view text) {

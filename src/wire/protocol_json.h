@@ -10,7 +10,12 @@
 #include <optional>
 #include <string_view>
 
+#include "core/limits.h"
+
 namespace tokenpool::wire {
+
+/// core::kMaxNumber in the type of JsonValue::whole.
+inline constexpr auto kMaxNumber = static_cast<std::int64_t>(core::kMaxNumber);
 
 struct JsonValue {
   enum class Kind : std::uint8_t {

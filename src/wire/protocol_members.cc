@@ -13,7 +13,7 @@ using Kind = JsonValue::Kind;
 // A table without collisions, as the compiler checks: each key of a request is looked up in it.
 constexpr std::size_t kPlaces = 64;
 
-constexpr std::size_t place_of(std::string_view name) {
+constexpr std::size_t place_in_table(std::string_view name) {
   const auto first = static_cast<unsigned char>(name.front());
   const auto last = static_cast<unsigned char>(name.back());
   return (name.size() + first * 2U + last * 18U) % kPlaces;
@@ -28,7 +28,7 @@ constexpr Table make_table() {
   Table table;
   table.places.fill(Member::unknown);
   for (std::size_t i = 0; i < kMembers; ++i) {
-    Member& place = table.places[place_of(kMemberNames[i])];
+    Member& place = table.places[place_in_table(kMemberNames[i])];
     table.is_perfect = table.is_perfect && place == Member::unknown;
     place = static_cast<Member>(i);
   }
@@ -36,7 +36,8 @@ constexpr Table make_table() {
 }
 
 constexpr Table kTable = make_table();
-static_assert(kTable.is_perfect, "two names in one place: choose other factors for place_of()");
+static_assert(kTable.is_perfect,
+              "two names in one place: choose other factors for place_in_table()");
 
 bool is_type_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -52,13 +53,12 @@ bool has_control(std::string_view text) {
 
 Member member_of(std::string_view name) {
   if (name.empty()) return Member::unknown;
-  const Member member = kTable.places[place_of(name)];
+  const Member member = kTable.places[place_in_table(name)];
   return member != Member::unknown && name_of(member) == name ? member : Member::unknown;
 }
 
 std::optional<CallId> to_id(const JsonValue& value) {
-  if (value.is(Kind::whole) && value.whole >= 0 &&
-      value.whole <= static_cast<std::int64_t>(core::kMaxNumber)) {
+  if (value.is(Kind::whole) && value.whole >= 0 && value.whole <= kMaxNumber) {
     return CallId(value.whole);
   }
   if (value.is(Kind::text) && value.size >= 1 && value.size <= core::kMaxIdBytes) {

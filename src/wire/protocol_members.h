@@ -112,7 +112,4 @@ inline constexpr std::string_view kIdRule =
 /// Nothing: it is no id of a request.
 std::optional<CallId> to_id(const JsonValue& value);
 
-/// What `type` and the names in `limits` may be.
-bool is_type(std::string_view text);
-
 }  // namespace tokenpool::wire

@@ -7,7 +7,6 @@ namespace {
 
 using Kind = JsonValue::Kind;
 
-constexpr auto kMaxNumber = static_cast<std::int64_t>(core::kMaxNumber);
 constexpr std::int64_t kMaxPid = INT32_MAX;
 
 }  // namespace

@@ -15,7 +15,6 @@ namespace {
 
 using Kind = JsonValue::Kind;
 
-constexpr auto kMaxNumber = static_cast<std::int64_t>(core::kMaxNumber);
 constexpr int kMaxExit = 255;
 constexpr std::size_t kMaxEcho = 64;  ///< bytes of an unknown method that its answer repeats
 constexpr std::string_view kLimitRule =

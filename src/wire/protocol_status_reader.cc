@@ -15,8 +15,6 @@ namespace {
 
 using Kind = JsonValue::Kind;
 
-constexpr auto kMaxNumber = static_cast<std::int64_t>(core::kMaxNumber);
-
 constexpr std::string_view kWords[] = {
     "server",    "epoch",         "pid",          "uptime_ms",    "paused",        "draining",
     "slots",     "free",          "leased",       "tokens",       "limits",        "leases",

@@ -5,16 +5,17 @@
 #include <utility>
 
 #include "core/check.h"
+#include "wire/characters.h"
 #include "wire/make_words.h"
 
 namespace tokenpool::wire {
 namespace {
 
-struct Name {
+struct ToolName {
   std::string_view name;
   ToolKind kind;
 };
-constexpr std::array<Name, 24> kNames = {{
+constexpr std::array<ToolName, 24> kToolNames = {{
     {"make", ToolKind::make},         {"gmake", ToolKind::make},
     {"gnumake", ToolKind::make},      {"ninja", ToolKind::ninja},
     {"ninja-build", ToolKind::ninja}, {"ctest", ToolKind::ctest},
@@ -30,11 +31,9 @@ constexpr std::array<Name, 24> kNames = {{
 }};
 
 ToolKind exact_kind(std::string_view name) {
-  const auto* found = std::ranges::find(kNames, name, &Name::name);
-  return found == kNames.end() ? ToolKind::unknown : found->kind;
+  const auto* found = std::ranges::find(kToolNames, name, &ToolName::name);
+  return found == kToolNames.end() ? ToolKind::unknown : found->kind;
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // The packager's remark, as in "gcc (Debian 12.2.0-14) 12.2.0", has numbers of its own.
 std::string first_line_without_remarks(std::string_view output) {

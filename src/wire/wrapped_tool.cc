@@ -7,7 +7,7 @@
 namespace tokenpool::wire {
 namespace {
 
-struct Name {
+struct WrappedName {
   std::string_view name;
   WrappedKind kind;
   /// How a target may stand in front: 'n' not at all, 'a' any word (avr-gcc), 'd' one with a dash
@@ -15,7 +15,7 @@ struct Name {
   char target;
 };
 
-constexpr std::array<Name, 37> kNames = {{
+constexpr std::array<WrappedName, 37> kWrappedNames = {{
     {"cc", WrappedKind::driver, 'd'},
     {"c++", WrappedKind::driver, 'd'},
     {"c89", WrappedKind::driver, 'n'},
@@ -55,9 +55,9 @@ constexpr std::array<Name, 37> kNames = {{
     {"ocamlobjinfo", WrappedKind::companion, 'n'},
 }};
 
-const Name* find_name(std::string_view name) {
-  const auto* found = std::ranges::find(kNames, name, &Name::name);
-  return found == kNames.end() ? nullptr : found;
+const WrappedName* find_name(std::string_view name) {
+  const auto* found = std::ranges::find(kWrappedNames, name, &WrappedName::name);
+  return found == kWrappedNames.end() ? nullptr : found;
 }
 
 std::string_view without_version(std::string_view name) {
@@ -75,10 +75,10 @@ tl::unexpected<Error> bad(std::string_view text, std::string_view why) {
 
 WrappedKind wrapped_kind(std::string_view name) {
   name = without_version(name.substr(name.find_last_of('/') + 1));
-  if (const Name* found = find_name(name)) return found->kind;
+  if (const WrappedName* found = find_name(name)) return found->kind;
   const std::size_t dash = name.find_last_of('-');
   if (dash == std::string_view::npos || dash == 0) return WrappedKind::unknown;
-  const Name* found = find_name(name.substr(dash + 1));
+  const WrappedName* found = find_name(name.substr(dash + 1));
   if (found == nullptr || found->target == 'n') return WrappedKind::unknown;
   const bool has_dash = name.substr(0, dash).find('-') != std::string_view::npos;
   return found->target == 'a' || has_dash ? found->kind : WrappedKind::unknown;
