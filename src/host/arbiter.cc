@@ -38,7 +38,7 @@ using jobserver::Notification;
 using jobserver::Received;
 
 // Stopped calls answered before deaths and timers get their turn.
-constexpr int kBatch = 64;
+constexpr int kCallBatch = 64;
 
 // Between two looks at what nothing tells: a write of more bytes than the FIFO holds wakes no watch
 // before it is over, and a process that could not be watched ends without a word.
@@ -284,7 +284,7 @@ void Arbiter::on_timer() {
 
 Received Arbiter::on_calls() {
   Received received = Received::call;
-  for (int i = 0; i < kBatch; ++i) {
+  for (int i = 0; i < kCallBatch; ++i) {
     received = listener_->receive(log_.receipt());
     if (received != Received::call) break;
     if (const auto call = log_.receipt()->call()) on_call(*call);

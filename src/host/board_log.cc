@@ -32,7 +32,7 @@ void write_takes(const core::Ledger& ledger, AccountPage* page) {
   }
 }
 
-core::Account account_of(const AccountRow& row) {
+core::Account account_in(const AccountRow& row) {
   core::Account account;
   account.who = row.who;
   account.own = row.own;
@@ -214,7 +214,7 @@ void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool t
 LeftBehind BoardLog::left_behind() const {
   LeftBehind left;
   const AccountPage& page = board_->pages[board_->current.load(std::memory_order_acquire)];
-  for (std::uint32_t i = 0; i < page.count; ++i) left.accounts.push_back(account_of(page.rows[i]));
+  for (std::uint32_t i = 0; i < page.count; ++i) left.accounts.push_back(account_in(page.rows[i]));
   left.owed = page.owed;
   left.reserved = page.reserved;
   left.lent = page.lent;

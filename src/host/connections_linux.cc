@@ -20,7 +20,7 @@
 namespace tokenpool::host {
 namespace {
 
-constexpr int kBatch = 128;
+constexpr int kEventBatch = 128;
 
 // A client that is asleep or cut off is told of by nothing else: its machine does not answer.
 constexpr int kIdleSeconds = 10;
@@ -116,8 +116,8 @@ void Connections::stop_listening() {
 }
 
 void Connections::serve(const std::function<void()>& after) {
-  std::array<epoll_event, kBatch> events{};
-  const int count = ::epoll_wait(impl_->set, events.data(), kBatch, 0);
+  std::array<epoll_event, kEventBatch> events{};
+  const int count = ::epoll_wait(impl_->set, events.data(), kEventBatch, 0);
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     const std::uint64_t key = event.data.u64;
@@ -148,7 +148,7 @@ void Connections::close_all() {
 }
 
 void Connections::Impl::accept_all(const Listener& listener) {
-  for (int i = 0; i < kBatch; ++i) {
+  for (int i = 0; i < kEventBatch; ++i) {
     int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
       // Whoever cannot be had is told so at once, or it would wait and the set would never rest.

@@ -23,7 +23,7 @@ std::string key_of(const CallId& id) {
   return {};
 }
 
-std::int64_t milliseconds(Instant duration) {
+std::int64_t ms_of(Instant duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
 
@@ -248,7 +248,7 @@ wire::StatusRow Dispatcher::row_of(SessionId session, const core::Job& job, Inst
   row.type = job.type;
   row.target = job.target;
   row.priority = job.priority;
-  row.age_ms = milliseconds(now - since);
+  row.age_ms = ms_of(now - since);
   return row;
 }
 
@@ -258,7 +258,7 @@ void Dispatcher::on_status(Session* session, const CallId& id, Instant now) {
   status.server = config_.server;
   status.epoch = config_.epoch;
   status.pid = config_.pid;
-  status.uptime_ms = milliseconds(now - start_);
+  status.uptime_ms = ms_of(now - start_);
   status.paused = leases_.paused();
   status.draining = draining_;
   const SlotCount slots = world_.slots();
@@ -302,7 +302,7 @@ void Dispatcher::on_status(Session* session, const CallId& id, Instant now) {
                      counters.cancelled, refused_,          unauthorized_,      counters.resumed};
   for (const auto& recovery : recoveries_) {
     status.recoveries.push_back(recovery.row);
-    status.recoveries.back().ago_ms = milliseconds(now - recovery.when);
+    status.recoveries.back().ago_ms = ms_of(now - recovery.when);
   }
   status.uncooperative = world_.uncooperative();
   status.frozen = world_.frozen_jobs();

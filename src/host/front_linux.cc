@@ -22,6 +22,8 @@
 #include "host/front.h"
 #include "host/kill_build.h"
 #include "host/report.h"
+#include "host/say.h"
+#include "host/shortage.h"
 #include "host/stuck.h"
 #include "proc/descriptor_passing.h"
 #include "proc/null_device.h"
@@ -53,15 +55,6 @@ std::int64_t now_ns() {
 bool ends_builds(int signal) {
   return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
 }
-
-void say(const std::string& text) { std::fprintf(stderr, "tokenpool run: %s\n", text.c_str()); }
-
-wire::Error failed(const std::string& what, const char* advice) {
-  return {125, "cannot " + what + ": " + std::strerror(errno) + "; " + advice};
-}
-
-constexpr const char* kMoreFiles = "raise the limit of open files (ulimit -n)";
-constexpr const char* kMoreProcesses = "raise the limit of processes (ulimit -u)";
 
 bool is_readable(int fd) {
   pollfd ready{fd, POLLIN, 0};
@@ -102,7 +95,7 @@ wire::Result<void> Front::prepare(CommandSpec* spec) {
   spec->default_sigpipe = ::signal(SIGPIPE, SIG_IGN) != SIG_IGN;
   spec->default_sigxfsz = ::signal(SIGXFSZ, SIG_IGN) != SIG_IGN;
   signals_ = ::signalfd(-1, &handled_, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (signals_ < 0) return tl::unexpected(failed("watch for signals", kMoreFiles));
+  if (signals_ < 0) return tl::unexpected(shortage("watch for signals", kMoreFiles));
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   terminal_ = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   own_group_ = terminal_ < 0;
@@ -154,7 +147,7 @@ void Front::send_begin() {
 wire::Result<void> Front::fork_arbiter() {
   std::array<int, 2> control{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control.data()) != 0) {
-    return tl::unexpected(failed("make a socket", kMoreFiles));
+    return tl::unexpected(shortage("make a socket", kMoreFiles));
   }
   arbiter_ = ::fork();
   if (arbiter_ == 0) {
@@ -173,7 +166,7 @@ wire::Result<void> Front::fork_arbiter() {
   control_ = control[0];
   if (arbiter_ > 0) return {};
   arbiter_ = 0;
-  return tl::unexpected(failed("start the arbiter", kMoreProcesses));
+  return tl::unexpected(shortage("start the arbiter", kMoreProcesses));
 }
 
 void Front::serve(int timeout_ms) {
@@ -209,18 +202,18 @@ void Front::tell_news() {
   const auto count =
       std::min<std::uint32_t>(board.uncooperative_count.load(), board.uncooperative.size());
   for (; told_ < count; ++told_) {
-    if (!is_quiet_) say(uncooperative_line(board.uncooperative[told_]));
+    if (!is_quiet_) say("run", uncooperative_line(board.uncooperative[told_]));
   }
   const auto stuck = std::min<std::uint32_t>(board.stuck_count.load(), board.stuck.size());
   if (board.freeze_count.load() > 0 && !std::exchange(told_frozen_, true) && !is_quiet_) {
-    say(kFrozenLine);
+    say("run", kFrozenLine);
   }
   const bool paused = board.paused.load();
   if (std::exchange(told_paused_, paused) != paused && !is_quiet_) {
-    say(paused ? kPausedLine : kResumedLine);
+    say("run", paused ? kPausedLine : kResumedLine);
   }
   for (; told_stuck_ < stuck; ++told_stuck_) {
-    say(stuck_line(board.stuck[told_stuck_], StuckPlace::run));
+    say("run", stuck_line(board.stuck[told_stuck_], StuckPlace::run));
   }
 }
 
@@ -334,9 +327,9 @@ void Front::on_arbiter_death(int status) {
                                               : "status " + std::to_string(WEXITSTATUS(status));
   if (config_.board->arbiter_deaths > core::kMaxArbiterDeaths + 1)
     return;  // wait_for() tries on, slowly
-  say(begin_.bypass
-          ? "the arbiter died again (" + how + "); the build goes on with a plain jobserver"
-          : "the arbiter died (" + how + "); a new one goes on in its place");
+  say("run", begin_.bypass
+                 ? "the arbiter died again (" + how + "); the build goes on with a plain jobserver"
+                 : "the arbiter died (" + how + "); a new one goes on in its place");
   replace_arbiter();
 }
 

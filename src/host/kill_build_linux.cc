@@ -14,10 +14,6 @@ namespace {
 constexpr int kCleanRounds = 3;
 constexpr int kMaxRounds = 3000;
 
-bool contains(const std::vector<pid_t>& pids, pid_t pid) {
-  return std::find(pids.begin(), pids.end(), pid) != pids.end();
-}
-
 bool inherited_fifo(pid_t pid, const BuildMarks& marks) {
   return proc::descriptor_is(pid, marks.read_end, marks.fifo) ||
          proc::descriptor_is(pid, marks.write_end, marks.fifo);
@@ -89,7 +85,7 @@ void kill_descendants(const std::vector<pid_t>& exempt, const std::function<void
   for (int round = 0; round < kMaxRounds; ++round) {
     bool found = false;
     for (const auto& child : proc::children_of(::getpid())) {
-      if (contains(exempt, child.id.pid)) continue;
+      if (std::ranges::find(exempt, child.id.pid) != exempt.end()) continue;
       found = true;
       for (const auto& descendant : proc::descendants_of(child.id.pid)) {
         ::kill(descendant.id.pid, SIGKILL);

@@ -12,6 +12,7 @@
 #include "host/launcher_notice.h"
 #include "host/launcher_process.h"
 #include "host/opam_pipes.h"
+#include "host/say.h"
 
 namespace tokenpool::host {
 namespace {
@@ -23,13 +24,13 @@ constexpr int kNoSuchLease = -32006;
 // As a client that has lost its connection waits, tokenpool-protocol(7).
 constexpr int kFirstPauseMs = 50;
 
-void say(std::string sentence) {
+void say_in_one_line(std::string sentence) {
   for (char& letter : sentence) {
     if (static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f) letter = '?';
   }
   // A reader of stderr that has gone away ends neither this process nor its job.
   const auto was = std::signal(SIGPIPE, SIG_IGN);
-  std::fprintf(stderr, "tokenpool exec: %s\n", sentence.c_str());
+  say("exec", sentence);
   std::signal(SIGPIPE, was);
 }
 
@@ -113,8 +114,8 @@ void Launch::connect() {
   wanted_.min = 1;
   wanted_.max = 1;
   if (is_first_to_tell(2)) {
-    say("no arbiter (" + why_no_arbiter(pool_->reason()) + "); " + config_.command.front() +
-        " runs with one slot");
+    say_in_one_line("no arbiter (" + why_no_arbiter(pool_->reason()) + "); " +
+                    config_.command.front() + " runs with one slot");
   }
 }
 
@@ -154,8 +155,8 @@ wire::Result<void> Launch::start() {
     held = lease_.slots() > 0 && (handed.has_value() || handed.error().code != kNoSuchLease);
   }
   if (pool_->mode() == Mode::protocol && lease_.id() == 0 && is_first_to_tell(2)) {
-    say("the arbiter has gone while " + config_.command.front() +
-        " waited for it; it runs with one slot");
+    say_in_one_line("the arbiter has gone while " + config_.command.front() +
+                    " waited for it; it runs with one slot");
   }
   return job_->execute();
 }
@@ -168,7 +169,7 @@ void Launch::serve_opam() {
   one.memory = 0;
   one.timeout.reset();
   one.pid = job_->pid();
-  for (std::string& sentence : opam_->serve(pool_.get(), one)) say(std::move(sentence));
+  for (std::string& sentence : opam_->serve(pool_.get(), one)) say_in_one_line(std::move(sentence));
 }
 
 JobEnd Launch::serve() {

@@ -12,16 +12,10 @@
 
 #include "host/cannot_execute.h"
 #include "host/launcher_process.h"
+#include "host/shortage.h"
 
 namespace tokenpool::host {
 namespace {
-
-constexpr const char* kMoreFiles = "raise the limit of open files (ulimit -n)";
-constexpr const char* kMoreProcesses = "raise the limit of processes (ulimit -u)";
-
-wire::Error failed(const char* what, const char* advice) {
-  return {125, std::string("cannot ") + what + ": " + std::strerror(errno) + "; " + advice};
-}
 
 /// All but what tells of a fault of this process, what stops it and what nobody can block.
 sigset_t signals_to_take() {
@@ -101,10 +95,10 @@ wire::Result<std::unique_ptr<JobProcess>> JobProcess::start(const JobSpec& spec,
   job->name_ = spec.argv.front();
   const sigset_t taken = signals_to_take();
   job->signals_ = ::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (job->signals_ < 0) return tl::unexpected(failed("watch for signals", kMoreFiles));
+  if (job->signals_ < 0) return tl::unexpected(shortage("watch for signals", kMoreFiles));
   std::array<int, 2> link{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link.data()) != 0) {
-    return tl::unexpected(failed("make a socket", kMoreFiles));
+    return tl::unexpected(shortage("make a socket", kMoreFiles));
   }
   job->link_ = link[0];
   const Words words = words_of(spec);
@@ -121,7 +115,7 @@ wire::Result<std::unique_ptr<JobProcess>> JobProcess::start(const JobSpec& spec,
   errno = error;
   if (job->pid_ < 0) {
     job->pid_ = 0;
-    return tl::unexpected(failed("start a process", kMoreProcesses));
+    return tl::unexpected(shortage("start a process", kMoreProcesses));
   }
   return job;
 }

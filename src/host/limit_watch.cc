@@ -15,7 +15,7 @@ using Family = std::vector<CensusRow>;
 
 namespace {
 
-bool is_stopped(const Family& family) {
+bool is_any_stopped(const Family& family) {
   return std::any_of(family.begin(), family.end(),
                      [](const CensusRow& row) { return row.state == 'T'; });
 }
@@ -67,7 +67,7 @@ std::vector<StuckRow> LimitWatch::look(const proc::CensusSample& census, const C
     Movement movement = watched.movement.look(census, all);
     if (families.empty()) movement = Movement::some;
     if (movement != Movement::some) {
-      const bool stopped = std::all_of(families.begin(), families.end(), is_stopped);
+      const bool stopped = std::all_of(families.begin(), families.end(), is_any_stopped);
       movement = stopped ? Movement::none : Movement::disk;
     }
     if (movement == Movement::none) {

@@ -13,6 +13,7 @@
 
 #include "host/front.h"
 #include "host/report.h"
+#include "host/say.h"
 #include "jobserver/environment.h"
 #include "jobserver/run_folder.h"
 #include "jobserver/wrap_folder.h"
@@ -26,16 +27,14 @@
 namespace tokenpool::host {
 namespace {
 
-void say(const std::string& text) { std::fprintf(stderr, "tokenpool run: %s\n", text.c_str()); }
-
 int fail(const wire::Error& error) {
-  say(error.sentence);
+  say("run", error.sentence);
   return error.status;
 }
 
 std::string parent_folder() {
   const jobserver::RunParent parent = jobserver::run_parent();
-  if (!parent.why_no_temp.empty()) say(parent.why_no_temp + "; the FIFO is in /tmp instead");
+  if (!parent.why_no_temp.empty()) say("run", parent.why_no_temp + "; the FIFO is in /tmp instead");
   return parent.path;
 }
 
@@ -119,8 +118,8 @@ void listen_in_folder(Run* run) {
   const wire::Address address{
       .path = run->fifo.folder() + "/" + std::string(jobserver::kSocketName), .host = {}};
   if (address.path.size() >= wire::kMaxSocketPath) {
-    return say("the path of the socket " + address.path +
-               " is too long, so this build has none; set TMPDIR to a shorter one");
+    return say("run", "the path of the socket " + address.path +
+                          " is too long, so this build has none; set TMPDIR to a shorter one");
   }
   const auto socket = proc::listen_on(address);
   if (!socket) return;
@@ -143,7 +142,7 @@ wire::Result<void> find_compilers(Run* run) {
   if (!run->config.wrap) return {};
   auto folder = jobserver::make_wrap_folder(*run->config.wrap, proc::search_path());
   if (!folder) return tl::unexpected(folder.error());
-  for (const auto& name : folder->missing) say("--wrap: there is no " + name + " on PATH");
+  for (const auto& name : folder->missing) say("run", "--wrap: there is no " + name + " on PATH");
   run->wrap_folder = std::move(folder->path);
   return {};
 }
@@ -193,7 +192,7 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   options.cookie = run->cookie;
   options.wrap_folder = run->wrap_folder;
   auto environment = jobserver::build_environment(jobserver, options, ::environ);
-  for (const auto& note : environment.notes) say(note);
+  for (const auto& note : environment.notes) say("run", note);
   run->spec.environment = std::move(environment.variables);
   jobserver::keep_environment(run->fifo.path(), run->spec.environment);
   run->spec.argv = run->config.command;
@@ -218,9 +217,10 @@ wire::Result<void> start(Run* run) {
   run->close_ends();
   if (auto begun = run->front.begin(*command, begin, run->sockets); !begun) return begun;
   if (command->filter_error != 0) {
-    say(std::string("exact tracking is not to be had here (no seccomp listener: ") +
-        why_no_listener(command->filter_error) +
-        "); tokens that are lost are found by counting, within 2 s, see tokenpool doctor");
+    say("run",
+        std::string("exact tracking is not to be had here (no seccomp listener: ") +
+            why_no_listener(command->filter_error) +
+            "); tokens that are lost are found by counting, within 2 s, see tokenpool doctor");
   }
   return release_command(run->spec, *command);
 }
@@ -259,10 +259,10 @@ RunOutcome outcome_of(const Run& run, const StartedCommand& command, const Comma
 void close_books(const Run& run, const RunOutcome& outcome) {
   if (run.config.report_path) {
     const auto written = write_report(*run.config.report_path, render_report(outcome, *run.board));
-    if (!written) say(written.error().sentence);
+    if (!written) say("run", written.error().sentence);
   }
   if (run.config.quiet) return;
-  if (const auto line = closing_line(*run.board)) say(*line);
+  if (const auto line = closing_line(*run.board)) say("run", *line);
 }
 
 }  // namespace
@@ -288,8 +288,8 @@ int run(const RunConfig& config) {
   const CommandEnd end = run.front.wait_for(*run.command);
   if (end.left_running == 0) run.fifo.remove();
   if (end.fifo_vanished) {
-    say("the FIFO " + run.fifo.path() +
-        " was removed during the build; tools that were started afterwards ran alone");
+    say("run", "the FIFO " + run.fifo.path() +
+                   " was removed during the build; tools that were started afterwards ran alone");
   }
   const RunOutcome outcome = outcome_of(run, *run.command, end);
   close_books(run, outcome);

@@ -22,6 +22,7 @@
 #include "host/dispatcher_config.h"
 #include "host/elastic.h"
 #include "host/named_process.h"
+#include "host/say.h"
 #include "host/serve_rescue.h"
 #include "host/watchlist.h"
 #include "proc/capacity.h"
@@ -33,8 +34,6 @@ namespace {
 
 using core::Instant;
 using core::ProcessId;
-
-void say(const std::string& text) { std::fprintf(stderr, "tokenpool serve: %s\n", text.c_str()); }
 
 /// Slots at first.
 int start_of(core::SlotRange range) {
@@ -125,10 +124,11 @@ class Server final : private DispatcherWorld {
       if (lease.owner) return *lease.owner;
       return dispatcher_.process_of(lease.session).value_or(lease.client);
     };
-    rescue_.emplace(
-        ServeRescueContext{
-            .leases = &leases_, .holder_of = holder_of, .say = say, .patience = patience},
-        now());
+    rescue_.emplace(ServeRescueContext{.leases = &leases_,
+                                       .holder_of = holder_of,
+                                       .say = [](const std::string& text) { say("serve", text); },
+                                       .patience = patience},
+                    now());
   }
   void supply(int slots) {
     if (slots == 0) return;
@@ -212,7 +212,7 @@ class Server final : private DispatcherWorld {
     });
   }
   void on_reload(const wire::Result<ServeConfig>& config) {
-    if (!config) return say(config.error().sentence + " (nothing is changed)");
+    if (!config) return say("serve", config.error().sentence + " (nothing is changed)");
     apply(*config);
   }
 
@@ -296,13 +296,13 @@ int serve(const ServeConfig& config, const std::function<wire::Result<ServeConfi
   raise_file_limit();
   Sockets sockets;
   if (const auto opened = open_sockets(config, &sockets); !opened) {
-    say(opened.error().sentence);
+    say("serve", opened.error().sentence);
     return opened.error().status;
   }
   bool restarted = false;
   const auto cookie = proc::read_or_make_cookie(sockets.cookie_file, &restarted);
   if (!cookie) {
-    say(cookie.error().sentence);
+    say("serve", cookie.error().sentence);
     return cookie.error().status;
   }
   Server server(config, own_config(*cookie, 0), restarted);
@@ -310,8 +310,8 @@ int serve(const ServeConfig& config, const std::function<wire::Result<ServeConfi
   for (const auto& served : sockets.served) server.listen_on(served->fd(), true);
   for (const int fd : sockets.tcp) server.listen_on(fd, false);
   if (!config.quiet) {
-    say(text_of(config.slots) + (config.slots.max == 1 ? " slot" : " slots") + " on " +
-        sockets.addresses + " (cookie in " + sockets.cookie_file + ")");
+    say("serve", text_of(config.slots) + (config.slots.max == 1 ? " slot" : " slots") + " on " +
+                     sockets.addresses + " (cookie in " + sockets.cookie_file + ")");
   }
   server.run(reload);
   for (const int fd : sockets.tcp) ::close(fd);
