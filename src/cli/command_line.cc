@@ -1,7 +1,8 @@
 #include "cli/command_line.h"
 
 #include <algorithm>
-#include <optional>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 #include <CLI/App.hpp>
@@ -43,12 +44,23 @@ std::string see_help(std::string_view command) {
   return "; see tokenpool " + std::string(command) + " --help";
 }
 
-std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word) {
+std::string unknown_option(std::string_view command, const std::string& word,
+                           const std::vector<std::string>& known) {
   const std::string name = word.substr(0, word.find('='));
-  const std::string near =
-      name.starts_with("--") ? nearest(name, option_names(app)) : std::string();
+  const std::string near = name.starts_with("--") ? nearest(name, known) : std::string();
   return word + ": no such option" + (near.empty() ? "" : " (the nearest is " + near + ")") +
          see_help(command);
+}
+
+std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word) {
+  return unknown_option(command, word, option_names(app));
+}
+
+std::optional<std::int64_t> number_of(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
+  return value;
 }
 
 void add_switch(CLI::App* app, const std::string& names, bool* is_on) {

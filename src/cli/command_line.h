@@ -2,6 +2,8 @@
 // of all commands. Pure.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,8 +22,14 @@ tl::unexpected<wire::Error> usage(std::string sentence);
 /// Where to read on, to be appended to a sentence.
 std::string see_help(std::string_view command);
 
-/// That `app` has no option of the name that `word` begins with, and which is the nearest.
+/// That `command` has no option of the name that `word` begins with, and which of `known` is the
+/// nearest.
+std::string unknown_option(std::string_view command, const std::string& word,
+                           const std::vector<std::string>& known);
 std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word);
+
+/// All of `text`, digits with an optional minus sign.
+std::optional<std::int64_t> number_of(std::string_view text);
 
 /// An option without a value: `=off` behind it is refused.
 void add_switch(CLI::App* app, const std::string& names, bool* is_on);

@@ -36,7 +36,7 @@ constexpr std::array<Command, 10> kCommands{{{"run", run},
                                              {"env", env},
                                              {"help", help}}};
 
-int unknown(const std::string& word, const std::string& otherwise) {
+int unknown_command(const std::string& word, const std::string& otherwise) {
   const bool option = word.starts_with('-');
   std::vector<std::string> known = command_names();
   if (option) known = {"--version", "--help"};
@@ -50,7 +50,7 @@ int help(const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words.front();
   const bool itself = command == "help" || command == "--help" || command == "-h";
   const std::string text = help_text(itself ? "" : command, use_colour(stdout));
-  if (text.empty()) return unknown(command, "");
+  if (text.empty()) return unknown_command(command, "");
   return print(stdout, text) ? 0 : 1;
 }
 
@@ -68,8 +68,8 @@ int dispatch(const std::vector<std::string>& words) {
   for (const Command& command : kCommands) {
     if (command.name == first) return command.run({words.begin() + 1, words.end()});
   }
-  return unknown(first,
-                 first.starts_with('-') ? "" : " (to run a build: tokenpool run " + first + ")");
+  return unknown_command(
+      first, first.starts_with('-') ? "" : " (to run a build: tokenpool run " + first + ")");
 }
 
 }  // namespace tokenpool::cli

@@ -10,14 +10,14 @@
 namespace tokenpool::cli {
 namespace {
 
-std::string padded(std::string_view text, std::size_t width) {
+std::string padded_bytes(std::string_view text, std::size_t width) {
   std::string cell(text);
   if (cell.size() < width) cell.append(width - cell.size(), ' ');
   return cell;
 }
 
 std::string row(std::string_view name, const std::string& value) {
-  return "  " + padded(name, 30) + value + "\n";
+  return "  " + padded_bytes(name, 30) + value + "\n";
 }
 
 std::string tried(std::string_view name, const proc::Trial& trial) {
@@ -46,7 +46,7 @@ std::string user(const proc::Probe& probe) {
   return text;
 }
 
-std::string machine(const proc::Probe& probe) {
+std::string machine_rows(const proc::Probe& probe) {
   std::string text = row("kernel", probe.kernel) + row("user", user(probe));
   text += tried("seccomp listener", probe.listener);
   text += tried("... wakes up on the same CPU", probe.sync_wake_up);
@@ -77,8 +77,8 @@ std::string tools(const std::vector<ToolFacts>& tools) {
     const std::string role = one.tool.dialect
                                  ? "client, " + std::string(wire::to_string(*one.tool.dialect))
                                  : "no client";
-    text += "  " + padded(one.name, 12) + padded(one.tool.version_text, version + 2) +
-            padded(one.path, path + 2) + role + "\n";
+    text += "  " + padded_bytes(one.name, 12) + padded_bytes(one.tool.version_text, version + 2) +
+            padded_bytes(one.path, path + 2) + role + "\n";
     if (!one.tool.leaves.empty()) text += "              leaves by: " + one.tool.leaves + "\n";
   }
   return text;
@@ -132,7 +132,7 @@ std::string to_text(const Facts& facts, const Diagnosis& diagnosis, bool colour)
           "\n  protocol: " + to_string(facts.client.reason) +
           ", jobserver: " + to_string(facts.client.jobserver) + "\n";
   text += heading("Shims: ") + (facts.shims_folder.empty() ? "none" : facts.shims_folder) + "\n\n";
-  text += heading("Machine") + "\n" + machine(facts.probe) + "\n";
+  text += heading("Machine") + "\n" + machine_rows(facts.probe) + "\n";
   text += heading("Tools") + "\n" + tools(facts.tools) + "\n";
   if (!diagnosis.findings.empty()) {
     text += heading("Findings") + "\n" + findings(diagnosis, colour) + "\n";

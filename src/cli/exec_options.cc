@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "cli/command_line.h"
-#include "cli/suggest.h"
 #include "core/limits.h"
 
 namespace tokenpool::cli {
@@ -19,19 +16,9 @@ namespace {
 
 using Value = const std::string&;
 
-constexpr const char* kSeeHelp = "; see tokenpool exec --help";
-
 std::string slots_to_give() {
   return "give a number of slots, 1-" + std::to_string(core::kMaxSlots) +
          ", or a range such as 1-8";
-}
-
-/// All of `text`, digits with an optional minus sign.
-std::optional<std::int64_t> number_of(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 wire::Result<void> read_slots(Value text, host::LaunchConfig* config) {
@@ -128,12 +115,10 @@ constexpr std::array<Option, 6> kValued{{{"--slots", read_slots},
                                          {"--priority", read_priority},
                                          {"--timeout", read_timeout}}};
 
-tl::unexpected<wire::Error> unknown(const std::string& name) {
+std::vector<std::string> known_options() {
   std::vector<std::string> known{"--opam", "--help"};
   for (const Option& option : kValued) known.emplace_back(option.name);
-  const std::string near = name.starts_with("--") ? nearest(name, known) : std::string();
-  return usage(name + ": no such option" + (near.empty() ? "" : " (the nearest is " + near + ")") +
-               kSeeHelp);
+  return known;
 }
 
 /// Reads the option at words[*at] and moves *at behind it.
@@ -154,14 +139,14 @@ wire::Result<void> read_option(const std::vector<std::string>& words, std::size_
     return usage(name + ": it takes no value, leave it out");
   const auto* const option = std::find_if(kValued.begin(), kValued.end(),
                                           [&](const Option& one) { return one.name == name; });
-  if (option == kValued.end()) return unknown(name);
+  if (option == kValued.end()) return usage(unknown_option("exec", name, known_options()));
   std::string value;
   if (equals != std::string::npos) {
     value = word.substr(equals + 1);
   } else if (*at < words.size()) {
     value = words[(*at)++];
   } else {
-    return usage(name + ": a value must follow" + kSeeHelp);
+    return usage(name + ": a value must follow" + see_help("exec"));
   }
   if (value.empty()) return usage(name + " '': an empty value; is a variable unset?");
   return option->read(value, &options->config);

@@ -10,12 +10,12 @@ namespace tokenpool::cli {
 namespace {
 
 /// A line of `text` that begins with a capital at column 0 and ends in ':' is a heading.
-struct Page {
+struct HelpPage {
   std::string_view command;
   std::string_view text;
 };
 
-constexpr std::array<Page, 10> kPages{{
+constexpr std::array<HelpPage, 10> kPages{{
     {"", R"page(tokenpool hands out build slots and never loses one.
 
 Usage:
@@ -316,7 +316,7 @@ const std::vector<std::string>& command_names() {
 std::string help_text(std::string_view command, bool colour) {
   static_assert(core::kMaxSlots == 512, "the text of run says 1-512");
   std::string answer;
-  for (const Page& page : kPages) {
+  for (const HelpPage& page : kPages) {
     if (page.command != command) continue;
     for (std::string_view rest = page.text; !rest.empty();) {
       const std::string_view line = rest.substr(0, rest.find('\n'));

@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string text_of(const Json& json) {
+std::string printed(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -35,7 +35,7 @@ std::string_view name_of(proc::CgroupLayout layout) {
 
 Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
-Json machine(const proc::Probe& probe) {
+Json machine_json(const proc::Probe& probe) {
   return {{"kernel", probe.kernel},
           {"seccomp_listener", json_of(probe.listener)},
           {"no_new_privs", probe.no_new_privs},
@@ -88,7 +88,7 @@ std::string to_json(const Facts& facts, const Diagnosis& diagnosis) {
                         {"text", finding.text},
                         {"remedy", or_null(finding.remedy)}});
   }
-  return text_of(
+  return printed(
       {{"schema", "tokenpool-doctor"},
        {"version", 1},
        {"tokenpool", version()},
@@ -102,7 +102,7 @@ std::string to_json(const Facts& facts, const Diagnosis& diagnosis) {
          {"reason", client::to_string(facts.client.reason)},
          {"jobserver_reason", client::to_string(facts.client.jobserver)}}},
        {"shims", or_null(facts.shims_folder)},
-       {"machine", machine(facts.probe)},
+       {"machine", machine_json(facts.probe)},
        {"tools", tools},
        {"findings", findings}});
 }
@@ -110,7 +110,7 @@ std::string to_json(const Facts& facts, const Diagnosis& diagnosis) {
 std::string to_json(const Surroundings& surroundings) {
   Json set = Json::object();
   for (const auto& [name, value] : surroundings.set) set[name] = value;
-  return text_of(
+  return printed(
       {{"schema", "tokenpool-env"}, {"version", 1}, {"set", set}, {"unset", surroundings.unset}});
 }
 

@@ -86,7 +86,7 @@ wire::Result<wire::WrapNames> read_wrap(const std::string& text) {
   return names;
 }
 
-wire::Result<host::RunConfig> check(const RunWords& words, int usable_cpus) {
+wire::Result<host::RunConfig> check_run(const RunWords& words, int usable_cpus) {
   host::RunConfig config;
   const auto slots = parse_slots(words.slots, usable_cpus);
   if (!slots) return tl::make_unexpected(slots.error());
@@ -168,7 +168,7 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   } else if (!rest->empty() && rest->front().starts_with('-')) {
     return usage(unknown_option(app, "run", rest->front()));
   }
-  const auto config = check(values, usable_cpus);
+  const auto config = check_run(values, usable_cpus);
   if (!config) return tl::make_unexpected(config.error());
   if (rest->empty()) {
     return usage(

@@ -22,6 +22,7 @@
 #include "proc/environ.h"
 #include "proc/file.h"
 #include "wire/address.h"
+#include "wire/protocol.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -38,14 +39,6 @@ struct Words {
   bool allow_remote = false;
 };
 
-bool is_type(std::string_view text) {
-  return !text.empty() && text.size() <= core::kMaxTypeBytes &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '_' || c == '.' || c == '-';
-         });
-}
-
 wire::Result<std::pair<std::string, int>> parse_limit(const std::string& word) {
   const auto equals = word.find('=');
   int number = -1;
@@ -53,7 +46,7 @@ wire::Result<std::pair<std::string, int>> parse_limit(const std::string& word) {
   const char* const begin = equals == std::string::npos ? end : word.data() + equals + 1;
   const auto [stop, error] = std::from_chars(begin, end, number);
   const bool whole = error == std::errc() && stop == end;
-  if (!is_type(std::string_view(word).substr(0, equals)) || !whole || number < 0 ||
+  if (!wire::is_type(std::string_view(word).substr(0, equals)) || !whole || number < 0 ||
       number > core::kMaxSlots) {
     return usage("the limit '" + word + "' is wrong: give TYPE=N, N from 0 to " +
                  std::to_string(core::kMaxSlots) + ", for example link=2");
@@ -61,7 +54,8 @@ wire::Result<std::pair<std::string, int>> parse_limit(const std::string& word) {
   return std::pair(word.substr(0, equals), number);
 }
 
-wire::Result<host::ServeConfig> check(const Words& words, int usable_cpus, bool sockets_passed) {
+wire::Result<host::ServeConfig> check_serve(const Words& words, int usable_cpus,
+                                            bool sockets_passed) {
   host::ServeConfig config;
   const auto slots = parse_slots(words.slots.value_or("cpus"), usable_cpus);
   if (!slots) return tl::make_unexpected(slots.error());
@@ -224,7 +218,7 @@ wire::Result<ServeOptions> parse_serve(const std::vector<std::string>& words, in
     if (!file) return tl::make_unexpected(file.error());
     line = merged(std::move(line), std::move(*file));
   }
-  auto config = check(line, usable_cpus, sockets_passed);
+  auto config = check_serve(line, usable_cpus, sockets_passed);
   if (!config) return tl::make_unexpected(config.error());
   options.config = std::move(*config);
   options.config.quiet = quiet;

@@ -15,7 +15,7 @@
 namespace tokenpool::cli {
 namespace {
 
-tl::unexpected<wire::Error> refuse(const std::string& path, const std::string& why) {
+tl::unexpected<wire::Error> refuse_file(const std::string& path, const std::string& why) {
   return tl::make_unexpected(wire::Error{1, "the cookie file " + path + " " + why});
 }
 
@@ -42,18 +42,18 @@ wire::Result<std::optional<std::string>> read_cookie_file(const std::string& pat
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return std::optional<std::string>();
   if (fd < 0) {
-    return refuse(path, std::string("cannot be read: ") + std::strerror(errno) +
-                            "; use a server of your own");
+    return refuse_file(path, std::string("cannot be read: ") + std::strerror(errno) +
+                                 "; use a server of your own");
   }
   const std::string why = objection(fd);
   std::array<char, wire::kCookieDigits + 3> bytes{};
   const ssize_t got = why.empty() ? read(fd, bytes.data(), bytes.size()) : 0;
   close(fd);
-  if (!why.empty()) return refuse(path, why);
+  if (!why.empty()) return refuse_file(path, why);
   std::string cookie(bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   while (cookie.ends_with('\n') || cookie.ends_with('\r')) cookie.pop_back();
   if (!wire::is_cookie(cookie)) {
-    return refuse(path, "holds no cookie, which is 64 hexadecimal digits");
+    return refuse_file(path, "holds no cookie, which is 64 hexadecimal digits");
   }
   return std::optional<std::string>(std::move(cookie));
 }

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -27,21 +25,10 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kLimit = "limit.";
 
 /// All of `text`, a number from `low` to the most slots of a pool.
-std::optional<int> number_of(std::string_view text, int low) {
-  int value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
-  if (value < low || value > core::kMaxSlots) return std::nullopt;
-  return value;
-}
-
-bool is_type(std::string_view text) {
-  return !text.empty() && text.size() <= core::kMaxTypeBytes &&
-         std::all_of(text.begin(), text.end(), [](char letter) {
-           return (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') ||
-                  (letter >= '0' && letter <= '9') || letter == '_' || letter == '.' ||
-                  letter == '-';
-         });
+std::optional<int> number_from(std::string_view text, int low) {
+  const auto value = number_of(text);
+  if (!value || *value < low || *value > core::kMaxSlots) return std::nullopt;
+  return static_cast<int>(*value);
 }
 
 std::string unknown_key(const std::string& word, const std::string& key) {
@@ -56,11 +43,11 @@ std::string unknown_key(const std::string& word, const std::string& key) {
 
 wire::Result<void> read_limit(const std::string& word, const std::string& type,
                               const std::string& value, wire::SetCall* call) {
-  if (!is_type(type)) {
+  if (!wire::is_type(type)) {
     return usage(word + ": no name of a type, give at most " + std::to_string(core::kMaxTypeBytes) +
                  " letters, digits, _ . and -, for example limit.link=2");
   }
-  const auto limit = number_of(value, 0);
+  const auto limit = number_from(value, 0);
   if (!limit && value != "none") {
     return usage(word + ": no limit, give 0-" + std::to_string(core::kMaxSlots) + " or none");
   }
@@ -81,7 +68,7 @@ wire::Result<void> read_word(const std::string& word, wire::SetCall* call) {
   }
   const std::string value = word.substr(equals + 1);
   if (is_limit) return read_limit(word, key.substr(kLimit.size()), value, call);
-  call->slots = number_of(value, 1);
+  call->slots = number_from(value, 1);
   if (!call->slots && (value == "auto" || value.find('-', 1) != std::string::npos)) {
     return usage(word + ": a running pool is only given a number of slots, 1-" +
                  std::to_string(core::kMaxSlots) + "; begin it with -j " + value);

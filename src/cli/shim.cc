@@ -12,6 +12,7 @@
 #include "cli/shim_files.h"
 #include "cli/tool_process.h"
 #include "jobserver/environment.h"
+#include "proc/environ.h"
 #include "wire/cmake_tree.h"
 #include "wire/makeflags.h"
 #include "wire/tool.h"
@@ -20,11 +21,6 @@ namespace tokenpool::cli {
 namespace {
 
 using wire::ToolKind;
-
-std::string value_of(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 struct Call {
   std::string name;  ///< as invoked, without folders
@@ -81,7 +77,7 @@ void tell_outsider(const Call& call, const FoundTool& worker, const std::string&
 }
 
 void drop_parallel_level(const std::string& folder) {
-  const std::string level = value_of("CMAKE_BUILD_PARALLEL_LEVEL");
+  const std::string level(proc::own_variable("CMAKE_BUILD_PARALLEL_LEVEL"));
   if (level.empty() || level == "1") return;
   unsetenv("CMAKE_BUILD_PARALLEL_LEVEL");
   if (claim(folder, "level-cmake")) {
@@ -92,7 +88,7 @@ void drop_parallel_level(const std::string& folder) {
 
 // It limits a tool that does not obey the pool, so what `run` has taken away comes back.
 void restore_parallel_level() {
-  const std::string level = value_of("TOKENPOOL_CMAKE_LEVEL");
+  const std::string level(proc::own_variable("TOKENPOOL_CMAKE_LEVEL"));
   if (!level.empty()) setenv("CMAKE_BUILD_PARALLEL_LEVEL", level.c_str(), 0);
 }
 
@@ -106,7 +102,7 @@ std::vector<FoundTool> workers_of(const Call& call, const wire::Tool& tool,
 
 // Puts the tool into the pool: MAKEFLAGS, descriptors, arguments.
 void join(Call* call, const wire::Jobserver& pool) {
-  const wire::Makeflags flags = wire::parse_makeflags(value_of("MAKEFLAGS"));
+  const wire::Makeflags flags = wire::parse_makeflags(proc::own_variable("MAKEFLAGS"));
   const bool is_make = call->kind == ToolKind::make;
   if ((is_make || call->kind == ToolKind::cmake) && flags.serial()) return;
   const std::string folder = tools_folder(pool.fifo);

@@ -37,7 +37,7 @@ std::string what_to_give() {
 }
 
 /// Whether `number` can be one of slots; if not, the value `text` is refused.
-wire::Result<int> check(std::string_view text, const Number& number) {
+wire::Result<int> check_slots(std::string_view text, const Number& number) {
   if (number.too_long || number.value > core::kMaxSlots) {
     if (text.starts_with('-')) return refuse(text, "no pool is that small, " + what_to_give());
     return refuse(text, "the pool's limit is " + std::to_string(core::kMaxSlots) +
@@ -60,7 +60,7 @@ wire::Result<core::SlotRange> parse_slots(std::string_view text, int usable) {
   }
   const Number number = read_number(text);
   if (number.whole) {
-    const auto slots = check(text, number);
+    const auto slots = check_slots(text, number);
     if (!slots) return tl::make_unexpected(slots.error());
     return core::SlotRange{*slots, *slots};
   }
@@ -68,9 +68,9 @@ wire::Result<core::SlotRange> parse_slots(std::string_view text, int usable) {
     const Number low = read_number(text.substr(0, dash));
     const Number high = read_number(text.substr(dash + 1));
     if (low.whole && high.whole) {
-      const auto min = check(text, low);
+      const auto min = check_slots(text, low);
       if (!min) return tl::make_unexpected(min.error());
-      const auto max = check(text, high);
+      const auto max = check_slots(text, high);
       if (!max) return tl::make_unexpected(max.error());
       if (*min <= *max) return core::SlotRange{*min, *max};
       return refuse(text, "a range from more to less, give " + std::string(text.substr(dash + 1)) +

@@ -23,8 +23,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kRefresh = std::chrono::seconds(1);
 constexpr auto kLeastApart = std::chrono::milliseconds(100);
 
-wire::Result<std::string> text_of(std::string_view result, const Server& server,
-                                  const StatusView& view) {
+wire::Result<std::string> text_of_status(std::string_view result, const Server& server,
+                                         const StatusView& view) {
   const auto status = wire::parse_status(result);
   if (status) return to_text(*status, server.address, view);
   return tl::make_unexpected(
@@ -38,7 +38,7 @@ StatusView view_of_stdout() {
 int show_once(client::Pool& pool, const Server& server, bool json) {
   const auto result = pool.status();
   if (!result) return fail("status", call_failed(server, result.error()));
-  const auto text = json ? status_json(*result) : text_of(*result, server, view_of_stdout());
+  const auto text = json ? status_json(*result) : text_of_status(*result, server, view_of_stdout());
   if (!text) return fail("status", text.error());
   return print(stdout, *text) ? 0 : 1;
 }
@@ -80,7 +80,7 @@ int draw_events(client::Pool& pool, const Server& server) {
     const auto result = pool.status();
     if (!result && result.error().code == 0) return gone(server);
     if (!result) return fail("status", call_failed(server, result.error()));
-    const auto text = text_of(*result, server, view_of_stdout());
+    const auto text = text_of_status(*result, server, view_of_stdout());
     if (!text) return fail("status", text.error());
     if (!screen.draw(*text)) return 1;
     soonest = Clock::now() + kLeastApart;

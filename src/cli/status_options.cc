@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "cli/command_line.h"
-#include "cli/suggest.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -31,7 +30,7 @@ class Reader {
 
  private:
   wire::Result<void> read_word(const std::string& word) {
-    if (command_ != "set") return usage(word + ": it takes no arguments" + see_help());
+    if (command_ != "set") return usage(word + ": it takes no arguments" + see_help(command_));
     options_.words.push_back(word);
     return {};
   }
@@ -49,7 +48,7 @@ class Reader {
     for (const auto& [known, member] : flags_) {
       if (name == known) flag = &(options_.*member);
     }
-    if (flag == nullptr) return usage(unknown(name));
+    if (flag == nullptr) return usage(unknown_option(command_, name, known_options()));
     if (equals < word.size()) return usage(name + ": it takes no value, leave it out");
     *flag = true;
     return {};
@@ -63,7 +62,7 @@ class Reader {
     } else if (at_ < words_.size()) {
       value = words_[at_++];
     } else {
-      return usage(name + ": a value must follow" + see_help());
+      return usage(name + ": a value must follow" + see_help(command_));
     }
     if (value.empty()) return usage(name + " '': an empty value; is a variable unset?");
     if (name == "--cookie-file") {
@@ -76,16 +75,10 @@ class Reader {
     return {};
   }
 
-  [[nodiscard]] std::string unknown(const std::string& name) const {
+  [[nodiscard]] std::vector<std::string> known_options() const {
     std::vector<std::string> known{"--server", "--cookie-file", "--help"};
     for (const auto& [flag, member] : flags_) known.push_back(flag);
-    const std::string near = name.starts_with("--") ? nearest(name, known) : std::string();
-    return name + ": no such option" + (near.empty() ? "" : " (the nearest is " + near + ")") +
-           see_help();
-  }
-
-  [[nodiscard]] std::string see_help() const {
-    return "; see tokenpool " + std::string(command_) + " --help";
+    return known;
   }
 
   std::string_view command_;

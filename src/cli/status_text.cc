@@ -23,9 +23,9 @@ std::string count_of(std::uint64_t count, std::string_view one) {
   return std::to_string(count) + " " + std::string(one) + (count == 1 ? "" : "s");
 }
 
-class Page {
+class StatusPage {
  public:
-  explicit Page(const StatusView& view) : view_(view) {}
+  explicit StatusPage(const StatusView& view) : view_(view) {}
 
   void line(std::string_view text, Style style = Style::plain) {
     text_ += styled(cut(text, view_.columns), style, view_.colour) + "\n";
@@ -78,7 +78,7 @@ int withheld(const wire::StatusResult& status) {
   return status.slots - status.free - status.leased - status.tokens - status.implicit;
 }
 
-void add_head(Page* page, const wire::StatusResult& status, std::string_view address) {
+void add_head(StatusPage* page, const wire::StatusResult& status, std::string_view address) {
   page->field("Server", clean_line(status.server) + ", pid " + std::to_string(status.pid) +
                             ", up " + age_text(status.uptime_ms));
   page->field("Address", clean_line(address));
@@ -105,7 +105,7 @@ void add_head(Page* page, const wire::StatusResult& status, std::string_view add
   if (status.draining) page->field("Ending", "nothing new is granted", Style::attention);
 }
 
-void add_rows(Page* page, const std::string& title, const std::vector<wire::StatusRow>& rows,
+void add_rows(StatusPage* page, const std::string& title, const std::vector<wire::StatusRow>& rows,
               std::size_t total, bool waiting) {
   if (total == 0) return;
   page->heading(title + " (" + std::to_string(total) + ")");
@@ -127,7 +127,7 @@ void add_rows(Page* page, const std::string& title, const std::vector<wire::Stat
   if (total > rows.size()) page->line("  and " + std::to_string(total - rows.size()) + " more");
 }
 
-void add_limits(Page* page, const std::vector<wire::LimitUse>& limits) {
+void add_limits(StatusPage* page, const std::vector<wire::LimitUse>& limits) {
   if (limits.empty()) return;
   page->heading("Limits");
   std::vector<Cells> rows;
@@ -144,7 +144,7 @@ std::string cause_of(const std::string& cause) {
   return clean_line(cause);
 }
 
-void add_recoveries(Page* page, const std::vector<wire::RecoveryRow>& recoveries) {
+void add_recoveries(StatusPage* page, const std::vector<wire::RecoveryRow>& recoveries) {
   if (recoveries.empty()) return;
   page->heading("Recovered");
   std::vector<Cells> rows;
@@ -155,7 +155,7 @@ void add_recoveries(Page* page, const std::vector<wire::RecoveryRow>& recoveries
   page->table({{"WHO", kMostOfName}, {"SLOTS"}, {"AGO", 0, true}, {"CAUSE", 16}, {"TARGET"}}, rows);
 }
 
-void add_uncooperative(Page* page, const std::vector<wire::UncooperativeRow>& rows) {
+void add_uncooperative(StatusPage* page, const std::vector<wire::UncooperativeRow>& rows) {
   if (rows.empty()) return;
   page->heading("Not following the pool");
   std::vector<Cells> cells;
@@ -169,7 +169,7 @@ void add_uncooperative(Page* page, const std::vector<wire::UncooperativeRow>& ro
               cells);
 }
 
-void add_counters(Page* page, const wire::StatusCounters& counters) {
+void add_counters(StatusPage* page, const wire::StatusCounters& counters) {
   page->heading("Counters");
   const auto word = [](std::string_view name, std::uint64_t count) {
     return std::string(name) + " " + std::to_string(count);
@@ -184,7 +184,7 @@ void add_counters(Page* page, const wire::StatusCounters& counters) {
 
 std::string to_text(const wire::StatusResult& status, std::string_view address,
                     const StatusView& view) {
-  Page page(view);
+  StatusPage page(view);
   add_head(&page, status, address);
   add_rows(&page, "Leases", status.leases, status.leases_total, false);
   add_rows(&page, "Waiting", status.waiting, status.waiting_total, true);

@@ -10,6 +10,7 @@
 #include "cli/tool_process.h"
 #include "host/launcher.h"
 #include "jobserver/wrap_folder.h"
+#include "proc/environ.h"
 #include "proc/tool.h"
 #include "wire/wrapped_call.h"
 #include "wire/wrapped_tool.h"
@@ -25,14 +26,9 @@ std::string folder_of(const std::string& path) {
   return path.find('/') == std::string::npos ? "" : path.substr(0, path.find_last_of('/'));
 }
 
-std::string_view value_of(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 bool is_part_of_job() {
-  return !value_of("TOKENPOOL_WRAPPED").empty() &&
-         value_of("TOKENPOOL_WRAPPED") == value_of("TOKENPOOL_LEASE");
+  return !proc::own_variable("TOKENPOOL_WRAPPED").empty() &&
+         proc::own_variable("TOKENPOOL_WRAPPED") == proc::own_variable("TOKENPOOL_LEASE");
 }
 
 // A compiler that CMake has found is a shim's path. ccache would look at the shim to see whether
@@ -67,7 +63,7 @@ int run_tool(const std::string& name, host::LaunchConfig config) {
   }
   // What a tool of another kind starts may be jobs of their own.
   config.whole = kind != WrappedKind::unknown;
-  if (config.wanted.type.empty() && value_of("TOKENPOOL_LEASE").empty()) {
+  if (config.wanted.type.empty() && proc::own_variable("TOKENPOOL_LEASE").empty()) {
     config.wanted.type = std::move(call.type);
   }
   if (config.wanted.target.empty()) config.wanted.target = std::move(call.target);
@@ -98,7 +94,7 @@ int wrap_main(int argc, char** argv) {
   config.verbatim = true;
   config.command.push_back(*path);
   config.command.insert(config.command.end(), argv + 1, argv + argc);
-  if (!value_of("TOKENPOOL_ADDR").empty()) return run_tool(name, std::move(config));
+  if (!proc::own_variable("TOKENPOOL_ADDR").empty()) return run_tool(name, std::move(config));
   config.command.erase(config.command.begin());
   return become_tool(*path, *path, config.command);
 }
