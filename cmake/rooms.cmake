@@ -1,5 +1,14 @@
+option(TOKENPOOL_UNITY
+       "Compile the sources of a room in groups: a fresh build takes half the time; one changed file takes longer"
+       OFF)
+
+# What the client library needs beside client/; cmake/client.cmake puts it into the archive.
+set(tokenpool_client_needs
+    "/core/check\\.cc|/wire/protocol_[a-z_]+\\.cc|/wire/make_words\\.cc|/wire/makeflags\\.cc|/proc/process_[a-z]+\\.cc")
+
 # A room is one folder of src/. Its files choose their platform by suffix: *_linux.cc, *_win32.cc,
-# *_posix.cc; everything else is portable.
+# *_posix.cc; everything else is portable. What of it the client library needs is also to be had as
+# the object library tokenpool_NAME_for_clients.
 function(tokenpool_room name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
@@ -11,7 +20,25 @@ function(tokenpool_room name)
   else()
     list(FILTER sources EXCLUDE REGEX "_posix\\.cc$")
   endif()
+  set(needed ${sources})
+  list(FILTER needed INCLUDE REGEX "(${tokenpool_client_needs})$")
+  set(targets tokenpool_${name})
+  if(needed)
+    list(REMOVE_ITEM sources ${needed})
+    list(APPEND sources $<TARGET_OBJECTS:tokenpool_${name}_for_clients>)
+    list(APPEND targets tokenpool_${name}_for_clients)
+    add_library(tokenpool_${name}_for_clients OBJECT ${needed})
+  endif()
   add_library(tokenpool_${name} STATIC ${sources})
-  target_include_directories(tokenpool_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(tokenpool_${name} PUBLIC ${ARGN} PRIVATE tokenpool_flags)
+  foreach(target ${targets})
+    target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(${target} PUBLIC ${ARGN} PRIVATE tokenpool_flags)
+    # In groups of CMAKE_UNITY_BUILD_BATCH_SIZE files, 8 unless told otherwise.
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ${TOKENPOOL_UNITY})
+    if(TOKENPOOL_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # A type with a member from an anonymous namespace is fine in a .cc file. GCC takes the file
+      # for a header there, because another one includes it.
+      target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+    endif()
+  endforeach()
 endfunction()
