@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The law of the house: which room may include which, and how long a file may be.
+"""The law of the house: which room may include which, how long a file may be, and that a name
+stands once in a room.
 
 Usage: include_law.py TREE        every breach on one line, status 1 when there is any
        include_law.py --self-test proves on bad trees that each rule can fail
@@ -40,6 +41,10 @@ IMPURE = {
 IMPURE_EXEMPT = {"check.cc"}  # says what broke, then aborts
 
 
+NAMED_TYPE = re.compile(r"(?:enum class|enum|struct|class|union) (\w+)")
+ALIAS = re.compile(r"(?:using|namespace) (?:[\w:]*::)?(\w+)( = .*)?;")
+
+
 def breaches_of_include(room, path, line, quote, target):
     """Yields what is wrong with one #include of a file in src/room/."""
     first = target.split("/")[0]
@@ -60,6 +65,36 @@ def breaches_of_include(room, path, line, quote, target):
             yield f"{path}:{line}: core/ includes the C++ standard library and core/ only, not {target}"
         elif target in IMPURE and path.name not in IMPURE_EXEMPT:
             yield f"{path}:{line}: core/ is a pure function of its input; <{target}> is not"
+
+
+def name_declared_by(line):
+    """What a line of a namespace declares at column 0; nothing: a member, or no declaration."""
+    found = ALIAS.match(line) or NAMED_TYPE.match(line)
+    if found:
+        return found.group(1)
+    was = None
+    while was != line:  # template arguments may hold whatever ends a name
+        was, line = line, re.sub(r"<[^<>]*>", "", line)
+    found = re.match(r"[A-Za-z][^({=;]*?(::)?\b(\w+)(?:\[\w*\])*\s*[({=;]", line)
+    is_name = found and not found.group(1) and found.group(2) not in ("operator", "static_assert")
+    return found.group(2) if is_name else None
+
+
+def breaches_of_names(tree, room):
+    """Yields names of anonymous namespaces that stand in two files of one room. Such files cannot
+    be compiled in one; the same alias twice can."""
+    first = {}
+    for path in sorted(room.glob("*.cc")):
+        is_inside = False
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+            is_inside = line == "namespace {" or (is_inside and line != "}  // namespace")
+            name = name_declared_by(line) if is_inside and line != "namespace {" else None
+            if not name:
+                continue
+            file, text = first.setdefault(name, (path.name, line))
+            if file != path.name and not (text == line and ALIAS.match(line)):
+                yield (f"{path.relative_to(tree)}:{number}: {name} is in {file}, too; share it, or"
+                       " give one of them another name")
 
 
 def breaches_of_file(tree, path):
@@ -93,6 +128,8 @@ def breaches(tree):
     for room in sorted((tree / "src").iterdir()):
         if room.is_dir() and room.name not in ALLOWED:
             found.append(f"src/{room.name}: is no room; add it to tests/law/include_law.py")
+        elif room.is_dir():
+            found.extend(breaches_of_names(tree, room))
     for top in ("src", "include", "sim", "tests", "fuzz", "bench"):
         for path in sorted((tree / top).rglob("*")):
             if path.suffix in MAX_LINES and path.is_file():
@@ -140,23 +177,50 @@ CASES = [
     ("sim/a.cc", "#ifdef _WIN32\n#endif\n", "_WIN32 in shared code"),
     ("src/attic/a.cc", "", "is no room"),
 ]
+# What the anonymous namespaces of two files of a room hold, and a word of the breach.
+NAME_CASES = [
+    ("int f(int x) {\n", "bool f() {\n", "f is in a.cc, too"),
+    ("std::map<int, int (*)(int)> f() {\n", "std::array<int, 2> f(\n", "f is in a.cc, too"),
+    ("constexpr int kMost = 1;\n", "constexpr int kMost = 1;\n", "kMost is in a.cc, too"),
+    ("constexpr char kMost[] = {\n", "const Row* kMost{nullptr};\n", "kMost is in a.cc, too"),
+    ("struct Row {\n", "enum class Row : std::uint8_t {\n", "Row is in a.cc, too"),
+    ("class Row {\n", "using Row = int;\n", "Row is in a.cc, too"),
+    ("using Row = int;\n", "using Row = char;\n", "Row is in a.cc, too"),
+    ("using core::Row;\n", "using wire::Row;\n", "Row is in a.cc, too"),
+    ("using Row = int;\nusing core::Call;\n", "using Row = int;\nusing core::Call;\n", None),
+    ("int f();\nint f(int x) {\n  g();\n}\n", "int h() {\n  g();\n}\n", None),
+    ("void A::close() {\n", "void B::close() {\n", None),
+    ("int f();\n}  // namespace\n", "}  // namespace\nint f();\n", None),
+]
+
+
+def cases():
+    """Yields files with their texts, and a word of the breach that must be found in them."""
+    for name, text, expected in CASES:
+        yield {name: text}, expected
+    for one, other, expected in NAME_CASES:
+        texts = {"src/host/a.cc": one, "src/host/b.cc": other}
+        yield {name: f"namespace {{\n{text}}}  // namespace\n" for name, text in texts.items()}, expected
 
 
 def self_test():
     """Each case in a tree of its own; answers how many went wrong."""
     wrong = 0
-    for name, text, expected in CASES:
+    for files, expected in cases():
         with tempfile.TemporaryDirectory() as folder:
             tree = pathlib.Path(folder)
-            (tree / name).parent.mkdir(parents=True)
-            (tree / "src").mkdir(exist_ok=True)
-            (tree / name).write_text(text, encoding="utf-8")
+            (tree / "src").mkdir()
+            for name, text in files.items():
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                (tree / name).write_text(text, encoding="utf-8")
             found = breaches(tree)
         right = not found if expected is None else any(expected in breach for breach in found)
         if not right:
             wrong += 1
-            print(f"self-test: {name} {text[:60]!r}: expected {expected!r}, found {found}")
-    print(f"include_law: self-test, {len(CASES) - wrong} of {len(CASES)} cases right")
+            shown = {name: text[:60] for name, text in files.items()}
+            print(f"self-test: {shown}: expected {expected!r}, found {found}")
+    count = len(CASES) + len(NAME_CASES)
+    print(f"include_law: self-test, {count - wrong} of {count} cases right")
     return wrong
 
 
