@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -14,13 +15,29 @@
 namespace tokenpool::cli {
 namespace {
 
-std::vector<std::string> option_names(const CLI::App& app) {
+std::vector<std::string> names_of(const std::vector<CommandOption>& options) {
   std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    for (const std::string& name : option->get_snames()) names.push_back("-" + name);
+  for (const CommandOption& option : options) {
+    std::istringstream list(option.names);
+    for (std::string name; std::getline(list, name, ',');) names.push_back(name);
   }
   return names;
+}
+
+void add(CLI::App* app, const CommandOption& option) {
+  if (!option.bare.empty()) {
+    app->add_flag(option.names + "{" + option.bare + "}", *std::get<std::string*>(option.target));
+  } else if (bool* const* is_on = std::get_if<bool*>(&option.target)) {
+    app->add_flag(option.names, **is_on)->disable_flag_override();
+  } else if (auto* const* list = std::get_if<std::vector<std::string>*>(&option.target)) {
+    app->add_option(option.names, **list)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  } else if (std::string* const* text = std::get_if<std::string*>(&option.target)) {
+    app->add_option(option.names, **text);
+  } else {
+    app->add_option(option.names, *std::get<std::optional<std::string>*>(option.target));
+  }
 }
 
 /// Of `words` the one that gives a switch a value; nothing: there is none.
@@ -52,8 +69,9 @@ std::string unknown_option(std::string_view command, const std::string& word,
          see_help(command);
 }
 
-std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word) {
-  return unknown_option(command, word, option_names(app));
+std::string unknown_option(std::string_view command, const std::string& word,
+                           const std::vector<CommandOption>& known) {
+  return unknown_option(command, word, names_of(known));
 }
 
 std::optional<std::int64_t> number_of(std::string_view text) {
@@ -63,24 +81,26 @@ std::optional<std::int64_t> number_of(std::string_view text) {
   return value;
 }
 
-void add_switch(CLI::App* app, const std::string& names, bool* is_on) {
-  app->add_flag(names, *is_on)->disable_flag_override();
-}
-
-wire::Result<std::vector<std::string>> parse_words(CLI::App* app, std::string_view command,
+wire::Result<std::vector<std::string>> parse_words(std::string_view command,
+                                                   const std::vector<CommandOption>& options,
                                                    const std::vector<std::string>& words) {
+  CLI::App app;
+  app.set_help_flag();  // its own would throw, and would take the --help of CMD
+  app.prefix_command();
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  for (const CommandOption& option : options) add(&app, option);
   std::vector<std::string> reversed(words.rbegin(), words.rend());  // the order that CLI11 wants
   try {
-    app->parse(reversed);
+    app.parse(reversed);
   } catch (const CLI::ArgumentMismatch&) {
-    if (const auto word = switch_with_value(*app, words)) {
+    if (const auto word = switch_with_value(app, words)) {
       return usage(*word + ": it takes no value, leave it out" + see_help(command));
     }
     return usage((words.empty() ? "" : words.back()) + ": a value must follow" + see_help(command));
   } catch (const CLI::ParseError& error) {
     return usage(std::string(error.what()) + see_help(command));
   }
-  return app->remaining();
+  return app.remaining();
 }
 
 }  // namespace tokenpool::cli

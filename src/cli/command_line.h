@@ -6,13 +6,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "wire/error.h"
-
-namespace CLI {
-class App;
-}
 
 namespace tokenpool::cli {
 
@@ -22,21 +19,31 @@ tl::unexpected<wire::Error> usage(std::string sentence);
 /// Where to read on, to be appended to a sentence.
 std::string see_help(std::string_view command);
 
+/// Where the value of an option goes. A bool: it takes none, `=off` behind it is refused. A list:
+/// the option may be given several times; of the others the last one counts.
+using OptionTarget =
+    std::variant<bool*, std::string*, std::optional<std::string>*, std::vector<std::string>*>;
+
+struct CommandOption {
+  std::string names;  ///< "--help,-h"
+  OptionTarget target;
+  std::string bare{};  ///< of a text that stands behind `=` only: what it is without one
+};
+
 /// That `command` has no option of the name that `word` begins with, and which of `known` is the
 /// nearest.
 std::string unknown_option(std::string_view command, const std::string& word,
                            const std::vector<std::string>& known);
-std::string unknown_option(const CLI::App& app, std::string_view command, const std::string& word);
+std::string unknown_option(std::string_view command, const std::string& word,
+                           const std::vector<CommandOption>& known);
 
 /// All of `text`, digits with an optional minus sign.
 std::optional<std::int64_t> number_of(std::string_view text);
 
-/// An option without a value: `=off` behind it is refused.
-void add_switch(CLI::App* app, const std::string& names, bool* is_on);
-
-/// Reads `words`, those after the command's name, into what `app` was told. Answers what was left
-/// over: where an option is unknown, it comes first. Fails with status 2.
-wire::Result<std::vector<std::string>> parse_words(CLI::App* app, std::string_view command,
+/// Reads `words`, those after the name of `command`, into what `options` name. Answers what was
+/// left over: where an option is unknown, it comes first. Fails with status 2.
+wire::Result<std::vector<std::string>> parse_words(std::string_view command,
+                                                   const std::vector<CommandOption>& options,
                                                    const std::vector<std::string>& words);
 
 }  // namespace tokenpool::cli

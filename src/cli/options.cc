@@ -6,10 +6,6 @@
 #include <optional>
 #include <utility>
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-
 #include "cli/command_line.h"
 #include "cli/real_tool.h"
 #include "cli/slots.h"
@@ -136,37 +132,32 @@ std::optional<std::string> option_without_value(const std::vector<std::string>& 
 }  // namespace
 
 wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int usable_cpus) {
-  CLI::App app;
-  app.set_help_flag();  // its own would throw, and would take the --help of CMD
-  app.prefix_command();
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   RunOptions options;
   RunWords values;
   bool quiet = false;
-  app.add_option("-j", values.slots);
-  app.add_option("--track", values.track);
-  app.add_option("--shims", values.shims);
-  app.add_option("--standstill", values.standstill);
-  add_switch(&app, "--enforce", &values.enforce);
-  app.add_flag("--wrap{*}", values.wrap);  // a list only behind =, so that CMD is none
-  app.add_option("--report", values.report);
-  app.add_option("--listen", values.listen)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  add_switch(&app, "--allow-remote", &values.allow_remote);
-  add_switch(&app, "-q", &quiet);
-  add_switch(&app, "-h,--help", &options.help);
+  const std::vector<CommandOption> known{
+      {"-j", &values.slots},
+      {"--track", &values.track},
+      {"--shims", &values.shims},
+      {"--standstill", &values.standstill},
+      {"--enforce", &values.enforce},
+      {"--wrap", &values.wrap, "*"},  // a list only behind =, so that CMD is none
+      {"--report", &values.report},
+      {"--listen", &values.listen},
+      {"--allow-remote", &values.allow_remote},
+      {"-q", &quiet},
+      {"--help,-h", &options.help}};
 
   if (const auto bare = option_without_value(words)) {
     return usage(*bare + ": an empty value; is a variable unset?");
   }
-  auto rest = parse_words(&app, "run", words);
+  auto rest = parse_words("run", known, words);
   if (!rest) return tl::make_unexpected(rest.error());
   if (options.help) return options;
   if (!rest->empty() && rest->front() == "--") {
     rest->erase(rest->begin());
   } else if (!rest->empty() && rest->front().starts_with('-')) {
-    return usage(unknown_option(app, "run", rest->front()));
+    return usage(unknown_option("run", rest->front(), known));
   }
   const auto config = check_run(values, usable_cpus);
   if (!config) return tl::make_unexpected(config.error());
@@ -185,17 +176,13 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
 
 wire::Result<PrintOptions> parse_print(std::string_view command,
                                        const std::vector<std::string>& words) {
-  CLI::App app;
-  app.set_help_flag();
-  app.prefix_command();
   PrintOptions options;
-  add_switch(&app, "--json", &options.json);
-  add_switch(&app, "-h,--help", &options.help);
-  const auto rest = parse_words(&app, command, words);
+  const std::vector<CommandOption> known{{"--json", &options.json}, {"--help,-h", &options.help}};
+  const auto rest = parse_words(command, known, words);
   if (!rest) return tl::make_unexpected(rest.error());
   if (options.help || rest->empty()) return options;
   const std::string& word = rest->front();
-  if (word.starts_with('-') && word != "--") return usage(unknown_option(app, command, word));
+  if (word.starts_with('-') && word != "--") return usage(unknown_option(command, word, known));
   return usage(word + ": it takes no arguments" + see_help(command));
 }
 

@@ -7,9 +7,6 @@
 #include <string_view>
 #include <utility>
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <toml++/toml.h>
 #include <unistd.h>
 
@@ -183,34 +180,25 @@ Words merged(Words line, Words file) {
 
 wire::Result<ServeOptions> parse_serve(const std::vector<std::string>& words, int usable_cpus,
                                        bool sockets_passed) {
-  CLI::App app;
-  app.set_help_flag();
-  app.prefix_command();
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   ServeOptions options;
   Words line;
   std::optional<std::string> config_file;
   bool quiet = false;
-  const auto add_list = [&app](const char* name, std::vector<std::string>* list) {
-    app.add_option(name, *list)
-        ->allow_extra_args(false)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  };
-  app.add_option("-j", line.slots);
-  add_list("--listen", &line.listen);
-  add_list("--limit", &line.limits);
-  app.add_option("--cookie-file", line.cookie_file);
-  app.add_option("--config", config_file);
-  app.add_option("--standstill", line.standstill);
-  add_switch(&app, "--allow-remote", &line.allow_remote);
-  add_switch(&app, "-q", &quiet);
-  add_switch(&app, "-h,--help", &options.help);
-  const auto rest = parse_words(&app, "serve", words);
+  const std::vector<CommandOption> known{{"-j", &line.slots},
+                                         {"--listen", &line.listen},
+                                         {"--limit", &line.limits},
+                                         {"--cookie-file", &line.cookie_file},
+                                         {"--config", &config_file},
+                                         {"--standstill", &line.standstill},
+                                         {"--allow-remote", &line.allow_remote},
+                                         {"-q", &quiet},
+                                         {"--help,-h", &options.help}};
+  const auto rest = parse_words("serve", known, words);
   if (!rest) return tl::unexpected(rest.error());
   if (options.help) return options;
   if (!rest->empty()) {
     const std::string& word = rest->front();
-    if (word.starts_with('-')) return usage(unknown_option(app, "serve", word));
+    if (word.starts_with('-')) return usage(unknown_option("serve", word, known));
     return usage(word + ": serve takes no arguments" + see_help("serve"));
   }
   if (config_file) {

@@ -60,6 +60,8 @@ def breaches_of_include(room, path, line, quote, target):
     third_party = first in SOURCE_ONLY or pathlib.PurePath(first).stem in SOURCE_ONLY
     if third_party and header:
         yield f"{path}:{line}: {target} is a third party's and may appear in .cc files only"
+    if first == "CLI" and path.name != "command_line.cc":
+        yield f"{path}:{line}: {target} belongs into cli/command_line.cc only"
     if room == "core":
         if not STANDARD.match(target):
             yield f"{path}:{line}: core/ includes the C++ standard library and core/ only, not {target}"
@@ -155,7 +157,8 @@ CASES = [
     ("src/jobserver/a.cc", '  #  include "client/x.h"\n', "jobserver/ may not include client/"),
     ("src/client/a.cc", '#include "jobserver/fifo.h"\n', "client/ may not include jobserver/"),
     ("src/host/a.cc", '#include "cli/run.h"\n', "host/ may not include cli/"),
-    ("src/cli/a.cc", '#include <CLI/CLI.hpp>\n#include "host/run.h"\n', None),
+    ("src/cli/command_line.cc", '#include <CLI/CLI.hpp>\n#include "host/run.h"\n', None),
+    ("src/cli/a.cc", "#include <CLI/App.hpp>\n", "command_line.cc only"),
     ("src/cli/a.h", "#pragma once\n#include <CLI/CLI.hpp>\n", ".cc files only"),
     ("src/host/a.h", "#pragma once\n#include <asio.hpp>\n", ".cc files only"),
     ("src/host/a.h", "#pragma once\n#include <asio/ip/tcp.hpp>\n", ".cc files only"),
