@@ -21,6 +21,8 @@ watchdog's, and a wait that meets it fails the test.
 
 import contextlib
 import ctypes
+import fcntl
+import functools
 import json
 import os
 import selectors
@@ -202,6 +204,36 @@ def kill(pid, number=signal.SIGKILL):
         return True
     except ProcessLookupError:
         return False
+
+
+PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes), see src/proc/pidfd_info.h
+PIDFD_INFO_EXIT = 1 << 3
+
+
+@functools.cache
+def tells_how_processes_end():
+    """Whether the kernel tells how a process ended that its parent has reaped (Linux 6.15). Where it
+    does not, the arbiter knows it only when it looks before the parent does."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    pidfd = os.pidfd_open(pid)
+    os.waitpid(pid, 0)
+    info = bytearray(PIDFD_INFO_EXIT.to_bytes(8, sys.byteorder) + bytes(56))
+    try:
+        fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:
+        return False
+    finally:
+        os.close(pidfd)
+    return bool(int.from_bytes(info[:8], sys.byteorder) & PIDFD_INFO_EXIT)
+
+
+def need_told_ends():
+    """For a test of what follows from how a process ended: a holder that is taken for a helper keeps
+    its tokens in its shell's name."""
+    if not tells_how_processes_end():
+        raise MachineLacks("the kernel does not tell how a process ended that was reaped")
 
 
 def reap_strays(known):
@@ -567,6 +599,12 @@ def expect(seen, expected, what):
 def expect_that(condition, what):
     if not condition:
         raise Failure(what)
+
+
+def expect_cause(seen, expected):
+    """How a process ended, as a report says it."""
+    if seen != "unknown" or tells_how_processes_end():
+        expect(seen, expected, "cause")
 
 
 # ---- a test's surroundings ---------------------------------------------------------------------

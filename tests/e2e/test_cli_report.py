@@ -4,7 +4,7 @@ import json
 import os
 import threading
 
-from harness import expect, expect_that
+from harness import expect, expect_that, need_told_ends
 from lifecycle_kit import bytes_of, cli, expect_one_line, expect_quiet, finished, lines_of
 
 # Takes a token by the descriptor that it inherited and is killed with it.
@@ -40,6 +40,7 @@ def test_bytes_that_are_no_text_stay_valid_json(ctx):
 
 
 def test_names_who_was_recovered_from(ctx):
+    need_told_ends()
     holder = ctx.program("holder.py", KILLED_HOLDER)
     run = finished(ctx, ["sh", "-c", f"{holder} & echo $! >{ctx.dir}/pid; wait"])
     report = run.report()
@@ -57,6 +58,7 @@ def test_names_who_was_recovered_from(ctx):
 
 def test_helpers_that_fetch_tokens_lose_none(ctx):
     """They end well and hand over what they fetched; only one process is killed with a token."""
+    need_told_ends()
     holder = ctx.program("holder.py", KILLED_HOLDER)
     fetch = ("dd bs=1 count=1 status=none <&${TOKENPOOL_FDS%,*} >/dev/null\n"
              "printf + >&${TOKENPOOL_FDS#*,}\n")

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 
-from harness import expect, expect_that, kill, needs, timeout
+from harness import expect, expect_that, kill, need_told_ends, needs, timeout
 from lifecycle_kit import (arbiter_child, finished, folders, groups, in_epoll_wait, in_read,
                            wait_arbiter)
 
@@ -175,6 +175,7 @@ def test_holder_that_dies_after_the_arbiter(ctx):
 
 
 def dies_after_the_arbiter(ctx, user=None):
+    need_told_ends()
     run = three_holders(ctx, user)
     ctx.desk.wait(lambda: ctx.desk.count() == 3, "three with a token")
     # A reader goes on before the arbiter has written down whom it has answered.

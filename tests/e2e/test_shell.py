@@ -140,6 +140,7 @@ for _tail, _user in USERS.items():
 def test_helper_and_its_shell_end_at_once(ctx):
     """The arbiter learns of both ends in the same moment: what the helper had fetched was its
     shell's, and is nobody's now."""
+    harness.need_told_ends()
     ctx.makefile("b", 12, "b")
     helper = ctx.program("helper", "os.read(0, 1)\nstay('helper')\n")
     inner = ctx.script("inner", PREAMBLE + f"{FETCH['dd']}\n{helper} <&$R\njob after\n")
