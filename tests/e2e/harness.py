@@ -631,6 +631,9 @@ class Ctx:
         self.shims = os.path.dirname(session.program) + "/shims"
         self.python = session.python
         self.desk = Desk(self, f"{self.dir}/desk")
+        if session.profiles:
+            os.makedirs(f"{session.profiles}/{name}", exist_ok=True)
+            os.chmod(f"{session.profiles}/{name}", 0o777)
 
     # -- tools
 
@@ -663,6 +666,9 @@ class Ctx:
         # A finding is kept also where stderr is a terminal, or an arbiter has left it.
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             answer[name] = f"{os.environ.get(name, '')}:log_path={self.logs}/sanitizer".lstrip(":")
+        if self.session.profiles:
+            # Kept up to date in a mapped file (%c), since most of our processes are killed.
+            answer["LLVM_PROFILE_FILE"] = f"{self.session.profiles}/{self.name}/%c%p.profraw"
         answer.update(more)
         return {name: value for name, value in answer.items() if value is not None}
 
@@ -883,6 +889,7 @@ class Session:
     def __init__(self, program, tools, seed):
         self.seed = seed
         self.stalls = False  # each arbiter is stopped now and then
+        self.profiles = None  # where a program that counts its branches (clang) leaves the counts
         base = "/tmp" if len(tempfile.gettempdir()) > 20 else tempfile.gettempdir()
         self.dir = tempfile.mkdtemp(prefix="tpe", dir=base)
         os.chmod(self.dir, 0o755)

@@ -248,6 +248,8 @@ def parse(argv):
                         help="stop each arbiter for short whiles, as a machine under load does")
     parser.add_argument("--flakes", metavar="FILE",
                         help="try a failed test once more, and add those that pass then to FILE")
+    parser.add_argument("--profiles", metavar="DIR",
+                        help="where a program that counts its branches leaves the counts of a test")
     parser.add_argument("--list", action="store_true", help="only print the names")
     return parser.parse_args(argv)
 
@@ -343,6 +345,9 @@ class Suite:
         end_strays({one.pid for one in self.running})
         test.took = time.monotonic() - test.start
         self.times.append((test.took, test.name))
+        if self.session.profiles:
+            with open(f"{self.session.profiles}/{test.name}/seconds", "w", encoding="ascii") as file:
+                file.write(f"{test.took:.1f}\n")
         status = status if status in (PASSED, SKIPPED, BROKEN) else FAILED
         tell(test, status, self.options.v)
         return test, status
@@ -407,6 +412,7 @@ def main(argv):
     group = OwnGroup()
     session = harness.Session(options.program, options.tools, seed)
     session.stalls = options.stall
+    session.profiles = options.profiles
     session.keep = options.flakes is not None
     suite = Suite(options, session, Flakes(options.flakes, seed))
     try:

@@ -224,10 +224,6 @@ TEST_F(RunFolder, WhatBelongsToOthersIsLeft) {
   EXPECT_TRUE(fs::exists(folder));
 }
 
-TEST_F(RunFolder, AParentThatIsGoneIsNoFailure) {
-  remove_dead_runs(parent_ + "/none", [](const std::string&) { return true; });
-}
-
 TEST_F(RunFolder, KeepsWhatConcernsThePool) {
   Fifo fifo;
   fifo.choose_name(parent_);
