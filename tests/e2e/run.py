@@ -57,12 +57,14 @@ def discover(options):
             own = getattr(function, "__module__", None) == module.__name__
             if name.startswith("test_") and callable(function) and own:
                 found.append((f"{module.__name__[5:]}.{name[5:]}", function))
-    only = listed(options.only) if options.only else [name for name, _ in found]
-    if unknown := set(only) - {name for name, _ in found}:
-        raise SystemExit(f"{options.only} names tests that do not exist: {sorted(unknown)}")
+    names = {name for name, _ in found}
+    only = listed(options.only) if options.only else names
+    others = listed(options.others_than) if options.others_than else ()
+    if unknown := {*only, *others} - names:
+        raise SystemExit(f"the list names tests that do not exist: {sorted(unknown)}")
     lengths = {"short": (False,), "long": (True,), "all": (False, True)}[options.which]
     return [(name, function) for name, function in found
-            if name in only and getattr(function, "long", False) in lengths
+            if name in only and name not in others and getattr(function, "long", False) in lengths
             and not matches(name, options.x) and (not options.k or matches(name, options.k))]
 
 
@@ -234,6 +236,7 @@ def parse(argv):
     parser.add_argument("-x", action="append", default=[], metavar="PATTERN",
                         help="not the tests whose name contains it")
     parser.add_argument("--only", metavar="FILE", help="only the tests that are named in FILE")
+    parser.add_argument("--others-than", metavar="FILE", help="not the tests that are named in FILE")
     parser.add_argument("--which", choices=("short", "long", "all"), default="all",
                         help="without the tests of minutes, only these, or all (all)")
     parser.add_argument("-v", action="store_true", help="also the output of tests that pass")

@@ -147,9 +147,13 @@ echo '{"tokens": {"missing": 1}}' >"$2" """)
         lines = self.run_suite(tests, "--only", names, status=0)
         self.assertIn("ok   a.b", lines)
         self.assertEqual(lines[-1], "1 passed, 0 failed, 0 skipped")
+        lines = self.run_suite(tests, "--others-than", names, status=0)
+        self.assertIn("ok   a.a", lines)
+        self.assertEqual(lines[-1], "1 passed, 0 failed, 0 skipped")
         with open(names, "a", encoding="utf-8") as file:
             file.write("a.gone\n")
-        self.run_suite(tests, "--only", names, status=1)
+        for option in ("--only", "--others-than"):
+            self.run_suite(tests, option, names, status=1)
 
 
 if __name__ == "__main__":
