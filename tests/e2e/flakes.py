@@ -7,7 +7,7 @@ import shutil
 import stat
 
 KEPT = "kept: "  # in the output of a test that failed: the folder that it has left
-MOST_FLAKES = 2  # in a run; more fail it
+MOST_FLAKES = 2  # in a file; more fail the run
 
 
 class Flakes:
@@ -41,14 +41,16 @@ class Flakes:
         self.rows.append({"name": name, "seed": self.seed, "kept": home})
 
     def save(self):
+        """Adds them to the file; answers how many are in it, those of other runs among them."""
         if not self.rows:
-            return
+            return 0
         rows = []
         with contextlib.suppress(OSError, ValueError), open(self.path, encoding="utf-8") as file:
             rows = json.load(file)
         with open(self.path, "w", encoding="utf-8") as file:
             json.dump(rows + self.rows, file, indent=1)
             file.write("\n")
+        return len(rows) + len(self.rows)
 
 
 def specials(folder, names):

@@ -11,7 +11,7 @@ and those that this machine is not made for.
 With --flakes a test that fails is tried once more, alone, after the others, unless it broke a
 promise (harness.BrokenPromise). One that passes then is a flake: it counts as passed, and a line
 `FLAKE name seed` and FILE tell of it. FILE (JSON) is added to; its folder `flakes` keeps what the
-first tries have left. More than two flakes fail the run.
+first tries have left. More than two flakes in FILE fail the run.
 """
 
 import argparse
@@ -378,8 +378,7 @@ class Suite:
                 self.flakes.add(name, output, folder)
             else:
                 self.fail(name)
-        self.flakes.save()
-        if len(self.flakes.rows) > MOST_FLAKES:
+        if self.flakes.save() > MOST_FLAKES:
             self.fail(f"not more than {MOST_FLAKES} flakes")
 
     def end(self):
