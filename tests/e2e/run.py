@@ -79,6 +79,7 @@ class Running:
         self.deadline = deadline
         self.start = time.monotonic()
         self.took = 0.0  # seconds, when it has ended
+        self.computed = 0.0  # seconds of CPU of all its processes
 
     def output(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:
@@ -203,8 +204,9 @@ def collect(running):
     """Waits until one of the tests has ended; answers (test, status)."""
     while True:
         for test in running:
-            pid, status = os.waitpid(test.pid, os.WNOHANG)
+            pid, status, usage = os.wait4(test.pid, os.WNOHANG)
             if pid:
+                test.computed = usage.ru_utime + usage.ru_stime
                 return test, os.waitstatus_to_exitcode(status)
             if time.monotonic() > test.deadline:
                 harness.kill(test.pid)
@@ -215,7 +217,7 @@ def collect(running):
 
 def tell(test, status, verbose):
     word = {PASSED: "ok", SKIPPED: "skip"}.get(status, "FAIL")
-    took = f" ({test.took:.1f} s)" if verbose else ""
+    took = f" ({test.took:.1f} s, {test.computed:.1f} s of CPU)" if verbose else ""
     text = test.output()
     if status == SKIPPED:
         print(f"{word:4} {test.name}: {text.removeprefix('skipped: ')}")
@@ -318,7 +320,7 @@ class Suite:
         self.running = []
         self.counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}
         self.failed = []  # names
-        self.times = []  # (seconds, name)
+        self.times = []  # (seconds, of CPU, name)
         self._number = 0
 
     def fail(self, name):
@@ -347,7 +349,7 @@ class Suite:
         self.running.remove(test)
         end_strays({one.pid for one in self.running})
         test.took = time.monotonic() - test.start
-        self.times.append((test.took, test.name))
+        self.times.append((test.took, test.computed, test.name))
         if self.session.profiles:
             with open(f"{self.session.profiles}/{test.name}/seconds", "w", encoding="ascii") as file:
                 file.write(f"{test.took:.1f}\n")
@@ -389,9 +391,10 @@ class Suite:
 
     def sum_up(self):
         self.times.sort(reverse=True)
-        for seconds, name in self.times[:MOST_SLOW]:
-            print(f"slow: {seconds:5.1f} s {name}")
-        print(f"all tests, one after the other: {sum(time for time, _ in self.times):.0f} s")
+        for seconds, computed, name in self.times[:MOST_SLOW]:
+            print(f"slow: {seconds:5.1f} s, {computed:4.1f} s of CPU: {name}")
+        print(f"all tests, one after the other: {sum(time for time, *_ in self.times):.0f} s, "
+              f"{sum(computed for _, computed, _ in self.times):.0f} s of CPU")
         for name in self.failed:
             print(f"failed: {name}")
         for row in self.flakes.rows:
