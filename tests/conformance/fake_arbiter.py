@@ -143,6 +143,12 @@ class Session:
     def notify(self, method, **params):
         self.raw(message(method=method, params=params))
 
+    def see_out(self):
+        """Closes when the client has, whatever it still sends."""
+        while self.sock.fileno() >= 0 and self._fill("waiting for the client to close"):
+            pass
+        self.close()
+
     def close(self):
         self.sock.close()
 
@@ -237,6 +243,10 @@ class FakeArbiter:
         except BlockingIOError:
             return
         raise Failure("the client connected once more")
+
+    def see_out(self):
+        for session in self.sessions:
+            session.see_out()
 
     def end(self):
         for session in self.sessions:

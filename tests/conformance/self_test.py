@@ -236,7 +236,7 @@ def broken(folder, file, changes):
 
 
 NOTHING = "nothing has failed"
-AT_ONCE = 4  # they wait more than they compute
+AT_ONCE = 8  # they wait more than they compute
 
 
 def unnoticed(file, changes, pattern, reason):

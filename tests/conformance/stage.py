@@ -112,9 +112,14 @@ class Stage:
 
     def finish(self):
         """After the case has done well: every driver that is left ends with its stdin."""
-        for driver in self.drivers:
-            if not driver.dead:
-                driver.end_of_input()
+        living = [driver for driver in self.drivers if not driver.dead]
+        for driver in living:
+            driver.hang_up()
+        # A client may wait a little for the other end to be closed, too.
+        for arbiter in self.arbiters:
+            arbiter.see_out()
+        for driver in living:
+            driver.end_of_input()
 
     def clear(self):
         for arbiter in self.arbiters:
