@@ -98,9 +98,10 @@ def timeout(seconds):
     return mark
 
 
-def long(function):
-    """A test of minutes: only `--which long` and `--which all` run it."""
-    function.long = True
+def long(function, is_long=True):
+    """A test of minutes, or one of many that differ in the tools' versions: only `--which long` and
+    `--which all` run it."""
+    function.long = is_long
     return function
 
 

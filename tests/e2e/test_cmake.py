@@ -2,7 +2,7 @@
 
 import json
 
-from harness import expect, expect_that, needs, timeout
+from harness import expect, expect_that, long, needs, timeout
 
 WORDS = {"j": "-j{}", "parallel": "--parallel {}", "native": "-- -j{}"}
 
@@ -25,9 +25,9 @@ def configured(ctx, generator, program, jobs, *prefixes, tools=()):
     return tree
 
 
-def define(name, function, *what):
+def define(name, function, *what, is_long=False):
     function.__name__ = f"test_{name}"
-    globals()[function.__name__] = timeout(180)(needs("cmake", *what)(function))
+    globals()[function.__name__] = long(timeout(180)(needs("cmake", *what)(function)), is_long)
 
 
 def all_ways(tree, number):
@@ -39,7 +39,7 @@ def all_ways(tree, number):
     return "set -e\n" + "\n".join(lines) + "\n"
 
 
-def client(generator, tool, cmakes, on_path):
+def client(generator, tool, cmakes, on_path, is_long=False):
     def body(ctx):
         """Every number is taken off; the tool joins by MAKEFLAGS, although cmake executes it past
         its shim and PATH may have another version of it."""
@@ -56,16 +56,17 @@ def client(generator, tool, cmakes, on_path):
 
     version = "_".join(cmakes) or "cmake"
     name = f"{version}_{tool}_beside_{on_path}".replace("-", "").replace(".", "")
-    define(name, body, tool, on_path, *cmakes)
+    define(name, body, tool, on_path, *cmakes, is_long=is_long)
 
 
+# The short ones have each tool once, and beside it another than itself.
 for _cmakes in ([], ["cmake-4.3.1"]):
-    client("Unix Makefiles", "make-4.3", _cmakes, "make-4.3")
-    client("Unix Makefiles", "make-4.3", _cmakes, "make-4.4.1")
-    client("Unix Makefiles", "make-4.4.1", _cmakes, "make-4.3")
-    client("Unix Makefiles", "make-4.4.1", _cmakes, "make-4.4.1")
-    client("Ninja", "ninja-1.13.2", _cmakes, "make-4.3")
-    client("Ninja", "ninja-1.13.2", _cmakes, "ninja-1.11")
+    client("Unix Makefiles", "make-4.3", _cmakes, "make-4.3", is_long=True)
+    client("Unix Makefiles", "make-4.3", _cmakes, "make-4.4.1", is_long=bool(_cmakes))
+    client("Unix Makefiles", "make-4.4.1", _cmakes, "make-4.3", is_long=not _cmakes)
+    client("Unix Makefiles", "make-4.4.1", _cmakes, "make-4.4.1", is_long=True)
+    client("Ninja", "ninja-1.13.2", _cmakes, "make-4.3", is_long=not _cmakes)
+    client("Ninja", "ninja-1.13.2", _cmakes, "ninja-1.11", is_long=bool(_cmakes))
 
 
 def old_ninja(cmakes):

@@ -99,7 +99,7 @@ def cargo_tree(ctx, members):
 @needs("cargo")
 @timeout(240)
 def test_in_the_middle_of_cargo(ctx):
-    cargo_tree(ctx, 8)
+    cargo_tree(ctx, 6)
     run = ctx.run(["cargo", "build", "--offline"], tools=["cargo"], cwd=f"{ctx.dir}/ws")
     ctx.desk.wait(lambda: ctx.desk.count() == 4, "four build scripts in")
     for _ in range(3):
@@ -107,7 +107,7 @@ def test_in_the_middle_of_cargo(ctx):
     ctx.desk.let_all_out(run)
     expect_restarts(run, 3)
     expect(ctx.desk.peak, 4, "most build scripts at once")
-    expect(ctx.desk.entered, 8, "build scripts")
+    expect(ctx.desk.entered, 6, "build scripts")
 
 
 READER = """
@@ -248,7 +248,7 @@ def at_random_moments(ctx, tools, number, user=None):
     short_jobs(ctx)
     total = 0
     rng = random.Random(f"{ctx.seed} {number}")
-    for _ in range(6):
+    for _ in range(3):
         run = ctx.run(["make", "-k"], tools=tools, user=user)
         deaths = kill_at_random(run, rng)
         total += deaths
@@ -276,7 +276,7 @@ def test_at_random_moments_under_load_ninja(ctx):
     text = "rule r\n  command = true\n" + "".join(f"build o{i}: r\n" for i in range(150))
     ctx.write("build.ninja", text)
     rng = random.Random(f"{ctx.seed} ninja")
-    for _ in range(5):
+    for _ in range(3):
         run = ctx.run(["ninja"], tools=["ninja-1.13.2"])
         kill_at_random(run, rng)
         run.finish()
@@ -291,7 +291,7 @@ def test_tokens_are_conserved_call_by_call(ctx):
         "    os.read(fds()[0], 1)\n"
         "    os.write(fds()[1], b'+')\n"))
     rng = random.Random(f"{ctx.seed} calls")
-    for _ in range(4):
+    for _ in range(2):
         script = f"{client} 400 & " * 8 + "wait"
         run = ctx.run(["sh", "-c", script])
         kill_at_random(run, rng)

@@ -2,7 +2,7 @@
 
 import os
 
-from harness import expect, expect_that, needs, timeout
+from harness import expect, expect_that, long, needs, timeout
 
 
 def took(run):
@@ -72,7 +72,9 @@ def cargo_and_make_test(cargo, make, shims):
 
     name = f"test_{cargo}_build_script_{make}_shims_{shims}".replace("-", "").replace(".", "")
     body.__name__ = name
-    globals()[name] = timeout(180)(needs(cargo, make)(body))
+    # Each two of the three meet in the short ones.
+    is_long = not (cargo == "cargo") ^ (make == "make-4.3") ^ (shims == "on")
+    globals()[name] = long(timeout(180)(needs(cargo, make)(body)), is_long)
 
 
 for _cargo in ("cargo", "cargo-1.65"):
@@ -148,7 +150,7 @@ def several_build_scripts(make):
         expect(ctx.desk.entered, 32, "jobs")
 
     body.__name__ = f"test_cargo_several_build_scripts_{make.replace('-', '').replace('.', '')}"
-    globals()[body.__name__] = timeout(180)(needs("cargo", make)(body))
+    globals()[body.__name__] = long(timeout(180)(needs("cargo", make)(body)), make == "make-4.4.1")
 
 
 for _make in ("make-4.3", "make-4.4.1"):
@@ -221,7 +223,8 @@ def lto_test(make, flag):
 
     short = f"{flag.rpartition('=')[2]}_{make.replace('-', '').replace('.', '')}"
     body.__name__ = f"test_gcc_lto_{short}"
-    globals()[body.__name__] = timeout(120)(needs(make, "gcc")(body))
+    is_long = (make == "make-4.3") != (flag == "-flto=jobserver")
+    globals()[body.__name__] = long(timeout(120)(needs(make, "gcc")(body)), is_long)
 
 
 for _make in ("make-4.3", "make-4.4.1"):
