@@ -17,4 +17,7 @@ if(TOKENPOOL_SANITIZE)
     -fsanitize=${TOKENPOOL_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all
     -fno-omit-frame-pointer -g1)
   target_link_options(tokenpool_flags INTERFACE -fsanitize=${TOKENPOOL_SANITIZE})
+  if(TOKENPOOL_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND NOT TOKENPOOL_SANITIZE_ALL)
+    target_compile_options(tokenpool_flags INTERFACE -fsanitize-ignorelist=${CMAKE_CURRENT_LIST_DIR}/libraries.ignorelist)
+  endif()
 endif()

@@ -15,9 +15,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-const ProcessId kMake = process(10);
-const ProcessId kNinja = process(20);
-
 struct DispatcherCallsTest : testing::Test {
   DispatcherDesk desk{4};
   SessionId make = desk.join(kMake);

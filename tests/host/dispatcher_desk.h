@@ -26,6 +26,10 @@ using core::SessionId;
 using wire::Answer;
 using wire::ErrorCode;
 
+inline const ProcessId kMake = process(10);
+inline const ProcessId kNinja = process(20);
+inline const ProcessId kJob = process(30);
+
 inline constexpr std::string_view kCookie =
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 

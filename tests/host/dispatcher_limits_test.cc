@@ -10,9 +10,6 @@ namespace {
 using testing::Each;
 using testing::SizeIs;
 
-const ProcessId kMake = process(10);
-const ProcessId kNinja = process(20);
-
 std::string declared(LeaseId first, std::size_t count) {
   std::string list = R"(,"resume":[)";
   for (std::size_t i = 0; i < count; ++i) {

@@ -11,10 +11,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-const ProcessId kMake = process(10);
-const ProcessId kNinja = process(20);
-const ProcessId kJob = process(30);
-
 struct DispatcherOwnerTest : testing::Test {
   DispatcherOwnerTest() { desk.alive.insert(kJob); }
   DispatcherDesk desk{4};

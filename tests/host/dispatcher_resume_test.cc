@@ -11,10 +11,6 @@ using std::chrono::nanoseconds;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-const ProcessId kMake = process(10);
-const ProcessId kNinja = process(20);
-const ProcessId kJob = process(30);
-
 std::string resume(std::string_view leases) {
   return std::string(R"(,"resume":[)").append(leases) + "]";
 }

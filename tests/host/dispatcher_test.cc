@@ -15,8 +15,6 @@ using std::chrono::nanoseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
 
-const ProcessId kMake = process(10);
-const ProcessId kNinja = process(20);
 constexpr std::string_view kOtherCookie =
     "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-const ProcessId kMake = process(4711);
+const ProcessId kClient = process(4711);
 constexpr std::string_view kHead = R"({"jsonrpc":"2.0","id":1,"method":"status","params":)";
 
 Json vectors(const char* file) {
@@ -56,7 +56,7 @@ TEST(DispatcherVectorsTest, BadRequestsAreAnsweredAsTheySay) {
   for (const Json& vector : vectors("bad_requests.json")) {
     const std::string name = vector["name"];
     DispatcherDesk desk(4);
-    const SessionId session = vector["after_hello"] ? desk.join(kMake) : desk.connect(kMake);
+    const SessionId session = vector["after_hello"] ? desk.join(kClient) : desk.connect(kClient);
     desk.say(session, line_of(vector));
     // A wrong cookie is answered later.
     if (vector["closes"]) desk.pass(core::kMaxCookiePenalty);
@@ -78,7 +78,7 @@ TEST(DispatcherVectorsTest, RequestsAreUnderstood) {
     const std::string name = vector["name"];
     DispatcherDesk desk(core::kMaxSlots);
     const bool is_hello = vector["method"] == "hello";
-    const SessionId session = is_hello ? desk.connect(kMake) : desk.join(kMake);
+    const SessionId session = is_hello ? desk.connect(kClient) : desk.join(kClient);
     desk.say(session, line_of(vector));
     desk.pass(core::kMaxCookiePenalty);
     const auto answer = desk.heard(session);
