@@ -1,12 +1,13 @@
-"""What the Python clients of a test's build use: the pool, and the desk of the test."""
+"""What the Python clients of a test's build use: the pool, and the desk of the test.
+
+There are thousands of them: `socket` and `re` would take as long to load as Python itself."""
 
 import os
-import re
-import socket
+import _socket
 
 
 def _connect(line):
-    desk = socket.socket(socket.AF_UNIX)
+    desk = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     desk.connect(os.environ["E2E_DESK"])
     desk.sendall(line.encode() + b"\n")
     return desk
@@ -40,8 +41,9 @@ def say(name, text=""):
 
 def fifo_path():
     """As MAKEFLAGS says; a make older than 4.4 takes the path out of it for its recipes."""
-    paths = re.findall(r"--jobserver-auth=fifo:(\S+)", os.environ["MAKEFLAGS"])
-    return paths[-1] if paths else os.environ["TOKENPOOL_FIFO"]
+    start = "--jobserver-auth=fifo:"
+    paths = [word for word in os.environ["MAKEFLAGS"].split() if word.startswith(start)]
+    return paths[-1].removeprefix(start) if paths else os.environ["TOKENPOOL_FIFO"]
 
 
 def fds():

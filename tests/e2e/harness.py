@@ -695,7 +695,7 @@ class Ctx:
 
     def program(self, name, text):
         """A Python program; `from e2eclient import *` finds the pool and the desk."""
-        head = f"#!{self.python}\nimport os, sys\nfrom e2eclient import *\n"
+        head = f"#!{self.python} -S\nimport os, sys\nfrom e2eclient import *\n"
         return self.write(name, head + text, 0o755)
 
     def makefile(self, folder, jobs, prefix, extra=""):
