@@ -66,8 +66,9 @@ def holders(ctx):
 
 
 class Torment:
-    """Kills for so many seconds and until HOLDERS for each of them have died, a holder and anybody at all in turns, and lets
-    jobs out at such a pace that they last. The clock sets the pace; nothing is judged by it."""
+    """Kills for so many seconds, and until HOLDERS for each of them have died, a holder and anybody
+    at all in turns, and lets jobs out at such a pace that they last. The clock sets the pace; nothing
+    is judged by it."""
 
     def __init__(self, ctx, run, chance, spared, seconds):
         self.ctx, self.run, self.chance, self.spared = ctx, run, chance, spared
