@@ -174,7 +174,7 @@ EnforcementStep Enforcement::step(const EnforcementSample& sample, Instant now) 
   if (over != over_) since_ = now;
   over_ = over;
   const int lack = excess - frozen_slots();
-  if (over > 0 && lack > 0 && now - since_ >= kEnforceAfter) freeze(tree, lack, now, &step);
+  if (lack > 0 && now - since_ >= kEnforceAfter) freeze(tree, lack, now, &step);
   return step;
 }
 

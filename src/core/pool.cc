@@ -80,8 +80,7 @@ void Pool::request(const Request& request, Instant now, Effects* effects) {
   } else if (const auto reader = next_reader()) {
     if (held(request.who) > held(waiting_[*reader])) {
       emit_answer(effects, Kind::refuse, request);
-      close_offer(false);
-      serve_reader_from_fifo(effects);
+      close_offer(false);  // finish() serves the reader
     } else {
       close_offer(true);
       grant(request, true, effects);
@@ -172,7 +171,7 @@ void Pool::unseen(std::span<const UnseenMove> taken, std::span<const UnseenMove>
     emit_refused(effects, move.who.size() == 1 ? move.who.front() : ProcessId{}, surplus);
   }
   TOKENPOOL_CHECK(free_ >= 0);
-  if (!taken.empty() && free_ == 0 && offer_until_) close_offer(true);
+  if (!taken.empty() && free_ == 0) close_offer(true);
   counters_.refused += unsigned_count(refused);
   // A surplus that somebody has taken already ends with a token that is elsewhere.
   const int there = std::min(refused, free_);

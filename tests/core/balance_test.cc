@@ -1,6 +1,7 @@
 // One pool for both: tokens become slots of leases and back, and everybody gets his share.
 #include "core/balance.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -453,6 +454,91 @@ TEST_F(Busy, WhenTheLeasesAreDoneNothingOfThemIsLeft) {
   grants.clear();
   run(1000);
   EXPECT_GE(grants[kMake] + grants[kCargo], 3 * 1000 / (kHold + 3));
+}
+
+// Nobody's calls are seen: the pool of tokens knows only what it lent itself.
+struct UntrackedBalanceTest : testing::Test {
+  Ticket ask(int min) { return after(leases.ask({.min = min, .client = kExec})); }
+  void release(LeaseId id) { after(leases.release(id)); }
+  template <typename Value>
+  Value after(Value value) {
+    settle();
+    return value;
+  }
+  /// As the host does.
+  void settle() {
+    for (bool rests = false; !rests;) {
+      Effects effects;
+      wants_fifo =
+          balance_untracked(&tokens, &leases.pool, fifo, leases.now, &effects, &leases.effects);
+      rests = effects.empty();
+      for (const Effect& effect : effects) carry_out(effect);
+      leases.supplied = tokens.lent();
+      leases.collect();
+    }
+  }
+  void carry_out(const Effect& effect) {
+    if (effect.kind == Effect::Kind::put) fifo += effect.count;
+    if (effect.kind != Effect::Kind::lend_from_fifo) return;
+    const int there = std::min(fifo, effect.count);
+    fifo -= there;
+    tokens.lend_failed(effect.count - there);
+    leases.pool.supply(there, leases.now, &leases.effects);
+  }
+
+  int fifo = 3;
+  Pool tokens{3};
+  LeaseDesk leases{4, 100, 0};
+  bool wants_fifo = false;
+};
+
+TEST_F(UntrackedBalanceTest, ALeaseTakesWhatLiesInTheFifoAndGivesItBackAtOnce) {
+  const Ticket ticket = ask(2);
+  ASSERT_TRUE(leases.granted(ticket));
+  EXPECT_EQ(fifo, 1);
+  EXPECT_EQ(tokens.lent(), 2);
+  EXPECT_FALSE(wants_fifo);
+  release(leases.lease(ticket));
+  EXPECT_EQ(fifo, 3);
+  EXPECT_EQ(tokens.lent(), 0);
+}
+
+TEST_F(UntrackedBalanceTest, TheFifoIsLookedAtWhileALeaseWaits) {
+  fifo = 0;  // who has them is not known
+  const Ticket ticket = ask(1);
+  EXPECT_TRUE(leases.waits(ticket));
+  EXPECT_TRUE(wants_fifo);
+  fifo = 2;
+  settle();
+  EXPECT_TRUE(leases.granted(ticket));
+  EXPECT_FALSE(wants_fifo);
+  EXPECT_EQ(fifo, 1);
+}
+
+TEST_F(UntrackedBalanceTest, WhatALeaseGivesBackServesTheNextFromTheFifo) {
+  const Ticket held = ask(3);
+  const Ticket next = ask(1);
+  EXPECT_TRUE(leases.waits(next));
+  release(leases.lease(held));
+  EXPECT_TRUE(leases.granted(next));
+  EXPECT_EQ(fifo, 2);
+  EXPECT_EQ(tokens.lent(), 1);
+}
+
+TEST_F(UntrackedBalanceTest, AWideLeaseGathersFromItsReservationOn) {
+  fifo = 2;
+  const Ticket wide = ask(3);
+  EXPECT_EQ(fifo, 2) << "not yet";
+  EXPECT_FALSE(wants_fifo);
+  leases.pass(kReservationAfter);
+  settle();
+  EXPECT_EQ(fifo, 0);
+  EXPECT_EQ(tokens.lent(), 2);
+  EXPECT_TRUE(wants_fifo);
+  fifo = 1;
+  settle();
+  EXPECT_TRUE(leases.granted(wide));
+  EXPECT_EQ(fifo, 0);
 }
 
 }  // namespace

@@ -145,6 +145,32 @@ TEST_F(BillingTest, AClientsOwnWorkBesideItsJobsIsNobodysJob) {
   EXPECT_THAT(step(5), ElementsAre(kCommand));
 }
 
+TEST_F(BillingTest, AClientIsOneFromItsFirstSlotToTheSampleAfterItsLast) {
+  has(kCommand, kRoot, 4);
+  has(20, kCommand, 1);
+  holds(kCommand, 1);
+  step();
+  EXPECT_FALSE(billing.is_suspicious());
+  sample.holdings.clear();
+  step();
+  EXPECT_FALSE(billing.is_suspicious());
+  step();
+  EXPECT_TRUE(billing.is_suspicious());
+}
+
+TEST_F(BillingTest, AHolderAnswersForWhatIsBelowItThoughTheBuildHasSlotsEnough) {
+  has(kCommand, kRoot, 0);
+  holds(kCommand, 6);
+  has(20, kCommand, 0);
+  for (int job = 30; job < 34; ++job) has(job, 20, 1);
+  holds(20, 1);
+  EXPECT_THAT(step(1), IsEmpty());
+  std::erase_if(sample.holdings, [](const Holding& held) { return held.who.pid == 20; });
+  EXPECT_THAT(step(1), IsEmpty());
+  holds(20, 1);
+  EXPECT_THAT(step(1), ElementsAre(20)) << "it had a slot at either end of each sample";
+}
+
 TEST_F(BillingTest, TheDeadCountAsWell) {
   has(kCommand, kRoot, 0.9, 4);
   holds(kCommand, 3);
@@ -240,6 +266,14 @@ TEST_F(BillingTest, ReleasedWhenItStopsOrEnds) {
   has(20, kCommand, 4);
   EXPECT_THAT(step(6), ElementsAre(20));
   gone(20);
+  EXPECT_THAT(step(1), IsEmpty());
+}
+
+TEST_F(BillingTest, AfterALongTimeOneSampleSaysIt) {
+  has(kCommand, kRoot, 4);
+  EXPECT_THAT(step(4), ElementsAre(kCommand));
+  has(kCommand, kRoot, 1);
+  now += 10 * kBillingMean;
   EXPECT_THAT(step(1), IsEmpty());
 }
 

@@ -125,6 +125,19 @@ TEST_F(EnforcementTest, ThawedInTheOrderOfTheirStart) {
   EXPECT_EQ(frozen(), Pids{});
 }
 
+TEST_F(EnforcementTest, ThawedInTheOrderOfTheirStartAlsoWherePidsBeginAnew) {
+  add_jobs(0);
+  for (const std::int32_t pid : {93, 12, 11}) {
+    add(pid, kMake, "cc1").who.start = static_cast<std::uint64_t>(200 - pid);
+  }
+  sample.in_use = 3;
+  sample.allowed = 1;
+  EXPECT_EQ(after_a_while(), (Pids{12, 11}));
+  sample.allowed = 2;
+  (void)step();
+  EXPECT_EQ(frozen(), Pids{11});
+}
+
 TEST_F(EnforcementTest, NotFrozenAndThawedInTurns) {
   add_jobs(2);
   int freezes = 0;
@@ -195,8 +208,8 @@ TEST_F(EnforcementTest, ContinuedBeforeItWasSeenToStop) {
   sample.allowed = 1;
   while (frozen().empty()) (void)step();
   at(12).stopped = false;
-  EXPECT_EQ(step().thaw.size(), 0U);
-  EXPECT_EQ(step(kEnforceAfter).thaw.size(), 1U);
+  EXPECT_EQ(step(kEnforceAfter - milliseconds(1)).thaw.size(), 0U);
+  EXPECT_EQ(step(milliseconds(1)).thaw.size(), 1U);
 }
 
 TEST_F(EnforcementTest, StoppedByTheUserIsNotOurs) {

@@ -255,6 +255,30 @@ TEST_F(FairnessTest, NobodyIsPoliteToThoseWhoLeftOrHaveMore) {
   EXPECT_TRUE(desk.poll(kA));
 }
 
+TEST_F(FairnessTest, WhoAskedASecondAgoHasNotLeftYet) {
+  hold(kB, 1);
+  desk.give(kB);
+  hold(kA, 4);
+  desk.pass(kActive);
+  desk.give(kA);
+  EXPECT_FALSE(desk.poll(kA));
+}
+
+TEST_F(FairnessTest, ABlindAskerThatComesJustAfterAnotherTookTheTokenStaysBlind) {
+  hold(kA, 4);
+  for (int i = 0; i < 2; ++i) {
+    desk.pass(1s);
+    EXPECT_FALSE(desk.poll(kB));
+  }
+  desk.give(kA);
+  ASSERT_TRUE(desk.poll(kB));
+  desk.give(kB);
+  ASSERT_TRUE(desk.poll(kA) || desk.poll(kA));
+  EXPECT_FALSE(desk.poll(kB));
+  desk.give(kA);
+  EXPECT_EQ(desk.pool.reserved(), 1);
+}
+
 TEST_F(FairnessTest, ABlindAskerNeedNotBePolite) {
   hold(kA, 4);
   for (int i = 0; i < 2; ++i) {

@@ -290,6 +290,19 @@ TEST_F(LeasePoolTest, DuringTheGraceNothingIsGranted) {
   EXPECT_FALSE(desk.pool.next_deadline());
 }
 
+TEST_F(LeasePoolTest, ADeadlineAtTheEndOfTheGraceIsNotTooLate) {
+  desk.pool.set_grace(desk.now + milliseconds(300));
+  const Ticket ticket = desk.ask({.timeout = milliseconds(300)});
+  desk.pass(milliseconds(300));
+  EXPECT_TRUE(desk.granted(ticket));
+}
+
+TEST_F(LeasePoolTest, TheGraceIsOverAtItsEndAlsoWhenNobodyLooked) {
+  desk.pool.set_grace(desk.now + milliseconds(300));
+  desk.now += milliseconds(300);
+  EXPECT_TRUE(desk.granted(desk.ask({})));
+}
+
 TEST_F(LeasePoolTest, WhatIsDeclaredIsHeld) {
   const LeaseId id = desk.resume(declared(7, 3, 9));
   EXPECT_EQ(id, 7U);
@@ -350,6 +363,13 @@ TEST_F(LeasePoolTest, ANumberThatAClientDeclaredIsNotGivenOutAgain) {
   EXPECT_EQ(desk.pool.free(), 0);
 }
 
+TEST_F(LeasePoolTest, NumbersGoOnAfterTheOneThatWasDeclared) {
+  desk.release(desk.resume(declared(200, 1)));
+  EXPECT_EQ(desk.take(1), 201U);
+  desk.release(desk.resume(declared(kMaxNumber, 1)));
+  EXPECT_EQ(desk.take(1), 1U);
+}
+
 TEST_F(LeasePoolTest, NumbersBeginAnewAfterTheLast) {
   LeaseDesk late(3, kMaxNumber);
   EXPECT_EQ(late.take(1), kMaxNumber);
@@ -371,6 +391,15 @@ TEST_F(LeasePoolTest, ASessionsEndIsTheEndOfItsLeases) {
   EXPECT_FALSE(desk.by_process[0]);
   EXPECT_EQ(desk.pool.counters().recovered, 2U);
   EXPECT_EQ(desk.pool.count_of(5), 0U);
+}
+
+TEST_F(LeasePoolTest, TellsOneOfTheLeasesOfASessionAndOfAProcess) {
+  const LeaseId id = desk.take(Ask{.session = 5, .owner = kJob});
+  desk.take(Ask{.session = 6});
+  EXPECT_EQ(desk.pool.any_of(SessionId{5}), id);
+  EXPECT_EQ(desk.pool.any_of(kJob), id);
+  EXPECT_EQ(desk.pool.any_of(SessionId{7}), 0U);
+  EXPECT_EQ(desk.pool.any_of(kMake), 0U);
 }
 
 TEST_F(LeasePoolTest, ASessionsRequestsGoWithItWithoutAWord) {

@@ -341,6 +341,18 @@ TEST_F(LedgerTest, UnseenReturnsSettleUnseenTakesThenOpenersThenAnybody) {
   EXPECT_EQ(ledger.outstanding(), 0);
 }
 
+TEST_F(LedgerTest, OfSeveralThatMayHaveReturnedItTheLowestPidDid) {
+  const std::vector<int> pids{43, 41, 45, 42, 44};
+  for (const int pid : pids) {
+    ledger.introduce(process(pid), {});
+    take(process(pid), 1);
+  }
+  for (int pid = 41; pid <= 45; ++pid) {
+    EXPECT_EQ(ledger.unseen_return(1, {}), 0);
+    EXPECT_EQ(own(process(pid)), 0) << pid;
+  }
+}
+
 TEST_F(LedgerTest, AnUnseenReturnIsRatherNotAClients) {
   hold_unseen(cc, 1);
   (void)ledger.end(cc, EndCause::succeeded, {}, sh);

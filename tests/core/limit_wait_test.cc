@@ -28,6 +28,17 @@ TEST(LimitWaitTest, WhoWaitsForAJobOfItsType) {
       << "the first one runs, and nobody waits for it";
 }
 
+TEST(LimitWaitTest, WhoseTypeMayRunWaitsForNoLimit) {
+  LeaseDesk desk{1};
+  desk.set_limit("link", 2);
+  desk.take({.type = "link"});
+  desk.ask({.type = "link"});
+  desk.ask({.type = "test"});
+  EXPECT_FALSE(is_at_limit(desk.pool, "link"));
+  EXPECT_FALSE(is_at_limit(desk.pool, "test"));
+  EXPECT_EQ(limit_waits(desk.pool), std::vector<LimitWait>());
+}
+
 TEST(LimitWaitTest, WhatALoweredLimitLeavesRunningHoldsIt) {
   LeaseDesk desk{4};
   const LeaseId first = desk.take({.type = "link"});

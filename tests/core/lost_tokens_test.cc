@@ -105,6 +105,21 @@ TEST(StandstillTest, ADiskThatAnswersNowAndThenIsOneThatAnswers) {
   }
 }
 
+TEST(StandstillTest, AfterATokenADiskHasItsMinuteAgain) {
+  Standstill still;
+  Instant now = seconds(1);
+  for (int i = 0; i < 5; ++i, now += seconds(1)) EXPECT_FALSE(still.look(Movement::none, now)) << i;
+  EXPECT_TRUE(still.look(Movement::none, now));
+  for (int i = 1; i < 60; ++i) EXPECT_FALSE(still.look(Movement::disk, now += seconds(1))) << i;
+  EXPECT_TRUE(still.look(Movement::disk, now += seconds(1)));
+}
+
+TEST(StandstillTest, LooksAsOftenAsItsPatienceNeeds) {
+  EXPECT_EQ(Standstill(seconds(0)).pause(), kLongestLookPause);
+  EXPECT_EQ(Standstill(milliseconds(600)).pause(), milliseconds(100));
+  EXPECT_EQ(Standstill(seconds(60)).pause(), kLongestLookPause);
+}
+
 TEST(StandstillTest, AMachineThatSleptWasNotIdle) {
   Standstill still;
   EXPECT_FALSE(still.look(Movement::none, seconds(1)));

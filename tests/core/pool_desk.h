@@ -179,6 +179,7 @@ class PoolDesk {
         grant(effect, false);
         break;
       case Effect::Kind::refuse:
+        require(effect.count == 0, "refused with a token");
         answer_once(effect, Answer::refused);
         break;
       case Effect::Kind::put:
@@ -218,6 +219,7 @@ class PoolDesk {
     require(answers.emplace(effect.request, answer).second, "answered twice");
   }
   void grant(const Effect& effect, bool from_fifo) {
+    require(effect.count == 1, "granted without a token");
     const auto failure = std::exchange(next_grant_fails, std::nullopt);
     if (failure == GrantFailure::byte_missing && from_fifo) {
       --fifo;  // somebody unseen was faster

@@ -1,6 +1,8 @@
 // Where tokens go: the mechanics of the pool, event by event. Who is next: fairness_test.cc.
 #include "core/pool.h"
 
+#include <functional>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -348,6 +350,49 @@ TEST_F(PoolTest, WhenTheBuildIsGoneThePoolIsFull) {
   }
   EXPECT_EQ(reported, 3);
   EXPECT_FALSE(desk.pool.next_deadline());
+}
+
+TEST_F(PoolTest, WhenTheBuildIsGoneWhatWasHeldIsToldInTheOrderOfPids) {
+  hold(kShell, 1);
+  hold(kCargo, 1);
+  hold(kMake, 1);
+  desk.set_issued(1);
+  ASSERT_EQ(desk.pool.owed(), 2);
+  desk.end_all();
+  std::vector<ProcessId> told;
+  for (const Effect& effect : desk.last) {
+    if (effect.kind == Kind::recovered) told.push_back(effect.who);
+  }
+  EXPECT_EQ(told, (std::vector<ProcessId>{kMake, kShell, kCargo}));
+  EXPECT_EQ(desk.pool.owed(), 0);
+  EXPECT_EQ(desk.fifo, 1);
+}
+
+TEST(PoolAfterAByteWasMissing, TheNextEventIsTheLookThatIsDue) {
+  const std::vector<std::function<void(PoolDesk*)>> events = {
+      [](PoolDesk* desk) { desk->set_issued(3); },
+      [](PoolDesk* desk) { desk->lend(1); },
+      [](PoolDesk* desk) { desk->borrow(kNinja, 0, desk->now); },
+      [](PoolDesk* desk) { desk->repay(1); },
+      [](PoolDesk* desk) { desk->mint(1); },
+      [](PoolDesk* desk) { desk->end(kMake, EndCause::killed); },
+      [](PoolDesk* desk) { desk->end_all(); },
+  };
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    PoolDesk desk(3);
+    desk.introduce(kMake);
+    desk.next_lend_lacks = 1;
+    desk.lend(3);
+    ASSERT_TRUE(desk.pool.next_deadline()) << i;
+    ++desk.fifo;  // it is there again
+    events[i](&desk);
+    EXPECT_FALSE(desk.pool.next_deadline()) << i;
+  }
+}
+
+TEST_F(PoolTest, AsManyAsThereAreChangesNothing) {
+  desk.set_issued(3);
+  EXPECT_THAT(desk.last, IsEmpty());
 }
 
 TEST_F(PoolTest, MoreReadersThanCanWaitAreInterrupted) {

@@ -142,6 +142,7 @@ TEST(DeduceMoves, ATakeThatNothingMakesUpForFailed) {
   const auto none = deduce_moves(0, false, calls);
   EXPECT_TRUE(none.taken.empty() && none.returned.empty());
   EXPECT_EQ(deduce_moves(-1, false, calls).taken, (Moves{{1, {kA, kB}}})) << "one of the two";
+  EXPECT_EQ(deduce_moves(-2, false, calls).taken, (Moves{one(kA), one(kB)}));
   const auto stranger = deduce_moves(0, true, Calls{take(kA, Stage::over)});
   EXPECT_EQ(stranger.taken, Moves{one(kA)});
   EXPECT_EQ(stranger.returned, (Moves{{1, {}}})) << "somebody who was not announced";
@@ -168,6 +169,14 @@ TEST(DeduceMoves, OneThatFoundNothingIsSuspectedLikeOneThatWaits) {
   EXPECT_TRUE(deduce_moves(0, false, calls).taken.empty());
   const Calls knows{take(kA, Stage::failed), take(kB, Stage::pending), take(kC, Stage::pending)};
   EXPECT_EQ(deduce_moves(-1, false, knows).taken, (Moves{{1, {kB, kC}}})) << "not if that is known";
+}
+
+TEST(DeduceMoves, WhoHasItsTokenIsNotSuspectedOfAnother) {
+  Calls calls{take(kA, Stage::pending), take(kB, Stage::pending)};
+  calls[0].booked = true;
+  EXPECT_EQ(deduce_moves(-1, false, calls).taken, Moves{one(kB)});
+  calls[0].stage = Stage::in_vain;
+  EXPECT_EQ(deduce_moves(-1, false, calls).taken, Moves{one(kB)});
 }
 
 TEST(DeduceMoves, NobodyWasAnnounced) {
