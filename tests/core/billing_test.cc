@@ -356,6 +356,12 @@ TEST_F(BillingTest, CalmForgets) {
   EXPECT_THAT(billing.accused(), IsEmpty());
   EXPECT_FALSE(billing.is_suspicious());
   EXPECT_THAT(step(2), IsEmpty());
+  sample.loose = 3;
+  step();
+  billing.calm();
+  sample.loose = 0;
+  step();
+  EXPECT_TRUE(billing.is_suspicious()) << "whose slots they were is of before";
 }
 
 }  // namespace

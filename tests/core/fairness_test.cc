@@ -17,6 +17,7 @@ const ProcessId kA = process(1);
 const ProcessId kB = process(2);
 const ProcessId kC = process(3);
 const ProcessId kD = process(4);
+const ProcessId kPoller = process(9);
 
 struct FairnessTest : testing::Test {
   FairnessTest() {
@@ -84,14 +85,18 @@ TEST_F(FairnessTest, AnUnclaimedOfferGoesToTheReaderAndDoublesTheGap) {
   }
 }
 
-TEST_F(FairnessTest, AClaimBringsTheGapBack) {
+struct ClaimTest : FairnessTest, testing::WithParamInterface<bool> {};
+
+TEST_P(ClaimTest, BringsTheGapBack) {
+  const bool is_seen = GetParam();
+  desk.introduce(kPoller);
   hold(kA, 4);
   make_offer_due();
   const RequestId lapsed = desk.read(kB);
   desk.give(kA);
   desk.pass(kOfferWindow);
   ASSERT_TRUE(desk.granted(lapsed));
-  // The gap is two now; the offer after it is claimed by somebody unseen.
+  // The gap is two now; the offer after it is claimed.
   for (int i = 0; i < 2; ++i) {
     const RequestId read = desk.read(kC);
     desk.give(i == 0 ? kA : kD);
@@ -100,7 +105,11 @@ TEST_F(FairnessTest, AClaimBringsTheGapBack) {
   const RequestId waits = desk.read(kD);
   desk.give(kA);
   ASSERT_EQ(desk.fifo, 1);
-  desk.unseen(-1, {kA});
+  if (is_seen) {
+    ASSERT_TRUE(desk.poll(kPoller));
+  } else {
+    desk.unseen(-1, {kA});
+  }
   ASSERT_FALSE(desk.granted(waits));
   desk.give(kC);
   EXPECT_TRUE(desk.granted(waits));
@@ -108,6 +117,10 @@ TEST_F(FairnessTest, AClaimBringsTheGapBack) {
   desk.give(kC);
   EXPECT_FALSE(desk.granted(next)) << "offered after a gap of one";
 }
+
+INSTANTIATE_TEST_SUITE_P(By, ClaimTest, testing::Bool(), [](const auto& info) {
+  return info.param ? "APoller" : "SomebodyUnseen";
+});
 
 TEST_F(FairnessTest, DuringAnOfferWhoHoldsMoreThanTheReaderIsRefused) {
   hold(kA, 4);

@@ -25,9 +25,11 @@ class PoolDesk {
   RequestId ask(ProcessId who, bool blocking) {
     const Request request{++last_id, who, blocking};
     requests[request.id] = request;
+    const bool leaves = next_grant_fails == GrantFailure::caller_gone;
     Effects effects;
     pool.request(request, now, &effects);
     carry_out(effects);
+    require(blocking || leaves || answers.contains(request.id), "keeps waiting who does not wait");
     return request.id;
   }
   RequestId read(ProcessId who) { return ask(who, true); }
@@ -197,6 +199,8 @@ class PoolDesk {
         if (on_lent) on_lent(effect.count);
         break;
       case Effect::Kind::recovered:
+        require(effect.count == effect.end.freed, "recovered another number than were freed");
+        break;
       case Effect::Kind::refused:
         break;
     }

@@ -117,6 +117,14 @@ TEST(DeduceMoves, WhoWasSuspectedAndIsOverHasIt) {
   EXPECT_EQ(another.taken, Moves{one(kB)});
 }
 
+TEST(DeduceMoves, WhenASuspectHasOneTheOthersHaveEachTheirs) {
+  Calls calls{take(kA, Stage::over), take(kB, Stage::over), take(kC, Stage::over)};
+  calls[0].suspected = true;
+  const auto found = deduce_moves(-2, false, calls);
+  EXPECT_EQ(found.attributed, Processes{kA});
+  EXPECT_EQ(found.taken, (Moves{one(kB), one(kC)}));
+}
+
 TEST(DeduceMoves, AReturnIsUnderWayWhenItsTokenIsTaken) {
   const Calls calls{take(kA, Stage::over), give(kB, Stage::pending), give(kC, Stage::pending)};
   const auto found = deduce_moves(0, false, calls);
