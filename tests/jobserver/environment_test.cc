@@ -93,6 +93,23 @@ TEST(BuildEnvironment, OldMakeNeedsBoth) {
   EXPECT_FALSE(without.variables.contains("TOKENPOOL_SHIMS"));
 }
 
+TEST(BuildEnvironment, TheProtocolOfAnOuterRunGoes) {
+  const std::vector<const char*> outer = {"TOKENPOOL_LEASE=7", "TOKENPOOL_SLOTS=2",
+                                          "TOKENPOOL_ADDR=unix:/outer", "TOKENPOOL_COOKIE=old"};
+  const auto without = build({"", Dialect::fifo}, outer);
+  for (const char* name :
+       {"TOKENPOOL_LEASE", "TOKENPOOL_SLOTS", "TOKENPOOL_ADDR", "TOKENPOOL_COOKIE"}) {
+    EXPECT_FALSE(without.variables.contains(name)) << name;
+  }
+  EnvironmentOptions options{"", Dialect::fifo};
+  options.address = "unix:/inner";
+  options.cookie = "new";
+  const auto with = build(options, outer);
+  EXPECT_EQ(with.variables.at("TOKENPOOL_ADDR"), "unix:/inner");
+  EXPECT_EQ(with.variables.at("TOKENPOOL_COOKIE"), "new");
+  EXPECT_FALSE(with.variables.contains("TOKENPOOL_LEASE"));
+}
+
 TEST(BuildEnvironment, NoMake) {
   EXPECT_EQ(build({"/shims", std::nullopt}, {}).variables.at("MAKEFLAGS"), kFifo);
   EXPECT_EQ(build({"/shims", std::nullopt}, {}).variables.at("PATH"),
@@ -207,6 +224,12 @@ TEST_F(PoolTest, PoolInEnvironmentMustLive) {
   const auto pool = pool_in_environment();
   ASSERT_TRUE(pool);
   EXPECT_EQ(pool->jobserver, (wire::Jobserver{fifo_, 900, 901, 4}));
+  const int next = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
+  close(next);
+  ASSERT_TRUE(pool_in_environment());
+  const int same = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
+  EXPECT_EQ(same, next) << "it leaves no descriptor";
+  close(same);
   fs::remove(fifo_);
   EXPECT_EQ(pool_in_environment(), std::nullopt) << "the FIFO is gone";
   close(keeper);

@@ -82,16 +82,17 @@ TEST_F(FifoWatchTest, WithoutPrivilegeItCounts) {
     if (!own.create()) ::_exit(3);
     const FifoWatch watch(own.path());
     FifoTouches touches;
-    // One token that goes from hand to hand, twice.
+    // One token that goes from hand to hand, twice, and comes back.
     for (int i = 0; i < 2; ++i) {
       (void)own.put(1);
       (void)own.take(1);
     }
+    (void)own.put(1);
     const bool any = watch.collect(&touches);
     const bool more = watch.collect(&touches);
     const bool named = watch.names_processes() || !touches.readers.empty();
     own.remove();
-    ::_exit(!named && any && !more && touches.reads == 2 && touches.writes == 2 ? 7 : 8);
+    ::_exit(!named && any && !more && touches.reads == 2 && touches.writes == 3 ? 7 : 8);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(nobody, &status, 0), nobody);
