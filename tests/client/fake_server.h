@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "short_folder.h"
 #include "tokenpool/client.hpp"
 
 namespace tokenpool::client {
@@ -26,7 +27,7 @@ namespace tokenpool::client {
 class FakeServer {
  public:
   FakeServer() {
-    std::string folder = (std::filesystem::temp_directory_path() / "client-XXXXXX").string();
+    std::string folder = (short_temporary_folder() / "client-XXXXXX").string();
     EXPECT_NE(mkdtemp(folder.data()), nullptr);
     folder_ = folder;
     sockaddr_un where{};

@@ -29,8 +29,9 @@ class Run:
         self.desk.listen(count)
         command = [stage.server, "run", f"-j{WIDTH}", "--", sys.executable, str(NEST)]
         command += [stage.path("desk"), str(count), *stage.command]
-        self.process = subprocess.Popen(command, env=environment({}), stdin=subprocess.DEVNULL,
-                                        stdout=stage.stderr, stderr=stage.stderr)
+        self.process = subprocess.Popen(command, env=environment({"TMPDIR": stage.folder}),
+                                        stdin=subprocess.DEVNULL, stdout=stage.stderr,
+                                        stderr=stage.stderr)
         stage.closers.append(self.stop)
         self.drivers = [self._driver(stage, at) for at in range(count)]
         for driver in self.drivers:
@@ -90,7 +91,7 @@ def server_serves_a_driver_that_is_its_command(stage):
     if stage.server is None:
         raise Skipped("needs --server")
     command = [stage.server, "run", f"-j{WIDTH}", "--", *stage.command]
-    driver = Driver.start(command, environment({}), stage.stderr)
+    driver = Driver.start(command, environment({"TMPDIR": stage.folder}), stage.stderr)
     stage.drivers.append(driver)
     equal(driver.done("connect").get("mode"), "protocol", "mode")
     check(driver.done("acquire", key="a")["lease"] > 0, "the lease has no number")

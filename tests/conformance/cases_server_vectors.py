@@ -21,8 +21,9 @@ class Arbiter:
         if stage.server is None:
             raise Skipped("needs --server")
         command = [stage.server, "run", "-j4", "--", "sh", "-c", TELL]
-        self.process = subprocess.Popen(command, env=environment({}), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=stage.stderr)
+        self.process = subprocess.Popen(command, env=environment({"TMPDIR": stage.folder}),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=stage.stderr)
         stage.closers += [self.process.stdout.close, self.stop]
         told = Driver(self.process.stdout.fileno(), -1, self.process.pid, "the run")
         self.address = (told.line("TOKENPOOL_ADDR") or b"").decode()

@@ -33,7 +33,9 @@ class Stage:
 
     def __init__(self, command, server):
         self.command, self.server = command, server
-        self.folder = tempfile.mkdtemp(prefix="kit-")
+        # The path of a socket has 107 bytes at the most, whatever TMPDIR has.
+        is_long = len(tempfile.gettempdir()) > 40
+        self.folder = tempfile.mkdtemp(prefix="kit-", dir="/tmp" if is_long else None)
         self.stderr = open(os.path.join(self.folder, "stderr"), "w+b")
         self.drivers, self.arbiters, self.closers = [], [], []
         self.before = set(children())  # before any driver

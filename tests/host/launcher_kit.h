@@ -22,6 +22,7 @@
 
 #include "core/check.h"
 #include "host/launcher.h"
+#include "short_folder.h"
 
 namespace tokenpool::host {
 
@@ -29,7 +30,7 @@ namespace tokenpool::host {
 class Folder {
  public:
   Folder() {
-    std::string path = std::filesystem::temp_directory_path().string() + "/tp-launcher-XXXXXX";
+    std::string path = short_temporary_folder() / "tp-launcher-XXXXXX";
     TOKENPOOL_CHECK(::mkdtemp(path.data()) != nullptr);
     path_ = path;
   }

@@ -92,7 +92,7 @@ expect "the program does not run in an empty chroot" "${enter[@]}" /tokenpool --
 mkdir "$cage/tmp"  # the least that a run needs: a place for its FIFO
 
 runs_in_cage() {
-  "${enter[@]}" /tokenpool run -j2 --report /report -- /tokenpool --version &&
+  env -u TMPDIR "${enter[@]}" /tokenpool run -j2 --report /report -- /tokenpool --version &&
     grep -q '"missing": 0' "$cage/report" && [ -z "$(ls -A "$cage/tmp")" ]
 }
 expect "the program cannot run a command in an empty chroot" runs_in_cage

@@ -16,9 +16,10 @@ export const HELLO = {
   features: [],
 };
 
-/** A folder that is removed after the test. */
+/** A folder that is removed after the test, with room for the path of a socket (107 bytes). */
 export function folder(t) {
-  const path = mkdtempSync(join(tmpdir(), "tokenpool-js-"));
+  const base = tmpdir().length > 40 ? "/tmp" : tmpdir();
+  const path = mkdtempSync(join(base, "tokenpool-js-"));
   t.after(() => rmSync(path, { recursive: true }));
   return path;
 }

@@ -64,7 +64,9 @@ class Arbiter:
     """Listens; accept() gives the sessions."""
 
     def __init__(self):
-        self._folder = tempfile.TemporaryDirectory()
+        # The path of a socket has 107 bytes at the most, whatever TMPDIR has.
+        is_long = len(tempfile.gettempdir()) > 40
+        self._folder = tempfile.TemporaryDirectory(dir="/tmp" if is_long else None)
         self.path = os.path.join(self._folder.name, "s")
         self.sessions = []
         self.listen()
