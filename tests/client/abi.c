@@ -5,6 +5,7 @@
 
 #include "tokenpool/tokenpool.h"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): types can have none */
 #define FUNCTION(result, name, arguments)                              \
   do {                                                                 \
     result(*same) arguments = name;                                    \
@@ -18,6 +19,7 @@
     if (same != NULL)                                                                 \
       printf("  %lu %s %s\n", (unsigned long)offsetof(name, member), #type, #member); \
   } while (0)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define tokenpool_options_ZERO TOKENPOOL_OPTIONS_INIT
 #define tokenpool_wanted_ZERO TOKENPOOL_WANTED_INIT

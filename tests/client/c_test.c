@@ -1,6 +1,6 @@
 /* The C interface from C89, against a FIFO of its own and against one slot. The rest of it is the
    C++ interface, which has its own tests. Every step that fails says so; the status is how many. */
-#define _XOPEN_SOURCE 700
+#define _XOPEN_SOURCE 700 /* NOLINT: POSIX wants that name */
 
 #include <fcntl.h>
 #include <stdio.h>

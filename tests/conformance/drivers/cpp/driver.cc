@@ -30,7 +30,6 @@ using tokenpool::client::Mode;
 using tokenpool::client::Notice;
 using tokenpool::client::Pool;
 using tokenpool::client::Report;
-using tokenpool::client::Result;
 using tokenpool::client::Ticket;
 using tokenpool::client::Wanted;
 
