@@ -12,7 +12,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Optional;
 using Answer = LeaseDesk::Answer;

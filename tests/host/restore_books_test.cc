@@ -81,18 +81,18 @@ class RestoreBooks : public ::testing::Test {
     for (const core::Effect& effect : effects) {
       const bool from_fifo = effect.kind == Kind::grant_from_fifo;
       if (effect.kind == Kind::put || effect.kind == Kind::drain) {
-        steps->push_back([this] { log.announce_move(*pool); });
-        steps->push_back([this, effect] { move(effect); });
+        steps->emplace_back([this] { log.announce_move(*pool); });
+        steps->emplace_back([this, effect] { move(effect); });
       } else if (from_fifo || effect.kind == Kind::grant_direct) {
-        steps->push_back([this, effect, from_fifo] {
+        steps->emplace_back([this, effect, from_fifo] {
           log.announce_grant({.who = effect.who, .id = effect.request, .from_fifo = from_fifo});
         });
-        if (from_fifo) steps->push_back([this] { (void)fifo.take(1); });
-        steps->push_back([this, effect] { goes_on(effect.request, effect.who, 1); });
+        if (from_fifo) steps->emplace_back([this] { (void)fifo.take(1); });
+        steps->emplace_back([this, effect] { goes_on(effect.request, effect.who, 1); });
       }
     }
     effects.clear();
-    steps->push_back([this] { publish(); });
+    steps->emplace_back([this] { publish(); });
   }
 
   Steps carried_out() {
@@ -115,7 +115,7 @@ class RestoreBooks : public ::testing::Test {
   }
 
   /// The books say what there is: every token is with those that have it, or in the FIFO.
-  void expect_true_books(core::Pool next, const std::string& where) {
+  void expect_true_books(const core::Pool& next, const std::string& where) {
     SCOPED_TRACE(where);
     EXPECT_EQ(next.missing(), 0);
     EXPECT_EQ(next.drift(fifo.level()), 0);
@@ -148,8 +148,8 @@ class RestoreBooks : public ::testing::Test {
   Steps gives() {
     Steps steps;
     waiting.insert(kWrite);
-    steps.push_back([this] { log.announce_give({.who = giver, .id = kWrite}); });
-    steps.push_back([this] { goes_on(kWrite, giver, -1); });
+    steps.emplace_back([this] { log.announce_give({.who = giver, .id = kWrite}); });
+    steps.emplace_back([this] { goes_on(kWrite, giver, -1); });
     pool->give(giver, 1, {}, &effects);
     carry_out(&steps);
     return steps;
