@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from common import Deadline, Failure, Skipped, case, check, equal
-from driver import Driver, environment
+from driver import Driver
 
 NEST = pathlib.Path(__file__).resolve().parent / "nest.py"
 WIDTH = 4
@@ -29,7 +29,7 @@ class Run:
         self.desk.listen(count)
         command = [stage.server, "run", f"-j{WIDTH}", "--", sys.executable, str(NEST)]
         command += [stage.path("desk"), str(count), *stage.command]
-        self.process = subprocess.Popen(command, env=environment({"TMPDIR": stage.folder}),
+        self.process = subprocess.Popen(command, env=stage.environment_of_run(),
                                         stdin=subprocess.DEVNULL, stdout=stage.stderr,
                                         stderr=stage.stderr)
         stage.closers.append(self.stop)
@@ -91,7 +91,7 @@ def server_serves_a_driver_that_is_its_command(stage):
     if stage.server is None:
         raise Skipped("needs --server")
     command = [stage.server, "run", f"-j{WIDTH}", "--", *stage.command]
-    driver = Driver.start(command, environment({"TMPDIR": stage.folder}), stage.stderr)
+    driver = Driver.start(command, stage.environment_of_run(), stage.stderr)
     stage.drivers.append(driver)
     equal(driver.done("connect").get("mode"), "protocol", "mode")
     check(driver.done("acquire", key="a")["lease"] > 0, "the lease has no number")

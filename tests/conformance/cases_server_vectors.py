@@ -7,7 +7,7 @@ import subprocess
 
 from cases_stream import bytes_of, vectors
 from common import COOKIE, Deadline, Failure, Skipped, case, check, equal
-from driver import Driver, environment
+from driver import Driver
 
 HEAD = '{"jsonrpc":"2.0","id":1,"method":"status","params":'
 # The command of the run: tells where its arbiter is, and lives as long as its stdin.
@@ -21,7 +21,7 @@ class Arbiter:
         if stage.server is None:
             raise Skipped("needs --server")
         command = [stage.server, "run", "-j4", "--", "sh", "-c", TELL]
-        self.process = subprocess.Popen(command, env=environment({"TMPDIR": stage.folder}),
+        self.process = subprocess.Popen(command, env=stage.environment_of_run(),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=stage.stderr)
         stage.closers += [self.process.stdout.close, self.stop]

@@ -61,6 +61,10 @@ class Stage:
         self.closers.append(sock.close)
         return f"tcp:127.0.0.1:{sock.getsockname()[1]}"
 
+    def environment_of_run(self):
+        """With a TMPDIR in which its socket's path fits."""
+        return environment({"TMPDIR": self.folder})
+
     def driver(self, pass_fds=(), **env):
         env = environment(env)
         self.drivers.append(Driver.start(self.command, env, self.stderr, pass_fds))

@@ -36,8 +36,11 @@ class BillingTest : public testing::Test {
     std::erase_if(sample.loads, [pid](const ProcessLoad& load) { return load.who.pid == pid; });
   }
   void holds(std::int32_t pid, int slots, bool client = true) {
-    std::erase_if(sample.holdings, [pid](const Holding& held) { return held.who.pid == pid; });
+    holds_nothing(pid);
     sample.holdings.push_back({id(pid), slots, client});
+  }
+  void holds_nothing(std::int32_t pid) {
+    std::erase_if(sample.holdings, [pid](const Holding& held) { return held.who.pid == pid; });
   }
   std::vector<std::int32_t> step(int times = 1) {
     std::vector<std::int32_t> named;
@@ -165,7 +168,7 @@ TEST_F(BillingTest, AHolderAnswersForWhatIsBelowItThoughTheBuildHasSlotsEnough) 
   for (int job = 30; job < 34; ++job) has(job, 20, 1);
   holds(20, 1);
   EXPECT_THAT(step(1), IsEmpty());
-  std::erase_if(sample.holdings, [](const Holding& held) { return held.who.pid == 20; });
+  holds_nothing(20);
   EXPECT_THAT(step(1), IsEmpty());
   holds(20, 1);
   EXPECT_THAT(step(1), ElementsAre(20)) << "it had a slot at either end of each sample";

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "open_descriptors.h"
+
 namespace tokenpool::jobserver {
 namespace {
 
@@ -224,12 +226,9 @@ TEST_F(PoolTest, PoolInEnvironmentMustLive) {
   const auto pool = pool_in_environment();
   ASSERT_TRUE(pool);
   EXPECT_EQ(pool->jobserver, (wire::Jobserver{fifo_, 900, 901, 4}));
-  const int next = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
-  close(next);
+  const auto before = open_descriptors();
   ASSERT_TRUE(pool_in_environment());
-  const int same = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
-  EXPECT_EQ(same, next) << "it leaves no descriptor";
-  close(same);
+  EXPECT_EQ(open_descriptors(), before);
   fs::remove(fifo_);
   EXPECT_EQ(pool_in_environment(), std::nullopt) << "the FIFO is gone";
   close(keeper);

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "open_descriptors.h"
+
 namespace tokenpool::jobserver {
 namespace {
 
@@ -52,10 +54,6 @@ class WrapFolderTest : public testing::Test {
       names.push_back(entry.path().filename());
     std::sort(names.begin(), names.end());
     return names;
-  }
-  static std::size_t open_descriptors() {
-    return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
   }
 
   fs::path root_;
@@ -108,7 +106,7 @@ TEST_F(WrapFolderTest, EachSetOfNamesHasAFolderOfItsOwn) {
 
 TEST_F(WrapFolderTest, LeavesNoDescriptor) {
   add_tool("gcc");
-  const std::size_t before = open_descriptors();
+  const auto before = open_descriptors();
   make();
   make();
   EXPECT_EQ(open_descriptors(), before);

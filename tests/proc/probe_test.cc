@@ -4,21 +4,16 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <iterator>
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "open_descriptors.h"
 #include "proc/environ.h"
 
 namespace tokenpool::proc {
 namespace {
-
-std::ptrdiff_t open_descriptors() {
-  const std::filesystem::directory_iterator fds("/proc/self/fd");
-  return std::distance(begin(fds), end(fds));
-}
 
 TEST(Probe, LeavesNothingBehind) {
   const auto before = open_descriptors();
