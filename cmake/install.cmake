@@ -72,6 +72,8 @@ endforeach()
 
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
               ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/docs/clients.md ${PROJECT_SOURCE_DIR}/docs/comparison.md
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
 
 set(CPACK_PACKAGE_NAME tokenpool)
 set(CPACK_PACKAGE_CONTACT "The Tokenpool authors <tokenpool@localhost>")

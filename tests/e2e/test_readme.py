@@ -1,4 +1,4 @@
-"""The clients that README.md shows do what it says."""
+"""The clients that docs/clients.md shows do what it says."""
 
 import pathlib
 import re
@@ -6,12 +6,12 @@ import shutil
 
 from harness import Skipped, expect
 
-README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "docs/clients.md"
 
 
 def example(language):
     """The one block of that language."""
-    blocks = re.findall(rf"(?ms)^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"))
+    blocks = re.findall(rf"(?ms)^```{language}\n(.*?)^```", CLIENTS.read_text(encoding="utf-8"))
     expect(len(blocks), 1, f"blocks of {language}")
     expect(len(blocks[0].splitlines()), 10, "lines of it")
     return blocks[0]
