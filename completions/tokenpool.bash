@@ -19,7 +19,7 @@ _tokenpool_run() {
   # COMP_WORDBREAKS splits --track=exact into three words.
   for ((i = 2; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      -j | --track | --shims | --standstill | --report | --listen)
+      -j | --jobs | --track | --shims | --standstill | --report | --listen | --limit)
         option=${COMP_WORDS[i]}
         ((++i))
         [[ ${COMP_WORDS[i]} == '=' ]] && ((++i))
@@ -42,10 +42,11 @@ _tokenpool_run() {
   done
   [[ $cur == '=' ]] && cur=''
   case $option in
-    -j) mapfile -t COMPREPLY < <(compgen -W "auto cpus $(nproc 2>/dev/null)" -- "$cur") ;;
+    -j | --jobs) mapfile -t COMPREPLY < <(compgen -W "auto cpus cpus-1 50% $(nproc 2>/dev/null)" -- "$cur") ;;
     --track) mapfile -t COMPREPLY < <(compgen -W 'auto exact infer' -- "$cur") ;;
     --shims) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --standstill) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur") ;;
+    --limit) mapfile -t COMPREPLY < <(compgen -W 'link= compile=' -- "$cur") ;;
     --listen) mapfile -t COMPREPLY < <(compgen -W 'tcp:127.0.0.1:0' -- "$cur") ;;
     --report)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -53,8 +54,8 @@ _tokenpool_run() {
       ;;
     *)
       if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-j --track --shims --standstill --wrap --enforce
-          --listen --allow-remote --report -q -h --help --' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W '-j --jobs --track --shims --standstill --wrap --limit --enforce
+          --die-with-parent --end-leftovers --listen --allow-remote --report -q -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"
       fi
@@ -99,6 +100,26 @@ _tokenpool_exec() {
   esac
 }
 
+_tokenpool_serve() {
+  local cur=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]}
+  [[ $cur == '=' ]] && cur=''
+  [[ $option == '=' ]] && option=${COMP_WORDS[COMP_CWORD - 2]}
+  case $option in
+    -j | --jobs) mapfile -t COMPREPLY < <(compgen -W "auto cpus cpus-1 50% $(nproc 2>/dev/null)" -- "$cur") ;;
+    --limit) mapfile -t COMPREPLY < <(compgen -W 'link= compile=' -- "$cur") ;;
+    --standstill) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur") ;;
+    --listen) mapfile -t COMPREPLY < <(compgen -W 'tcp:127.0.0.1:0' -- "$cur") ;;
+    --config | --cookie-file)
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      compopt -o filenames 2>/dev/null
+      ;;
+    *)
+      mapfile -t COMPREPLY < <(compgen -W '-j --jobs --listen --limit --cookie-file --allow-remote
+        --standstill --config -q -h --help' -- "$cur")
+      ;;
+  esac
+}
+
 # Commands that are for a server. $1: options of their own, $2: other words.
 _tokenpool_server() {
   local cur=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]}
@@ -125,6 +146,7 @@ _tokenpool() {
   fi
   case ${COMP_WORDS[1]} in
     run) _tokenpool_run ;;
+    serve) _tokenpool_serve ;;
     exec) _tokenpool_exec ;;
     status) _tokenpool_server '--json --watch' ;;
     set) _tokenpool_server '' 'jobs= limit.link= limit.compile= limit.test=' ;;
@@ -140,4 +162,11 @@ _tokenpool() {
   return 0
 }
 
+# All of its words are the command.
+_tokenpool_launcher() {
+  COMPREPLY=()
+  _tokenpool_command 1
+}
+
 complete -F _tokenpool tokenpool
+complete -F _tokenpool_launcher tokenpool-exec

@@ -9,7 +9,7 @@ function __tokenpool_cmd
     set -e words[1]
     while set -q words[1]
         switch $words[1]
-            case -j --track --shims --listen --report --slots --type --target --memory --priority --timeout
+            case -j --jobs --track --shims --listen --limit --report --slots --type --target --memory --priority --timeout
                 set -e words[1]
                 set -q words[1]; and set -e words[1]
             case --
@@ -52,12 +52,15 @@ complete -c tokenpool -n __fish_use_subcommand -a help -d 'Explain a command'
 complete -c tokenpool -n __fish_use_subcommand -l version -d 'Show the version'
 complete -c tokenpool -n __fish_use_subcommand -s h -l help -d 'Show the help'
 
-complete -c tokenpool -n '__tokenpool_in_options run' -s j -x -a 'auto cpus' -d 'Slots of the pool'
+complete -c tokenpool -n '__tokenpool_in_options run' -s j -l jobs -x -a 'auto cpus cpus-1 50%' -d 'Slots of the pool'
 complete -c tokenpool -n '__tokenpool_in_options run' -l track -x -a 'auto exact infer' -d 'How holders are known'
 complete -c tokenpool -n '__tokenpool_in_options run' -l shims -x -a 'on off' -d 'Adjust the flags of the tools'
 complete -c tokenpool -n '__tokenpool_in_options run' -l standstill -x -a 'off' -d 'Seconds until one slot more is made'
 complete -c tokenpool -n '__tokenpool_in_options run' -l wrap -d 'Each call of a compiler is a job'
 complete -c tokenpool -n '__tokenpool_in_options run' -l enforce -d 'Freeze the youngest jobs while slots are too few'
+complete -c tokenpool -n '__tokenpool_in_options run' -l die-with-parent -d 'End the build with the process that started it'
+complete -c tokenpool -n '__tokenpool_in_options run' -l end-leftovers -d 'End what CMD leaves running'
+complete -c tokenpool -n '__tokenpool_in_options run' -l limit -x -a 'link= compile=' -d 'At most so many jobs of a type'
 complete -c tokenpool -n '__tokenpool_in_options run' -l listen -x -a 'tcp:127.0.0.1:0' -d 'Serve the protocol on TCP, too'
 complete -c tokenpool -n '__tokenpool_in_options run' -l allow-remote -d 'Also an address that is not loopback'
 complete -c tokenpool -n '__tokenpool_in_options run' -l report -r -F -d 'Write a report'
@@ -78,3 +81,16 @@ complete -c tokenpool -n '__fish_seen_subcommand_from set; and not __fish_seen_s
 complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l server -r -F -d 'The arbiter'
 complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l cookie-file -r -F -d 'Where its cookie is'
 complete -c tokenpool -n '__fish_seen_subcommand_from help; and not __fish_seen_subcommand_from run exec' -a 'run serve exec status set pause resume doctor env'
+
+set -l in_serve '__fish_seen_subcommand_from serve; and not __fish_seen_subcommand_from run exec'
+complete -c tokenpool -n $in_serve -s j -l jobs -x -a 'auto cpus cpus-1 50%' -d 'Slots of the pool'
+complete -c tokenpool -n $in_serve -l listen -x -a 'tcp:127.0.0.1:0' -d 'Where clients connect'
+complete -c tokenpool -n $in_serve -l limit -x -a 'link= compile=' -d 'At most so many jobs of a type'
+complete -c tokenpool -n $in_serve -l cookie-file -r -F -d 'Where its cookie is'
+complete -c tokenpool -n $in_serve -l allow-remote -d 'Also an address that is not loopback'
+complete -c tokenpool -n $in_serve -l standstill -x -a 'off' -d 'Seconds until one slot more is made'
+complete -c tokenpool -n $in_serve -l config -r -F -d 'A TOML file'
+complete -c tokenpool -n $in_serve -s q -d 'Say nothing'
+
+# All of its words are the command.
+complete -c tokenpool-exec -a '(__fish_complete_subcommand)'

@@ -86,6 +86,9 @@ class World final : private host::DispatcherWorld {
 
   // --- DispatcherWorld ---
   std::optional<ProcessId> find(const host::Peer& peer, const wire::NamedProcess& named) override;
+  [[nodiscard]] bool is_below(ProcessId /*who*/, ProcessId /*ancestor*/) const override {
+    return true;
+  }
   bool watch(ProcessId who) override;
   host::Standing standing(std::optional<ProcessId> process, LeaseId under, bool launcher) override;
   void asks(const host::Standing& /*standing*/) override {}

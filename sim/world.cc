@@ -142,7 +142,13 @@ void World::act(Process* process) {
       break;
     case Kind::helper:
       if (process->tokens == 0) return ask(process, true);
-      end(process->id, chance(80) ? EndCause::succeeded : EndCause::unknown);
+      // One whose calls are seen and whose end is not known is taken for a client that was killed.
+      if (loose_ && chance(20)) {
+        ambiguous_ += process->tokens;
+        end(process->id, EndCause::unknown);
+      } else {
+        end(process->id, EndCause::succeeded);
+      }
       break;
     case Kind::lender:
       over_return(process);
@@ -279,9 +285,9 @@ void World::signal_read(Process* process) {
 
 void World::die(Process* process) {
   const ProcessId who = process->id;
-  const auto has_returned = [&] {
+  const auto is_client = [&] {
     const core::Account* account = pool_.ledger().find(who);
-    return account != nullptr && account->has_returned;
+    return account != nullptr && (account->client || account->returns);
   };
   // Who ends well gives everything back before.
   if (process->kind != Kind::helper && !process->read && chance(30)) {
@@ -289,7 +295,7 @@ void World::die(Process* process) {
     while (process->tokens > 0) give(process);
     return end(who, EndCause::succeeded);
   }
-  const bool known = loose_ || has_returned() || !children(who).empty();
+  const bool known = loose_ || is_client() || !children(who).empty();
   if (known && chance(20)) {
     ambiguous_ += process->tokens + process->riding;
     return end(who, EndCause::unknown);
@@ -315,7 +321,7 @@ void World::end(ProcessId who, EndCause cause) {
   const core::Account* above = heir ? pool_.ledger().find(*heir) : nullptr;
   // Only who never returned a token fetched it for somebody, and only for one that asks for none.
   const bool fetched =
-      account != nullptr && !account->has_returned && above != nullptr && !above->client;
+      account != nullptr && !account->returns && above != nullptr && !above->client;
   bury(dead, cause, survivors, fetched ? heir : std::nullopt);
   if (fault_ == Fault::death_unseen && account != nullptr && account->held() > 0) return audit();
   core::Effects effects;
@@ -328,10 +334,7 @@ void World::end(ProcessId who, EndCause cause) {
 void World::bury(const Process& dead, EndCause cause, const std::vector<ProcessId>& survivors,
                  std::optional<ProcessId> heir) {
   // What becomes of its tokens in truth: a helper's go to who sent it, a client's jobs run on.
-  const bool handed_over =
-      cause == EndCause::succeeded ||
-      (cause == EndCause::unknown && dead.kind == Kind::helper && survivors.empty());
-  if (handed_over) {
+  if (cause == EndCause::succeeded) {
     if (heir) living_.at(*heir).tokens += dead.tokens;
     return;
   }
@@ -348,7 +351,7 @@ void World::restart() {
   std::vector<core::Account> accounts;
   for (const auto& entry : pool_.ledger().accounts()) accounts.push_back(entry.second);
   const std::vector<core::UnseenTake> unseen = pool_.ledger().unseen();
-  fifo_ = std::min(pool_.free() + pool_.reserved(), issued_ + pool_.minted());
+  fifo_ = std::min(pool_.free() + pool_.reserved(), issued_ + pool_.minted() + 1);
   core::Pool next(issued_);
   next.restore(accounts, unseen, pool_.owed(), pool_.lent(), pool_.minted(), pool_.counters());
   pool_ = std::move(next);

@@ -40,6 +40,10 @@ int unknown_command(const std::string& word, const std::string& otherwise) {
   const bool option = word.starts_with('-');
   std::vector<std::string> known = command_names();
   if (option) known = {"--version", "--help"};
+  // As one calls make.
+  if (word.starts_with("-j") || word.starts_with("--jobs")) {
+    return fail("", {2, word + ": no such option; to run a build: tokenpool run " + word + " CMD"});
+  }
   const std::string near = nearest(word, known);
   return fail("", {2, word + ": no such " + (option ? "option" : "command") +
                           (near.empty() ? otherwise : " (the nearest is " + near + ")") +

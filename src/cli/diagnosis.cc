@@ -26,6 +26,11 @@ std::string tracking_reason(const Facts& facts) {
       reason += "; a client's memory cannot be written (" + refusal(probe.memory_write) +
                 "), so the calls are only counted";
     }
+    if (!probe.pidfd_exit.works()) {
+      reason +=
+          "; how a process ended it learns from each that ends by itself, which costs that one "
+          "a moment (the kernel tells it from Linux 6.15 on)";
+    }
     return reason;
   }
   if (probe.listener.error == EBUSY) {
@@ -79,8 +84,9 @@ void find_in_tools(const Facts& facts, Findings* findings) {
     if (make || ninja) {
       findings->push_back({true, facts_of_one.name, facts_of_one.path + ": " + tool.leaves,
                            make ? "put GNU make first on PATH"
-                                : "until then give it a -j of its own, also by cmake --build: "
-                                  "without one it runs somewhat more jobs than there are CPUs"});
+                                : "until then tokenpool run --wrap has each compiler that it "
+                                  "starts take a slot; without that give it a -j of its own, also "
+                                  "by cmake --build"});
     } else if (tool.kind == wire::ToolKind::ctest) {
       findings->push_back({false, facts_of_one.name, facts_of_one.path + ": " + tool.leaves,
                            "until then leave its -j out: it runs one test at a time in the pool"});

@@ -38,9 +38,16 @@ int env(const std::vector<std::string>& words) {
   }
   const auto surroundings = own_surroundings();
   if (!surroundings) {
-    return fail("env", {1,
-                        "no pool surrounds this process: neither it nor an ancestor has a "
-                        "TOKENPOOL_FIFO that lives; call it below tokenpool run"});
+    const auto standing = standing_server();
+    if (!standing) return fail("env", standing.error());
+    if (*standing) {
+      return print_all(surroundings_of(**standing, proc::own_environment()), options->json);
+    }
+    return fail("env",
+                {1,
+                 "no pool surrounds this process: neither it nor an ancestor has a "
+                 "TOKENPOOL_FIFO that lives, and no server of yours is at its default socket; call "
+                 "it below tokenpool run, or start tokenpool serve"});
   }
   return print_all(*surroundings, options->json);
 }

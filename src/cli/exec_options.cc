@@ -36,6 +36,7 @@ wire::Result<void> read_slots(Value text, host::LaunchConfig* config) {
   if (*low > *high) return usage(word + "a range from more to less, " + slots_to_give());
   config->wanted.min = static_cast<int>(*low);
   config->wanted.max = static_cast<int>(*high);
+  config->tells_width = true;
   return {};
 }
 

@@ -45,10 +45,11 @@ whatever they start, in any mixture, share it, and what a killed process held co
 Usage:
   tokenpool run [OPTION]... [--] CMD [ARG]...
 
-Options (they end where CMD begins; given twice, the last one counts):
+Options (they end where CMD begins; given twice, the last one counts, but for --listen, --limit):
   -j N|MIN-MAX|cpus|auto    slots of the pool, 1-512: that many jobs run at once; MIN-MAX: as many
                             within it as keep the CPUs busy; cpus: as many as this process may
-                            use CPUs; auto: 1 to three for each of them (default: cpus)
+                            use CPUs, also cpus-1 or 50%; auto: 1 to three for each of them
+                            (default: cpus). --jobs is the same
   --track auto|exact|infer  how the holders of tokens are known. exact: the kernel reports each
                             token call; infer: by counting; auto: exact where the kernel
                             offers it, else infer (default: auto)
@@ -59,11 +60,15 @@ Options (they end where CMD begins; given twice, the last one counts):
   --wrap[=NAME,...]         each call of a compiler or linker is a job of the pool, whoever starts
                             it: for tools that know no jobserver. NAMEs alone, or +NAME and -NAME
                             beside those that are known (default: off)
+  --limit TYPE=N            at most N jobs of that type at one time, as often as needed: compile and
+                            link are the types of --wrap, exec --type names others (default: none)
   --enforce                 while there are fewer slots than are in use, the youngest jobs stand
                             still (default: jobs that run are let alone)
   --listen tcp:HOST:PORT    answer clients of the protocol there, too, beside the run's own Unix
                             socket; port 0: any that is free (default: none)
   --allow-remote            let --listen name an address that is not loopback (default: refuse it)
+  --die-with-parent         end the build when the process that started this one ends
+  --end-leftovers           when CMD has ended, end what it has left running, daemons too
   --report FILE             write what became of the tokens to FILE, as JSON (default: none)
   -q                        no closing line on stderr, and none about processes that ignore the
                             pool or jobs that stand still (default: lines when there is
@@ -92,7 +97,8 @@ Usage:
 
 Options (given twice, the last one counts, but for --listen and --limit):
   -j SLOTS            N, 1-512; MIN-MAX: as many within it as keep the CPUs busy; cpus: as many as
-                      this process may use CPUs; auto: 1 to three for each (default: cpus)
+                      this process may use CPUs, also cpus-1 or 50%; auto: 1 to three for each
+                      (default: cpus). --jobs is the same
   --listen ADDR       unix:/path or tcp:HOST:PORT, as often as needed (default: unix: and
                       $XDG_RUNTIME_DIR/tokenpool/socket, /run/tokenpool/socket for root)
   --limit TYPE=N      at most N jobs of that type at one time, as often as needed (default: none)
@@ -127,7 +133,7 @@ Usage:
 Options (they end where CMD begins; given twice, the last one counts):
   --slots N|MIN-MAX   slots that CMD uses, 1-512; of a range, as many as are its share (default: 1)
   --type TYPE         of the job, for example link; types may have limits (default: none)
-  --target NAME       what the job makes, for people (default: none)
+  --target NAME       what the job makes, for people (default: CMD and its words)
   --memory SIZE       bytes that CMD is expected to need, also 512M or 2G (default: not known)
   --priority P        -100 to 100, higher comes first (default: 0)
   --timeout SECONDS   how long to wait for slots; 0: only take what is free (default: no limit)
@@ -135,7 +141,8 @@ Options (they end where CMD begins; given twice, the last one counts):
   -h, --help          this text
 
 In each ARG {slots} becomes the number of slots; {{slots}} becomes {slots}. CMD finds the number in
-TOKENPOOL_SLOTS, too. Without an arbiter, CMD runs with one slot.
+TOKENPOOL_SLOTS, too, and with --slots in OMP_NUM_THREADS, GOMAXPROCS, RAYON_NUM_THREADS and
+PYTEST_XDIST_AUTO_NUM_WORKERS, unless they are set. Without an arbiter, CMD runs with one slot.
 
 Examples:
   xargs -P 100 -n 1 tokenpool exec -- cc -c < files

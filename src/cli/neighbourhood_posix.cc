@@ -39,7 +39,7 @@ bool is_alive(const std::string& fifo) {
 
 std::vector<Environment> own_runs() {
   std::vector<Environment> runs;
-  for (const std::string& folder : jobserver::run_folders(jobserver::run_parent().path)) {
+  for (const std::string& folder : jobserver::run_folders(jobserver::usual_run_place())) {
     const std::string fifo = folder + "/" + std::string(jobserver::kFifoName);
     if (auto kept = jobserver::kept_environment(fifo); !kept.empty() && is_alive(fifo)) {
       runs.push_back(std::move(kept));

@@ -11,6 +11,7 @@
 #include "cli/slots.h"
 #include "cli/standstill.h"
 #include "cli/suggest.h"
+#include "cli/type_limits.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -44,8 +45,11 @@ struct RunWords {
   std::string wrap;  ///< "*" where no list was given
   std::optional<std::string> report;
   std::vector<std::string> listen;
+  std::vector<std::string> limits;
   bool allow_remote = false;
   bool enforce = false;
+  bool die_with_parent = false;
+  bool end_leftovers = false;
 };
 
 // The Unix socket of a run has its place in the run's folder.
@@ -94,6 +98,8 @@ wire::Result<host::RunConfig> check_run(const RunWords& words, int usable_cpus) 
   if (!standstill) return tl::make_unexpected(standstill.error());
   config.standstill = *standstill;
   config.enforce = words.enforce;
+  config.die_with_parent = words.die_with_parent;
+  config.end_leftovers = words.end_leftovers;
   if (!words.wrap.empty()) {
     auto wrap = read_wrap(words.wrap);
     if (!wrap) return tl::make_unexpected(wrap.error());
@@ -108,6 +114,9 @@ wire::Result<host::RunConfig> check_run(const RunWords& words, int usable_cpus) 
   auto listen = check_tcp(words.listen, words.allow_remote);
   if (!listen) return tl::make_unexpected(listen.error());
   config.listen = std::move(*listen);
+  auto limits = parse_type_limits(words.limits);
+  if (!limits) return tl::make_unexpected(limits.error());
+  config.limits = std::move(*limits);
   config.slots = *slots;
   config.track = *track;
   config.shims = *shims;
@@ -117,8 +126,8 @@ wire::Result<host::RunConfig> check_run(const RunWords& words, int usable_cpus) 
 
 // CLI11 takes the next word as the value of `--report=`, which is what --report=$UNSET becomes.
 std::optional<std::string> option_without_value(const std::vector<std::string>& words) {
-  constexpr std::array<std::string_view, 6> kValued{"-j",       "--track",  "--shims",
-                                                    "--report", "--listen", "--standstill"};
+  constexpr std::array<std::string_view, 8> kValued{
+      "-j", "--jobs", "--track", "--shims", "--report", "--listen", "--limit", "--standstill"};
   for (std::size_t i = 0; i < words.size() && words[i].starts_with('-') && words[i] != "--"; ++i) {
     if (words[i] == "--wrap=") return words[i];
     for (const std::string_view option : kValued) {
@@ -129,6 +138,12 @@ std::optional<std::string> option_without_value(const std::vector<std::string>& 
   return std::nullopt;
 }
 
+// `--wrap cc,ld make`, or `--wrap cc -- make`: no program is called so.
+bool is_list_for_wrap(const std::vector<std::string>& command) {
+  return command.front().find(',') != std::string::npos ||
+         (command.size() > 1 && command[1] == "--");
+}
+
 }  // namespace
 
 wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int usable_cpus) {
@@ -136,14 +151,17 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   RunWords values;
   bool quiet = false;
   const std::vector<CommandOption> known{
-      {"-j", &values.slots},
+      {"-j,--jobs", &values.slots},
       {"--track", &values.track},
       {"--shims", &values.shims},
       {"--standstill", &values.standstill},
       {"--enforce", &values.enforce},
+      {"--die-with-parent", &values.die_with_parent},
+      {"--end-leftovers", &values.end_leftovers},
       {"--wrap", &values.wrap, "*"},  // a list only behind =, so that CMD is none
       {"--report", &values.report},
       {"--listen", &values.listen},
+      {"--limit", &values.limits},
       {"--allow-remote", &values.allow_remote},
       {"-q", &quiet},
       {"--help,-h", &options.help}};
@@ -167,6 +185,10 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
   }
   if (rest->front().empty()) {
     return usage("'': an empty name for the command to run, give a program; is a variable unset?");
+  }
+  if (values.wrap == "*" && is_list_for_wrap(*rest)) {
+    return usage("--wrap " + rest->front() +
+                 ": its list stands behind =, give --wrap=" + rest->front());
   }
   options.config = *config;
   options.config.command = std::move(*rest);

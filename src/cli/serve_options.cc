@@ -1,9 +1,7 @@
 #include "cli/serve_options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -15,11 +13,10 @@
 #include "cli/slots.h"
 #include "cli/standstill.h"
 #include "cli/suggest.h"
-#include "core/limits.h"
+#include "cli/type_limits.h"
 #include "proc/environ.h"
 #include "proc/file.h"
 #include "wire/address.h"
-#include "wire/protocol.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -35,21 +32,6 @@ struct Words {
   std::optional<std::string> standstill;
   bool allow_remote = false;
 };
-
-wire::Result<std::pair<std::string, int>> parse_limit(const std::string& word) {
-  const auto equals = word.find('=');
-  int number = -1;
-  const char* const end = word.data() + word.size();
-  const char* const begin = equals == std::string::npos ? end : word.data() + equals + 1;
-  const auto [stop, error] = std::from_chars(begin, end, number);
-  const bool whole = error == std::errc() && stop == end;
-  if (!wire::is_type(std::string_view(word).substr(0, equals)) || !whole || number < 0 ||
-      number > core::kMaxSlots) {
-    return usage("the limit '" + word + "' is wrong: give TYPE=N, N from 0 to " +
-                 std::to_string(core::kMaxSlots) + ", for example link=2");
-  }
-  return std::pair(word.substr(0, equals), number);
-}
 
 wire::Result<host::ServeConfig> check_serve(const Words& words, int usable_cpus,
                                             bool sockets_passed) {
@@ -76,25 +58,25 @@ wire::Result<host::ServeConfig> check_serve(const Words& words, int usable_cpus,
     if (!address) return tl::make_unexpected(address.error());
     config.listen.push_back(std::move(*address));
   }
-  for (const std::string& word : words.limits) {
-    auto limit = parse_limit(word);
-    if (!limit) return tl::make_unexpected(limit.error());
-    config.limits.push_back(std::move(*limit));
-  }
-  std::set<std::string> types;
-  for (const auto& [type, limit] : config.limits) types.insert(type);
-  if (types.size() > core::kMaxLimits) {
-    return usage(std::to_string(types.size()) + " types have a limit: give at most " +
-                 std::to_string(core::kMaxLimits));
-  }
+  const auto limits = parse_type_limits(words.limits);
+  if (!limits) return tl::make_unexpected(limits.error());
+  config.limits.assign(limits->begin(), limits->end());
   config.cookie_file = words.cookie_file;
   config.allow_remote = words.allow_remote;
   return config;
 }
 
-tl::unexpected<wire::Error> wrong_key(const std::string& file, std::string_view key,
-                                      const std::string& what) {
-  return usage("the configuration " + file + ": " + std::string(key) + ": " + what);
+/// Where in the file something is wrong.
+struct Place {
+  std::string file;
+  std::string key;
+  toml::source_index line = 0;
+};
+
+wire::Error wrong_key(const Place& place, const std::string& what) {
+  return usage("the configuration " + place.file + ", line " + std::to_string(place.line) + ": " +
+               place.key + ": " + what)
+      .value();
 }
 
 /// What the option takes as a word stands in the file as a number or as a string.
@@ -103,9 +85,9 @@ std::optional<std::string> number_or_text(const toml::node& value) {
   return value.value_exact<std::string>();
 }
 
-std::optional<wire::Error> read_key(const std::string& file, std::string_view key,
-                                    const toml::node& value, Words* words) {
-  const auto wrong = [&](const std::string& what) { return wrong_key(file, key, what).value(); };
+std::optional<wire::Error> read_key(const Place& place, const toml::node& value, Words* words) {
+  const auto wrong = [&](const std::string& what) { return wrong_key(place, what); };
+  const std::string& key = place.key;
   if (key == "jobs") {
     words->slots = number_or_text(value);
     if (!words->slots) return wrong("give a number of slots, \"MIN-MAX\", \"cpus\" or \"auto\"");
@@ -138,13 +120,26 @@ std::optional<wire::Error> read_key(const std::string& file, std::string_view ke
   } else {
     static const std::vector<std::string> kKeys{"jobs",        "listen",       "limits",
                                                 "cookie_file", "allow_remote", "standstill"};
-    const std::string near = nearest(std::string(key), kKeys);
-    return wrong("no such key" + (near.empty() ? "" : " (the nearest is " + near + ")"));
+    const std::string near = nearest(key, kKeys);
+    if (!near.empty()) return wrong("no such key (the nearest is " + near + ")");
+    std::string all;
+    for (const std::string& one : kKeys) all += (all.empty() ? "" : ", ") + one;
+    return wrong("no such key; there are " + all);
   }
   return std::nullopt;
 }
 
-wire::Result<Words> read_config(const std::string& file) {
+/// What is wrong with the value of one key: the same as with its option, but for the name.
+std::optional<wire::Error> check_key(const Place& place, Words only, int usable_cpus) {
+  only.allow_remote = true;
+  const auto config = check_serve(only, usable_cpus, true);
+  if (config) return std::nullopt;
+  std::string what = config.error().sentence;
+  if (what.starts_with('-')) what.erase(0, what.find(' ') + 1);
+  return wrong_key(place, what);
+}
+
+wire::Result<Words> read_config(const std::string& file, int usable_cpus) {
   const auto text = proc::read_start(file, kMaxConfig);
   if (!text) {
     return usage("the configuration " + file + " cannot be read; give a file that is there");
@@ -153,9 +148,12 @@ wire::Result<Words> read_config(const std::string& file) {
   try {
     const toml::table table = toml::parse(*text);
     for (const auto& [key, value] : table) {
-      if (const auto error = read_key(file, key.str(), value, &words)) {
-        return tl::make_unexpected(*error);
-      }
+      const Place place{file, std::string(key.str()), value.source().begin.line};
+      Words only;
+      auto error = read_key(place, value, &only);
+      if (!error) error = check_key(place, only, usable_cpus);
+      if (error) return tl::make_unexpected(*error);
+      (void)read_key(place, value, &words);
     }
   } catch (const toml::parse_error& error) {
     return usage("the configuration " + file + ", line " +
@@ -184,7 +182,7 @@ wire::Result<ServeOptions> parse_serve(const std::vector<std::string>& words, in
   Words line;
   std::optional<std::string> config_file;
   bool quiet = false;
-  const std::vector<CommandOption> known{{"-j", &line.slots},
+  const std::vector<CommandOption> known{{"-j,--jobs", &line.slots},
                                          {"--listen", &line.listen},
                                          {"--limit", &line.limits},
                                          {"--cookie-file", &line.cookie_file},
@@ -202,7 +200,7 @@ wire::Result<ServeOptions> parse_serve(const std::vector<std::string>& words, in
     return usage(word + ": serve takes no arguments" + see_help("serve"));
   }
   if (config_file) {
-    auto file = read_config(*config_file);
+    auto file = read_config(*config_file, usable_cpus);
     if (!file) return tl::make_unexpected(file.error());
     line = merged(std::move(line), std::move(*file));
   }

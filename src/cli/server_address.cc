@@ -11,6 +11,7 @@
 #include "cli/neighbourhood.h"
 #include "cli/server_files.h"
 #include "proc/environ.h"
+#include "proc/listening_socket.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -94,9 +95,8 @@ tl::unexpected<wire::Error> barred(client::Reason reason, const std::string& add
 }
 
 struct Meant {
-  std::string address;
+  std::string address;                ///< empty: nobody named one
   std::optional<std::string> cookie;  ///< none: to be looked for
-  bool standing = false;              ///< nobody named it
 };
 
 Meant meant_server(const ServerWords& words, const ServerSources& sources) {
@@ -112,11 +112,12 @@ Meant meant_server(const ServerWords& words, const ServerSources& sources) {
     const std::string theirs = in(*around, "TOKENPOOL_ADDR");
     if (!theirs.empty()) return {theirs, in(*around, "TOKENPOOL_COOKIE")};
   }
-  return {"unix:" + default_socket(sources.environment, sources.user), std::nullopt, true};
+  return {};
 }
 
 /// Nobody named an arbiter, and no server is at its default address: the one run that there is.
-wire::Result<Server> only_run(const std::string& address, const ServerSources& sources) {
+wire::Result<Server> only_run(const ServerSources& sources) {
+  const std::string address = "unix:" + default_socket(sources.environment, sources.user);
   std::vector<Server> runs = reachable(sources.runs());
   if (runs.size() == 1) return std::move(runs.front());
   if (runs.empty()) {
@@ -159,8 +160,27 @@ std::string cookie_file_of(std::string_view socket_path) {
   return std::string(socket_path) + ".cookie";
 }
 
+wire::Result<std::optional<Server>> standing_server(const ServerSources& sources) {
+  const auto address =
+      wire::parse_address("unix:" + default_socket(sources.environment, sources.user));
+  // A server that has ended leaves its cookie to the next one.
+  if (!address || !sources.is_served(*address)) return std::nullopt;
+  auto cookie = sources.cookie_in(cookie_file_of(address->path));
+  if (!cookie) return tl::make_unexpected(cookie.error());
+  if (!*cookie) return std::nullopt;
+  return Server{to_string(*address), **std::move(cookie)};
+}
+
 wire::Result<Server> find_server(const ServerWords& words, const ServerSources& sources) {
   Meant meant = meant_server(words, sources);
+  if (meant.address.empty() && words.cookie_file) {
+    meant.address = "unix:" + default_socket(sources.environment, sources.user);
+  } else if (meant.address.empty()) {
+    auto standing = standing_server(sources);
+    if (!standing) return tl::make_unexpected(standing.error());
+    if (!*standing) return only_run(sources);
+    meant = {(*standing)->address, (*standing)->cookie};
+  }
   const auto addresses = addresses_in(meant.address);
   if (addresses.empty()) {
     return barred(client::Reason::bad_address, meant.address);
@@ -168,11 +188,6 @@ wire::Result<Server> find_server(const ServerWords& words, const ServerSources& 
   wire::Result<std::string> cookie = meant.cookie.value_or("");
   if (words.cookie_file) {
     cookie = must_hold(sources, *words.cookie_file, "give --cookie-file the server's");
-  } else if (meant.standing) {
-    auto file = sources.cookie_in(cookie_file_of(addresses.front().path));
-    if (!file) return tl::make_unexpected(file.error());
-    if (!*file) return only_run(meant.address, sources);
-    cookie = **std::move(file);
   } else if (!meant.cookie) {
     cookie = cookie_for(addresses.front(), sources);
   }
@@ -180,9 +195,23 @@ wire::Result<Server> find_server(const ServerWords& words, const ServerSources& 
   return Server{std::move(meant.address), *std::move(cookie)};
 }
 
+namespace {
+
+ServerSources own_sources() {
+  return {proc::own_environment(),
+          geteuid(),
+          own_surroundings,
+          own_runs,
+          [](const std::string& path) { return read_cookie_file(path); },
+          proc::is_served};
+}
+
+}  // namespace
+
+wire::Result<std::optional<Server>> standing_server() { return standing_server(own_sources()); }
+
 wire::Result<Server> find_server(const ServerWords& words) {
-  return find_server(words, {proc::own_environment(), geteuid(), own_surroundings, own_runs,
-                             [](const std::string& path) { return read_cookie_file(path); }});
+  return find_server(words, own_sources());
 }
 
 Barred explain(client::Reason reason, const std::string& address, const std::string& seen) {

@@ -43,6 +43,7 @@ struct ServerSources {
   std::function<std::vector<Environment>()> runs;  ///< as own_runs()
   /// As read_cookie_file().
   std::function<wire::Result<std::optional<std::string>>(const std::string& path)> cookie_in;
+  std::function<bool(const wire::Address& unix_address)> is_served;  ///< as proc::is_served()
 };
 
 /// The value of --server: as wire::parse_address(), or the path of a Unix socket with a slash in
@@ -56,6 +57,11 @@ std::string default_socket(const Environment& environment, uid_t user);
 
 /// The file with the cookie of the server at the Unix socket `path`. Pure.
 std::string cookie_file_of(std::string_view socket_path);
+
+/// The user's standing server, if it lives. Error 1: its cookie is not to be had.
+wire::Result<std::optional<Server>> standing_server(const ServerSources& sources);
+/// The same for this process.
+wire::Result<std::optional<Server>> standing_server();
 
 /// Error 1: there is none, or its cookie is not to be had. Pure but for `sources`.
 wire::Result<Server> find_server(const ServerWords& words, const ServerSources& sources);

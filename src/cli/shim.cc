@@ -70,10 +70,16 @@ void tell_outsider(const Call& call, const FoundTool& worker, const std::string&
   const wire::Tool& tool = worker.tool;
   if (call.kind != ToolKind::cmake && !tool.version) return;
   if (!leaves_pool(call)) return;
+  // What it starts are jobs of the pool one by one.
+  const bool starts_compilers = tool.kind != ToolKind::ctest;
+  if (starts_compilers && !proc::own_variable("TOKENPOOL_WRAP").empty()) return;
   const std::string name = worker.path.substr(worker.path.find_last_of('/') + 1);
   if (!claim(folder, "outside-" + name)) return;
   say_as_shim(name + (tool.version ? " " + tool.version_text : "") + " at " + worker.path +
-              " does not obey the pool: that needs " + what_obeys(tool.kind));
+              " does not obey the pool: that needs " + what_obeys(tool.kind) +
+              (starts_compilers
+                   ? ", or tokenpool run --wrap, under which each compiler takes a slot"
+                   : ""));
 }
 
 void drop_parallel_level(const std::string& folder) {

@@ -33,7 +33,8 @@ tl::unexpected<wire::Error> refuse(std::string_view text, const std::string& why
 }
 
 std::string what_to_give() {
-  return "give 1-" + std::to_string(core::kMaxSlots) + ", MIN-MAX, cpus or auto";
+  return "give 1-" + std::to_string(core::kMaxSlots) +
+         ", MIN-MAX, cpus, cpus-1, 50% (of the CPUs) or auto";
 }
 
 /// Whether `number` can be one of slots; if not, the value `text` is refused.
@@ -51,31 +52,59 @@ wire::Result<int> check_slots(std::string_view text, const Number& number) {
   return static_cast<int>(number.value);
 }
 
+/// One bound: a number, or one that goes by the CPUs, which is never less than 1.
+Number read_bound(std::string_view text, int usable) {
+  constexpr std::string_view kCpus = "cpus";
+  Number number;
+  if (text.starts_with(kCpus)) {
+    const std::string_view rest = text.substr(kCpus.size());
+    if (!rest.empty() && !rest.starts_with('-')) return number;
+    const Number less = rest.empty() ? Number{.whole = true} : read_number(rest.substr(1));
+    number.whole = less.whole && less.value >= 0;
+    number.value = less.too_long ? 1 : std::max<std::int64_t>(1, usable - less.value);
+    return number;
+  }
+  if (!text.ends_with('%')) return read_number(text);
+  number = read_number(text.substr(0, text.size() - 1));
+  // A share that is none is refused, and so is one beyond any pool.
+  if (number.whole && !number.too_long && number.value > 0 && number.value <= 100'000) {
+    number.value = std::max<std::int64_t>(1, usable * number.value / 100);
+  }
+  return number;
+}
+
+/// Both bounds of MIN-MAX: either may have a dash of its own.
+bool read_range(std::string_view text, int usable, Number* low, Number* high) {
+  for (auto dash = text.find('-', 1); dash < text.size(); dash = text.find('-', dash + 1)) {
+    *low = read_bound(text.substr(0, dash), usable);
+    *high = read_bound(text.substr(dash + 1), usable);
+    if (low->whole && high->whole) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 wire::Result<core::SlotRange> parse_slots(std::string_view text, int usable) {
-  if (text == "cpus") return core::SlotRange{usable, usable};
   if (text == "auto") {
     return core::SlotRange{1, std::min(core::kMaxSlots, core::kMaxSlotsPerCpu * usable)};
   }
-  const Number number = read_number(text);
-  if (number.whole) {
+  if (const Number number = read_bound(text, usable); number.whole) {
     const auto slots = check_slots(text, number);
     if (!slots) return tl::make_unexpected(slots.error());
     return core::SlotRange{*slots, *slots};
   }
-  if (const auto dash = text.find('-'); dash != std::string_view::npos && dash > 0) {
-    const Number low = read_number(text.substr(0, dash));
-    const Number high = read_number(text.substr(dash + 1));
-    if (low.whole && high.whole) {
-      const auto min = check_slots(text, low);
-      if (!min) return tl::make_unexpected(min.error());
-      const auto max = check_slots(text, high);
-      if (!max) return tl::make_unexpected(max.error());
-      if (*min <= *max) return core::SlotRange{*min, *max};
-      return refuse(text, "a range from more to less, give " + std::string(text.substr(dash + 1)) +
-                              "-" + std::string(text.substr(0, dash)));
-    }
+  Number low;
+  Number high;
+  if (read_range(text, usable, &low, &high)) {
+    const auto min = check_slots(text, low);
+    if (!min) return tl::make_unexpected(min.error());
+    const auto max = check_slots(text, high);
+    if (!max) return tl::make_unexpected(max.error());
+    if (*min <= *max) return core::SlotRange{*min, *max};
+    return refuse(text, "a range from more (" + std::to_string(*min) + ") to less (" +
+                            std::to_string(*max) + "), give " + std::to_string(*max) + "-" +
+                            std::to_string(*min));
   }
   if (text.empty()) return refuse("''", "an empty number of slots, " + what_to_give());
   return refuse(text, "not a number of slots, " + what_to_give());

@@ -8,9 +8,10 @@
 
 namespace tokenpool::cli {
 
-/// Reads `text`, the value of -j: a number of slots from 1 to core::kMaxSlots, MIN-MAX of such,
-/// "cpus" (`usable`) or "auto" (1 to core::kMaxSlotsPerCpu for each of `usable`). Everything else
-/// is an Error with status 2 whose sentence begins with the value and says what to give. Pure.
+/// Reads `text`, the value of -j: a number of slots from 1 to core::kMaxSlots, "cpus" (`usable`),
+/// "cpus-N" or "P%" of them (at least 1 each), MIN-MAX of such, or "auto" (1 to
+/// core::kMaxSlotsPerCpu for each of `usable`). Everything else is an Error with status 2 whose
+/// sentence begins with the value and says what to give. Pure.
 wire::Result<core::SlotRange> parse_slots(std::string_view text, int usable);
 
 }  // namespace tokenpool::cli

@@ -32,7 +32,8 @@ wire::Result<std::string> text_of_status(std::string_view result, const Server& 
 }
 
 StatusView view_of_stdout() {
-  return {screen_size().value_or(ScreenSize{}).columns, use_colour(stdout)};
+  const auto screen = screen_size();
+  return {screen ? screen->columns : kWholeLines, use_colour(stdout)};
 }
 
 int show_once(client::Pool& pool, const Server& server, bool json) {

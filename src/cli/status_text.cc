@@ -46,9 +46,10 @@ class StatusPage {
   void words(const std::vector<std::string>& all) {
     std::size_t widest = 0;
     for (const std::string& word : all) widest = std::max(widest, word.size());
+    const std::size_t columns = view_.columns == kWholeLines ? StatusView{}.columns : view_.columns;
     std::string row;
     for (std::string word : all) {
-      if (!row.empty() && row.size() + 2 + word.size() > view_.columns) {
+      if (!row.empty() && row.size() + 2 + word.size() > columns) {
         line(row.substr(0, row.find_last_not_of(' ') + 1));
         row.clear();
       }

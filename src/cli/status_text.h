@@ -10,8 +10,10 @@
 
 namespace tokenpool::cli {
 
+inline constexpr std::size_t kWholeLines = 1U << 20;
+
 struct StatusView {
-  std::size_t columns = 80;  ///< no line is wider
+  std::size_t columns = 80;  ///< no line is wider; kWholeLines: none is cut
   bool colour = false;
 };
 

@@ -29,7 +29,7 @@ std::map<std::string, std::string> pool_variables(const Environment& environment
   return variables;
 }
 
-std::string quoted(const std::string& value) {
+std::string in_quotes(const std::string& value) {
   std::string text = "'";
   for (const char letter : value)
     text += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
@@ -80,8 +80,17 @@ std::optional<Surroundings> find_surroundings(
 
 std::string to_shell(const Surroundings& surroundings) {
   std::string text;
+  bool has_path = false;
+  std::string shims;
   for (const auto& [name, value] : surroundings.set) {
-    text += "export " + name + "=" + quoted(value) + "\n";
+    text += "export " + name + "=" + in_quotes(value) + "\n";
+    has_path = has_path || name == "PATH";
+    if (name == "TOKENPOOL_SHIMS") shims = value;
+  }
+  // The shell that reads it may have another PATH than this process.
+  if (!has_path && !shims.empty()) {
+    text += "case $PATH in " + in_quotes(shims) + ":*) ;; *) export PATH=" + in_quotes(shims) +
+            "\"${PATH:+:$PATH}\" ;; esac\n";
   }
   for (const std::string& name : surroundings.unset) text += "unset " + name + "\n";
   return text;

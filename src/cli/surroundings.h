@@ -34,7 +34,8 @@ std::optional<Surroundings> find_surroundings(
     const Environment& own, const std::vector<Environment>& ancestors,
     const std::function<bool(const std::string& fifo)>& is_alive);
 
-/// `surroundings` as commands for a POSIX shell, each on a line of its own.
+/// `surroundings` as commands for a POSIX shell, each on a line of its own. They also put the shims
+/// first on PATH in a shell where they are not, which need not be one of this environment.
 std::string to_shell(const Surroundings& surroundings);
 
 }  // namespace tokenpool::cli

@@ -4,8 +4,8 @@
 // What a process may demand: the slots that are held in its subtree (tokens of clients, leases at
 // what they cost) and the one that it got from above: the command has the implicit slot, a client
 // of the jobserver gives each of its children one, and orphans have none. What it demands is what
-// its subtree uses and would use of idle CPUs (proc/census.h). A client that has children only
-// waits for them and reads their output: its own use is nobody's job and does not count.
+// its subtree uses and would use of idle CPUs (proc/census.h, wanted()). A client that has children
+// only waits for them and reads their output: its own use is nobody's job and does not count.
 //
 // The law (facts/scheduling.md 3.1), at samples kBillingStep apart, for every holder and for the
 // whole build:

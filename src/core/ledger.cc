@@ -43,6 +43,7 @@ void Ledger::introduce(ProcessId who, std::span<const ProcessId> ancestors, bool
   const std::size_t kept = std::min(ancestors.size(), kMaxAncestors);
   Account& opened = account(who);
   opened.client = client;
+  opened.returns = client;
   opened.ancestors.assign(ancestors.begin(), ancestors.begin() + static_cast<std::ptrdiff_t>(kept));
 }
 
@@ -69,16 +70,21 @@ void Ledger::untake(ProcessId who) {
 
 GiveOutcome Ledger::give(ProcessId who, bool may_lend) {
   Account& giver = account(who);
-  giver.client = true;
-  giver.has_returned = true;
+  giver.returns = true;
   std::optional<GiveOutcome> outcome = settle(&giver);
-  if (!outcome && giver.own == 0 && may_lend) {
-    giver.own = -1;
-    outcome = GiveOutcome::lent;
+  if (!outcome && may_lend && lend(&giver)) outcome = GiveOutcome::lent;
+  if (!outcome) {
+    giver.overpaid = true;
+    return GiveOutcome::refused;
   }
-  if (!outcome) return GiveOutcome::refused;
   --outstanding_;
   return *outcome;
+}
+
+bool Ledger::lend(Account* lender) {
+  if (lender->own != 0) return false;
+  lender->own = -1;
+  return true;
 }
 
 std::optional<GiveOutcome> Ledger::settle(Account* giver) {
@@ -106,8 +112,8 @@ std::optional<GiveOutcome> Ledger::settle_own(Account* giver) {
 std::optional<GiveOutcome> Ledger::settle_ancestor(const Account& giver) {
   for (const ProcessId ancestor : giver.ancestors) {
     const auto entry = accounts_.find(ancestor);
-    // A client returns its tokens itself: this one does not hold for it but runs on one of them.
-    if (entry != accounts_.end() && entry->second.held() > 0 && !entry->second.client) {
+    // One that returns its tokens itself has this one run on one of them.
+    if (entry != accounts_.end() && entry->second.held() > 0 && !entry->second.settles_itself()) {
       pay(&entry->second);
       return GiveOutcome::ancestor;
     }
@@ -208,14 +214,21 @@ void Ledger::restore_unseen(UnseenTake take) {
   }
 }
 
-int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool certain) {
+int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool certain,
+                          bool may_lend) {
   TOKENPOOL_CHECK(count >= 0);
   const bool is_certain = certain && openers.size() == 1 && knows(openers.front());
   for (; count > 0; --count) {
     if (is_certain) {
       Account& giver = account(openers.front());
-      giver.has_returned = true;
-      if (!settle(&giver) && !settle_passed_on({}, false)) return count;
+      giver.returns = true;
+      const bool is_doubtful = doubtful_ > 0;
+      if (!settle(&giver) && !settle_passed_on({}, false)) {
+        if (is_doubtful || !std::exchange(may_lend, false) || !lend(&giver)) {
+          giver.overpaid = true;
+          return count;
+        }
+      }
     } else if (!settle_unseen_return(openers) && !settle_passed_on(openers, true)) {
       return count;
     }
@@ -287,16 +300,27 @@ EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId>
   const Account dead = std::move(entry->second);
   accounts_.erase(entry);
 
-  const bool was_client = dead.has_returned || !survivors.empty();
+  const bool was_client = dead.client || dead.returns || !survivors.empty();
   const bool succeeded =
       cause == EndCause::succeeded || (cause == EndCause::unknown && !was_client);
+  const std::optional<ProcessId> sender = succeeded ? heir : std::nullopt;
   // Only what a helper fetched is meant for somebody. One that ever returned a token was a client
   // that forgot the rest.
-  const Account* to = succeeded && heir && !dead.has_returned ? find(*heir) : nullptr;
+  const Account* to = sender && !dead.returns ? find(*sender) : nullptr;
   if (to == nullptr || to->client) heir.reset();
 
   outcome.held = dead.held();
-  outcome.withdraw = dead.own < 0 ? 1 : 0;
+  outcome.inherited = dead.inherited;
+  if (dead.own < 0) {
+    // One that a helper made for it ends with the lender.
+    const bool was_helper = dead.returns && !dead.client && !dead.overpaid;
+    Account* lender = sender && was_helper ? &account(*sender) : nullptr;
+    if (lender != nullptr && !lender->settles_itself() && lend(lender)) {
+      outcome.passed_to = sender;
+    } else {
+      outcome.withdraw = 1;
+    }
+  }
   outcome.unseen = close_suspect(who, heir);
   outcome.freed = outcome.held + outcome.unseen;
   if (succeeded) {
@@ -346,13 +370,13 @@ bool Ledger::concerns(ProcessId who) const {
   return (known != nullptr && (known->own != 0 || known->inherited != 0)) || is_suspect(who);
 }
 
-void Ledger::restore(ProcessId who, int own, int inherited, bool client, bool has_returned) {
+void Ledger::restore(ProcessId who, int own, int inherited, bool client, bool returns) {
   Account& restored = account(who);
   outstanding_ += own + inherited - restored.own - restored.inherited;
   restored.own = own;
   restored.inherited = inherited;
   restored.client = client;
-  restored.has_returned = has_returned;
+  restored.returns = returns;
 }
 
 }  // namespace tokenpool::core

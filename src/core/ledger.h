@@ -5,17 +5,20 @@
 //  2. Killed or failed while holding h: its surviving children were its jobs, so min(h, children)
 //     tokens move to them, one each, until they end; the rest is free at once.
 //  3. Ended with success while holding: the tokens of a helper (a `dd` or `head -c1` that fetched
-//     one for its shell) pass to the nearest living ancestor inside the build. Those of a client
+//     one for its shell) pass to the nearest living ancestor inside the build. Those of a process
 //     that returned others before, or below a client (make asks for its own), or without an
-//     ancestor are free. In what it is suspected of, that ancestor takes its place.
+//     ancestor are free. In what it is suspected of, that ancestor takes its place. A loan (rule 4)
+//     passes to that ancestor, too, for which a helper made it, unless that one settles its debts
+//     itself, or the helper has returned more than that.
 //  4. A return by a process that holds nothing settles the debt of its nearest holding ancestor,
-//     else of a holding descendant (of those that are no clients: a job of make that writes a token
-//     does not return the one that make holds for it, or make would return it again), else it lends
-//     the implicit slot of the process (own == -1, once; taken out again at its end). Beyond that
-//     it is an over-return: refused. One that nobody saw lends nothing, but settles the debt of any
-//     holder that is no client: that one may have passed its token on to this one through the FIFO,
-//     between two looks. Not so after a token came back from one that had ended and was no client:
-//     that one may have passed it on before, and then this is the return of what is free already.
+//     unless that one takes and returns its tokens itself (a job of make that writes a token does
+//     not return the one that make holds for it, or make would return it again), else of a holding
+//     descendant that is no client, else it lends the implicit slot of the process (own == -1,
+//     once; taken out again at its end). Beyond that it is an over-return: refused. One that nobody
+//     saw settles, before it lends, the debt of any holder that is no client: that one may have
+//     passed its token on to this one through the FIFO, between two looks. Neither after a token
+//     came back from one that had ended and was no client: that one may have passed it on before,
+//     and then this is the return of what is free already.
 //  5. What is out is always exactly what the accounts say: outstanding() never drifts.
 //
 // Calls that nobody saw (a shell's read on descriptor 0) are found by conservation and booked to
@@ -39,12 +42,15 @@ namespace tokenpool::core {
 
 struct Account {
   ProcessId who;
-  int own = 0;                ///< tokens taken less tokens returned; -1: its implicit slot is lent
-  int inherited = 0;          ///< tokens of a dead client whose job this process is
-  bool client = false;        ///< takes and returns tokens itself, by calls that are seen
-  bool has_returned = false;  ///< a token, ever
+  int own = 0;            ///< tokens taken less tokens returned; -1: its implicit slot is lent
+  int inherited = 0;      ///< tokens of a dead client whose job this process is
+  bool client = false;    ///< takes tokens itself, by calls that are seen, or is known to by name
+  bool returns = false;   ///< tokens itself: it has done so, or is known to by name
+  bool overpaid = false;  ///< it has returned what was refused: it does not know what it has
   std::vector<ProcessId> ancestors;  ///< inside the build, nearest first
 
+  /// What its jobs write is then not the return of what it holds for them.
+  [[nodiscard]] bool settles_itself() const { return client && returns; }
   [[nodiscard]] int held() const { return (own > 0 ? own : 0) + inherited; }
   friend bool operator==(const Account&, const Account&) = default;
 };
@@ -67,13 +73,14 @@ enum class GiveOutcome : std::uint8_t {
 };
 
 struct EndOutcome {
-  int held = 0;    ///< what it held, own and inherited, unseen takes left out
-  int freed = 0;   ///< tokens that are free now; includes `unseen`
-  int unseen = 0;  ///< of `freed`: unseen takes whose last suspect it was
+  int held = 0;       ///< what it held, own and inherited, unseen takes left out
+  int inherited = 0;  ///< of `held`
+  int freed = 0;      ///< tokens that are free now; includes `unseen`
+  int unseen = 0;     ///< of `freed`: unseen takes whose last suspect it was
   int withdraw =
       0;  ///< 1: it had lent its implicit slot, which must be taken out of the pool again
   std::vector<ProcessId> moved_to;     ///< rule 2: each got one token
-  std::optional<ProcessId> passed_to;  ///< rule 3: got all `held - freed`
+  std::optional<ProcessId> passed_to;  ///< rule 3: got all `held - freed`, or the loan
   friend bool operator==(const EndOutcome&, const EndOutcome&) = default;
 };
 
@@ -83,7 +90,7 @@ class Ledger {
   /// without `who`; cut at kMaxAncestors. Every process named in any other call's `who` must have
   /// been introduced. At kMaxAccounts it drops one that concerns nobody (any), if there is one; a
   /// process dropped so is taken up again, without ancestors, when it takes or returns a token.
-  /// `client`: it is known for one before it has made any call.
+  /// `client`: its name says that it takes and returns its tokens itself.
   void introduce(ProcessId who, std::span<const ProcessId> ancestors, bool client = false);
   [[nodiscard]] bool knows(ProcessId who) const;
   /// Nullptr where there is no account. Valid until the next call that changes the ledger.
@@ -98,8 +105,8 @@ class Ledger {
   /// but `refused` means that one token is free now. Settled in this order: what it took, an unseen
   /// take that it alone is suspected of, what a child of it fetched, another that it is suspected
   /// of, what it inherited; what its ancestors owe, nearest first; what its nearest descendant
-  /// holds, else is suspected of; a loan. Ancestors and descendants that are clients settle their
-  /// debts themselves.
+  /// holds, else is suspected of; a loan. Ancestors that settle their debts themselves are left
+  /// out, and so are descendants that are clients.
   [[nodiscard]] GiveOutcome give(ProcessId who, bool may_lend);
 
   /// `count` tokens left unseen while `openers` had the FIFO open. Processes that are known to make
@@ -114,16 +121,16 @@ class Ledger {
   /// `count` tokens came back unseen while `openers` had the FIFO open. Settles unseen takes with a
   /// suspect among the openers; then the accounts of openers that hold and are no clients (whose
   /// own returns are seen); any unseen take; openers that hold; anybody that holds, clients last.
-  /// A single opener that did it for `certain`: as in give(), but in place of a loan it settles
-  /// what may have been passed on to it. Answers how many of them were owed by nobody:
-  /// over-returns.
+  /// A single opener that did it for `certain`: as in give(), but before it lends it settles what
+  /// may have been passed on to it. `may_lend`: of the first of them. Answers how many of them were
+  /// owed by nobody: over-returns.
   [[nodiscard]] int unseen_return(int count, std::span<const ProcessId> openers,
-                                  bool certain = true);
+                                  bool certain = true, bool may_lend = false);
 
   /// `who` ended; its account is closed. `survivors`: its children that live. `heir`: its nearest
   /// living ancestor inside the build. Both must have been introduced. What `who` inherited passes
-  /// to no heir: its job is done. `unknown` counts as `killed` when there are survivors or when the
-  /// process ever returned a token (a client, not a helper that fetched one for its shell), else as
+  /// to no heir: its job is done. `unknown` counts as `killed` when there are survivors or when its
+  /// own calls were seen (a client, not a helper that fetched one for its shell), else as
   /// `succeeded`.
   [[nodiscard]] EndOutcome end(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,
                                std::optional<ProcessId> heir);
@@ -148,7 +155,7 @@ class Ledger {
   [[nodiscard]] std::vector<ProcessId> holders_below(ProcessId who) const;
 
   /// For a new arbiter that goes on where a dead one stopped: sets the balance of an account.
-  void restore(ProcessId who, int own, int inherited, bool client, bool has_returned);
+  void restore(ProcessId who, int own, int inherited, bool client, bool returns);
   /// ... and adds an unseen take; without a suspect that has an account it is left out.
   void restore_unseen(UnseenTake take);
 
@@ -159,6 +166,7 @@ class Ledger {
   std::optional<GiveOutcome> settle_ancestor(const Account& giver);
   std::optional<GiveOutcome> settle_descendant(ProcessId giver);
   bool settle_child(ProcessId giver);
+  static bool lend(Account* lender);
   [[nodiscard]] std::vector<UnseenTake>::iterator smallest_take_of(ProcessId who);
   /// Of the takes with the fewest suspects, which are so many at the most.
   bool settle_suspect(ProcessId who, std::size_t most = SIZE_MAX);

@@ -9,9 +9,11 @@ namespace tokenpool::core {
 int most_held(const std::vector<FamilyMember>& family) {
   std::unordered_map<std::int32_t, const FamilyMember*> by_pid;
   for (const FamilyMember& member : family) by_pid.emplace(member.pid, &member);
-  // Whether somebody above it is a daemon. A pid that was used again may close a circle.
+  // Whether somebody above it is a daemon, with no client in between. A pid that was used again may
+  // close a circle.
   const auto is_daemon = [&](const FamilyMember* member) {
     for (std::size_t steps = 0; member != nullptr && steps <= family.size(); ++steps) {
+      if (member->client) return false;
       if (member->daemon) return true;
       const auto parent = by_pid.find(member->parent);
       member = parent == by_pid.end() ? nullptr : parent->second;

@@ -6,7 +6,8 @@
 // own (rustc, lld, lto1) one more for each further thread. A process that has ended and that its
 // parent has not yet waited for is a leaf: its parent has not yet returned what it holds for it.
 // What a dead client left running are leaves as any other; a daemon, which left its session, is
-// nobody's job.
+// nobody's job, but a client that it or one below it is (a container's monitor is one) may hold
+// tokens as anywhere.
 //
 // What is out beyond that for kLostWindow, at kLostLooks looks, is lost. Less is never claimed than
 // is true at every moment in between, so a job that is just being started or that has just ended
@@ -33,6 +34,7 @@ struct FamilyMember {
   std::int32_t parent = 0;
   int workers = 0;      ///< threads beyond the first that may each hold a token
   bool daemon = false;  ///< neither it nor what it started is anybody's job
+  bool client = false;  ///< ... but this one, and what it started, is
   friend bool operator==(const FamilyMember&, const FamilyMember&) = default;
 };
 

@@ -134,8 +134,7 @@ void Pool::give(ProcessId who, int count, Instant now, Effects* effects) {
   begin(now);
   int refused = 0;
   for (int i = 0; i < count; ++i) {
-    const bool may_lend = owed_ == 0 && free_ + reserved() < capacity();
-    if (ledger_.give(who, may_lend) == GiveOutcome::refused) {
+    if (ledger_.give(who, may_lend()) == GiveOutcome::refused) {
       // Nothing changed, so the rest would be refused as well.
       refused = count - i;
       break;
@@ -164,7 +163,7 @@ void Pool::unseen(std::span<const UnseenMove> taken, std::span<const UnseenMove>
   }
   int refused = 0;
   for (const UnseenMove& move : returned) {
-    const int surplus = ledger_.unseen_return(move.count, move.who, move.certain);
+    const int surplus = ledger_.unseen_return(move.count, move.who, move.certain, may_lend());
     counters_.unseen_returned += unsigned_count(move.count - surplus);
     free_ += move.count;
     refused += surplus;
@@ -286,8 +285,7 @@ void Pool::restore(std::span<const Account> accounts, std::span<const UnseenTake
   TOKENPOOL_CHECK(ledger_.accounts().empty() && free_ == issued_);
   for (const Account& account : accounts) {
     ledger_.introduce(account.who, account.ancestors);
-    ledger_.restore(account.who, account.own, account.inherited, account.client,
-                    account.has_returned);
+    ledger_.restore(account.who, account.own, account.inherited, account.client, account.returns);
   }
   for (const UnseenTake& take : unseen) ledger_.restore_unseen(take);
   owed_ = std::max(owed, 0);
@@ -297,7 +295,7 @@ void Pool::restore(std::span<const Account> accounts, std::span<const UnseenTake
   // The records of a killed process may be torn: whatever they say, the equation has to hold.
   free_ = capacity() + owed_ - lent_ - ledger_.outstanding();
   if (free_ < 0) owed_ += -std::exchange(free_, 0);
-  if (free_ > capacity()) spare_ = std::exchange(free_, capacity()) - capacity();
+  if (free_ > most_free()) spare_ = std::exchange(free_, most_free()) - most_free();
   // Where nobody has an account, nobody is tracked.
   stuck_.note(ledger_, lent_, ledger_.accounts().empty() ? minted_ : 0);
   check();
@@ -331,10 +329,10 @@ void Pool::place(int count, Instant now, Effects* effects) {
     const bool to_wanter = wanter && (!reader || before(wanting_[*wanter], *reader));
     if (to_wanter) {
       reserve(*wanter, now);
-    } else if (reader && !(offer_is_due() && free_ + put < capacity())) {
+    } else if (reader && !(offer_is_due() && free_ + put < most_free())) {
       ++offer_skip_;
       grant(take_waiting(*reader), false, effects);
-    } else if (free_ + put < capacity()) {
+    } else if (free_ + put < most_free()) {
       ++put;
       if (reader) {
         offer_until_ = now + kOfferWindow;
@@ -372,13 +370,13 @@ void Pool::finish(Instant now, Effects* effects) {
   const bool in_vain = waiting_.empty() && lent_ == 0;
   if (in_vain || free_ == 0) close_offer(false);
   while (!waiting_.empty() && free_ > (offer_until_ ? 1 : 0)) serve_reader_from_fifo(effects);
-  if (free_ > capacity()) {
-    const int excess = free_ - capacity();
+  if (free_ > most_free()) {
+    const int excess = free_ - most_free();
     spare_ += excess;
-    free_ = capacity();
+    free_ = most_free();
     emit(effects, Kind::drain, excess);
   }
-  while (spare_ > 0 && (free_ < capacity() || !waiting_.empty())) {
+  while (spare_ > 0 && (free_ < most_free() || !waiting_.empty())) {
     --spare_;
     place(1, now, effects);
   }
@@ -390,7 +388,7 @@ void Pool::finish(Instant now, Effects* effects) {
 
 void Pool::check() const {
   TOKENPOOL_CHECK(missing() == 0);
-  TOKENPOOL_CHECK(free_ >= (offer_until_ ? 1 : 0) && free_ <= capacity());
+  TOKENPOOL_CHECK(free_ >= (offer_until_ ? 1 : 0) && free_ <= most_free());
   TOKENPOOL_CHECK(owed_ >= 0 && spare_ >= 0 && lent_ >= 0);
   TOKENPOOL_CHECK(waiting_.size() == since_.size());
 }

@@ -6,10 +6,10 @@
 // Where a token can be: in the FIFO (free), kept back for one client (reserved), lent to the pool
 // of leases (core/lease_pool.h, which competes as a reader that blocks), or out (ledger).
 //     free + reserved + lent + outstanding == issued + minted + owed   and   0 <= free <= issued +
-// minted. `owed` counts lent slots whose lender died while the pool was empty: the next token that
-// comes free is swallowed for each. A token that comes free while the FIFO is full (possible only
-// while somebody lends its implicit slot) is kept back too, for nobody, until the FIFO has room;
-// reserved() counts it. Both lines hold after every call; they are checked in all builds.
+// minted + 1 (the implicit slot of the run, lent). `owed` counts lent slots whose lender died while
+// the pool was empty: the next token that comes free is swallowed for each. A token that comes free
+// while the FIFO is full (several lend) is kept back until there is room; reserved() counts it.
+// Both are checked after every call, in all builds.
 //
 // POLICY: fair share, no client starves.
 //  * Clients compete by what they hold now: of those that wait, the one with the fewest tokens is
@@ -105,7 +105,6 @@ class Pool {
   /// Tokens that nobody who reads would miss, and that are not on offer to those who poll.
   [[nodiscard]] int lendable() const { return waiting_.empty() && !offer_until_ ? free_ : 0; }
   [[nodiscard]] int lent() const { return lent_; }
-
   /// Changes how many tokens there are, 0 <= issued < kMaxSlots. Too many end as they come back.
   void set_issued(int issued, Instant now, Effects* effects);
   /// `count` tokens beside those that were issued, in place of as many that are held now and will
@@ -147,6 +146,8 @@ class Pool {
   void lend_one(bool from_fifo, Effects* effects);
   [[nodiscard]] int out() const { return ledger_.outstanding() + lent_; }
   [[nodiscard]] int capacity() const { return issued_ + minted_; }
+  [[nodiscard]] int most_free() const { return capacity() + 1; }
+  [[nodiscard]] bool may_lend() const { return owed_ == 0 && free_ + reserved() < most_free(); }
   void take_out_minted(Effects* effects);
   void place(int count, Instant now, Effects* effects);
   bool pay_debt();
@@ -180,7 +181,7 @@ class Pool {
   int lent_ = 0;
   int minted_ = 0;
   StuckHolders stuck_;  ///< since the last token was minted
-  int spare_ = 0;  ///< came free while the FIFO was full, because somebody lent its implicit slot
+  int spare_ = 0;       ///< came free while the FIFO was full
   Ledger ledger_;
   PoolCounters counters_;
   std::deque<Request> waiting_;  ///< blocking reads, oldest first, and a wait for a lease

@@ -34,6 +34,7 @@ namespace {
 
 using asio::posix::stream_descriptor;
 using core::ProcessId;
+using jobserver::Delivery;
 using jobserver::Notification;
 using jobserver::Received;
 
@@ -54,8 +55,12 @@ class Arbiter {
   // What happens in the world.
   Received on_calls();
   void on_call(const Notification& call);
+  void on_exit(const Notification& call);
+  void on_subreaper(const Notification& call);
   void publish_books();
   void on_end(const WatchedProcess& process, int pidfd);
+  [[nodiscard]] core::EndCause cause_of(const WatchedProcess& process, int pidfd) const;
+  void look_at_helpers_of(ProcessId shell);
   void end_holder(const WatchedProcess& process, core::EndCause cause);
   void on_front();
   void on_command_ended(bool all_ended);
@@ -295,6 +300,8 @@ Received Arbiter::on_calls() {
 }
 
 void Arbiter::on_call(const Notification& call) {
+  if (call.call == jobserver::Call::exit) return on_exit(call);
+  if (call.call == jobserver::Call::subreaper) return on_subreaper(call);
   if (!sees_calls_ || !proc::descriptor_is(call.thread, call.fd, fifo_.id())) {
     (void)listener_->let_continue(call);
     return;
@@ -315,10 +322,31 @@ void Arbiter::on_call(const Notification& call) {
   books_.unseen().read_is_over(call.thread);
   // Who returns a token and holds none may have had it passed on.
   const bool is_strange = call.call == jobserver::Call::write && !pool_.ledger().concerns(*who);
+  if (is_strange) look_at_helpers_of(*who);
   is_strange ? books_.look() : books_.settle();
   books_.unseen().forget_read(call.thread);
   answer_call(call, *who);
   publish();
+}
+
+void Arbiter::on_exit(const Notification& call) {
+  // Whatever it has done is told by now, and who it is can still be seen.
+  event_time_ = now();
+  const auto before = pool_.counters();
+  books_.look();
+  if (pool_.counters() != before) publish_books();
+  // A thread may end its process; one that the kernel knows as a process is its first.
+  const bool is_first = watched_.find(call.thread) != nullptr || proc::is_process(call.thread);
+  const pid_t pid = is_first ? call.thread : proc::process_of_thread(call.thread);
+  if (listener_->let_continue(call) == Delivery::done) watched_.note_exit(pid, call.fd & 0xff);
+}
+
+void Arbiter::on_subreaper(const Notification& call) {
+  if (const pid_t pid = proc::process_of_thread(call.thread); pid != 0) {
+    kin_.add_subreaper(pid);
+    log_.add_subreaper(pid);
+  }
+  (void)listener_->let_continue(call);
 }
 
 // The caller is announced: what the kernel does for it is found by conservation. Whoever died or
@@ -348,10 +376,10 @@ void Arbiter::answer_call(const Notification& call, ProcessId who) {
     return;
   }
   log_.announce_give({.who = who, .id = call.id});
+  // A writer that has been interrupted makes its call again; what one that died had is freed then.
+  if (listener_->answer_one(call) != Delivery::done) return log_.revoke_give();
+  log_.confirm_give();
   pool_.give(who, 1, event_time_, &effects_);
-  // The writer goes on first: what its token sets free can wait for the length of one system call,
-  // and a writer that died meanwhile has returned its token all the same.
-  (void)listener_->answer_one(call);
   carrier_.carry_out(event_time_);
 }
 
@@ -364,14 +392,9 @@ void Arbiter::forget_waiting_of(pid_t thread) {
 }
 
 void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
-  // Both ends may be known at once. What a helper fetched before its shell ended is the shell's.
-  for (const ProcessId helper : pool_.ledger().holders_below(process.info.id)) {
-    watched_.look_at(helper);
-  }
+  look_at_helpers_of(process.info.id);
   event_time_ = now();
-  // Before Linux 6.15 only the zombie tells, and its parent is about to reap it.
-  const auto cause =
-      pidfd >= 0 ? proc::end_cause(pidfd, process.info.id.pid) : core::EndCause::unknown;
+  const auto cause = cause_of(process, pidfd);
   const auto who = process.info.id;
   if (cause == core::EndCause::succeeded) books_.unseen().succeeded(who);
   books_.look();
@@ -387,6 +410,21 @@ void Arbiter::on_end(const WatchedProcess& process, int pidfd) {
   }
   leases_.process_ended(who, client, event_time_);
   after_event();
+}
+
+// Both ends, or the end and the call that follows, may be known at once. What a helper fetched is
+// its shell's by then.
+void Arbiter::look_at_helpers_of(ProcessId shell) {
+  for (const ProcessId helper : pool_.ledger().holders_below(shell)) watched_.look_at(helper);
+}
+
+// Before Linux 6.15 only the zombie tells, and its parent is about to reap it.
+core::EndCause Arbiter::cause_of(const WatchedProcess& process, int pidfd) const {
+  using core::EndCause;
+  const auto cause = pidfd >= 0 ? proc::end_cause(pidfd, process.info.id.pid) : EndCause::unknown;
+  if (cause != EndCause::unknown || !begin_.exits || !sees_calls_) return cause;
+  if (!process.exit_status) return EndCause::killed;
+  return *process.exit_status == 0 ? EndCause::succeeded : EndCause::failed;
 }
 
 void Arbiter::end_holder(const WatchedProcess& process, core::EndCause cause) {
@@ -491,13 +529,18 @@ bool Arbiter::say(char word) {
 }
 
 BookKeepers Arbiter::keepers_of(core::Pool& books) {
-  return {fifo_, [this](core::RequestId id) { return listener_->is_waiting(id); }, watched_, books,
+  return {fifo_,
+          [this](core::RequestId id) { return listener_->is_waiting(id); },
+          [](const Notification& call) { return proc::is_writing(call.thread, call.fd); },
+          watched_,
+          books,
           kin_.root()};
 }
 
 void Arbiter::resume_from_board() {
   event_time_ = now();
   auto& left = left_behind_;
+  for (const pid_t pid : left.subreapers) kin_.add_subreaper(pid);
   restore_books(keepers_of(pool_), &left, event_time_, &effects_);
   books_.unseen().restore(left.callers);
   carrier_.carry_out(event_time_);

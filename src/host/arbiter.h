@@ -49,6 +49,7 @@ struct Begin {
   bool enforce = false;         ///< see RunConfig
   proc::BuildMark mark = 0;     ///< that the build carries
   bool tracked = false;         ///< a seccomp listener is attached
+  bool exits = false;           ///< ... and tells who ends by himself, as the kernel does not
   int unix_sockets = 0;         ///< so many listening sockets of either kind are attached
   int tcp_sockets = 0;
   std::array<char, wire::kCookieDigits> cookie{};  ///< of the protocol

@@ -15,6 +15,7 @@
 
 #include "core/limits.h"
 #include "core/pool.h"
+#include "host/board_rows.h"
 #include "host/memory_proxy.h"
 #include "host/unseen_calls.h"
 #include "jobserver/seccomp.h"
@@ -24,14 +25,14 @@ namespace tokenpool::host {
 inline constexpr std::size_t kBoardRows = 2048;     ///< accounts that a dead arbiter passes on
 inline constexpr std::size_t kBoardSuspects = 512;  ///< ... in all unseen takes together
 inline constexpr std::size_t kBoardCallers = 256;   ///< ... that were announced
-inline constexpr std::size_t kBoardCommand = 120;   ///< bytes kept of a command line
+inline constexpr std::size_t kBoardSubreapers = 64;
 
 struct AccountRow {
   core::ProcessId who;
   std::int32_t own = 0;
   std::int32_t inherited = 0;
   bool client = false;
-  bool has_returned = false;
+  bool returns = false;
 };
 
 /// One of those that may have taken tokens unseen, see core::UnseenTake. The rows of one take
@@ -62,6 +63,7 @@ struct AnnouncedCall {
 struct Announced {
   std::atomic<bool> gives{false};
   AnnouncedCall given;  ///< valid when `gives`: a write that is answered, and booked then
+  std::atomic<bool> answered{false};  ///< the kernel has taken that answer
   std::atomic<std::uint32_t> grant_count{0};
   /// Reads: as many as there may be tokens, those that were issued, made and lent.
   std::array<AnnouncedCall, std::size_t{4} * core::kMaxSlots> grants;
@@ -89,52 +91,6 @@ struct AccountPage {
   Announced announced;
 };
 
-struct RecoveryRow {
-  std::int32_t pid = 0;
-  std::int32_t held = 0;
-  std::int32_t recovered = 0;  ///< free at once
-  std::int32_t moved = 0;  ///< to surviving jobs, or passed to the process that it fetched them for
-  core::EndCause cause = core::EndCause::unknown;
-  std::int64_t after_us = 0;  ///< from the kernel's word of the death to the tokens being free
-  std::array<char, kBoardCommand> command{};
-};
-
-struct RefusalRow {
-  std::int32_t pid = 0;  ///< 0: a call that nobody saw
-  std::int32_t count = 0;
-  std::array<char, kBoardCommand> command{};
-};
-
-/// A process that ignores the pool.
-struct UncooperativeRow {
-  std::int32_t pid = 0;
-  double cores = 0;           ///< most that it used beyond its slots
-  std::int64_t since_ns = 0;  ///< core::Instant of the accusation
-  std::int64_t until_ns = 0;  ///< ... and of its end; 0: it goes on
-  std::array<char, kBoardCommand> command{};
-};
-
-/// A process that kept slots, or a place in the limit of a type, while others waited and nothing
-/// moved.
-struct StuckRow {
-  std::int32_t pid = 0;  ///< 0: nobody knows who
-  std::int32_t held = 0;
-  std::array<char, kBoardCommand> command{};
-  std::int32_t halted = 0;  ///< it or one below it that cannot go on; 0: none is known
-  char state = 0;           ///< ... see HaltedProcess
-  bool too = false;         ///< ... beside another one of the same holder
-  std::array<char, kBoardCommand> halted_command{};
-  std::array<char, core::kMaxTypeBytes + 1> type{};  ///< empty: for slots
-  std::int32_t limit = 0;                            ///< of the type
-  std::int32_t waiting = 0;                          ///< for it
-};
-
-/// A process that the arbiter stops or has stopped. It is written before the signal is sent.
-struct FrozenRow {
-  std::atomic<std::int32_t> pid{0};  ///< 0: the row is free
-  std::atomic<std::uint64_t> start{0};
-};
-
 struct Board {
   std::array<AccountPage, 2> pages;
   std::atomic<std::uint32_t> current{0};  ///< the page that is valid
@@ -145,8 +101,16 @@ struct Board {
 
   WriteRequest write;  ///< by the arbiter and the front
 
+  std::array<LimitTable, 2> limits;
+  std::atomic<std::uint32_t> current_limits{0};  ///< the table that is valid
+
+  std::atomic<std::uint32_t> subreaper_count{0};
+  std::array<std::int32_t, kBoardSubreapers> subreapers;  ///< processes of the build, see Kinship
+
   std::uint32_t recovery_count = 0;  ///< all of them, also those beyond the array
   std::array<RecoveryRow, core::kMaxRecoveries> recoveries;
+  std::uint32_t loser_count = 0;  ///< those of them that were not just a dead one's job
+  std::array<char, kBoardCommand> first_loser{};
   std::uint32_t refusal_count = 0;
   std::array<RefusalRow, core::kMaxRefusals> refusals;
   std::int64_t begun_ns = 0;  ///< core::Instant at which the first arbiter began to serve

@@ -10,10 +10,10 @@ namespace {
 void write_accounts(const core::Ledger& ledger, AccountPage* page) {
   page->count = 0;
   for (const auto& [who, account] : ledger.accounts()) {
-    if (!account.client && !ledger.concerns(who)) continue;
+    if (!account.client && !account.returns && !ledger.concerns(who)) continue;
     if (page->count == page->rows.size()) break;
     page->rows[page->count++] = {who, account.own, account.inherited, account.client,
-                                 account.has_returned};
+                                 account.returns};
   }
 }
 
@@ -38,7 +38,7 @@ core::Account account_in(const AccountRow& row) {
   account.own = row.own;
   account.inherited = row.inherited;
   account.client = row.client;
-  account.has_returned = row.has_returned;
+  account.returns = row.returns;
   return account;
 }
 
@@ -87,8 +87,13 @@ void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::si
 void BoardLog::announce_give(const AnnouncedCall& call) {
   Announced& announced = page().announced;
   announced.given = call;
+  announced.answered.store(false, std::memory_order_relaxed);
   announced.gives.store(true, std::memory_order_release);
 }
+
+void BoardLog::confirm_give() { page().announced.answered.store(true, std::memory_order_release); }
+
+void BoardLog::revoke_give() { page().announced.gives.store(false, std::memory_order_release); }
 
 void BoardLog::announce_grant(const AnnouncedCall& call) {
   Announced& announced = page().announced;
@@ -122,6 +127,35 @@ void BoardLog::keep_waiting(
   board_->waiting_count.store(count, std::memory_order_release);
 }
 
+void BoardLog::add_subreaper(pid_t pid) {
+  const auto count = board_->subreaper_count.load(std::memory_order_relaxed);
+  if (count == board_->subreapers.size()) return;
+  board_->subreapers[count] = pid;
+  board_->subreaper_count.store(count + 1, std::memory_order_release);
+}
+
+void BoardLog::keep_limits(const std::map<std::string, int>& limits) {
+  const std::uint32_t next = 1 - board_->current_limits.load(std::memory_order_relaxed);
+  LimitTable& table = board_->limits[next];
+  table.count = 0;
+  for (const auto& [type, limit] : limits) {
+    if (table.count == table.rows.size()) break;
+    LimitRow& row = table.rows[table.count++];
+    copy_text(type, row.type);
+    row.limit = limit;
+  }
+  board_->current_limits.store(next, std::memory_order_release);
+}
+
+std::map<std::string, int> BoardLog::limits() const {
+  const LimitTable& table = board_->limits[board_->current_limits.load(std::memory_order_acquire)];
+  std::map<std::string, int> limits;
+  for (std::uint32_t i = 0; i < table.count; ++i) {
+    limits[table.rows[i].type.data()] = table.rows[i].limit;
+  }
+  return limits;
+}
+
 void BoardLog::name_dead(core::ProcessId who, const std::string& command) {
   named_ = who;
   name_ = command;
@@ -129,6 +163,10 @@ void BoardLog::name_dead(core::ProcessId who, const std::string& command) {
 
 void BoardLog::add_recovery(const core::Effect& effect, std::int64_t after_us) {
   if (effect.end.freed == 0 && effect.end.moved_to.empty()) return;
+  const std::string command = effect.who == named_ ? name_ : std::string();
+  // The job of a client that is dead ran on with its token, and has ended.
+  const bool has_lost = effect.end.held > effect.end.inherited || effect.end.unseen > 0;
+  if (has_lost && board_->loser_count++ == 0) copy_text(command, board_->first_loser);
   const std::uint32_t index = board_->recovery_count++;
   if (index >= board_->recoveries.size()) return;
   RecoveryRow& row = board_->recoveries[index];
@@ -139,7 +177,7 @@ void BoardLog::add_recovery(const core::Effect& effect, std::int64_t after_us) {
   if (effect.end.passed_to) row.moved = effect.end.held - effect.end.freed;
   row.cause = effect.cause;
   row.after_us = after_us;
-  copy_text(effect.who == named_ ? name_ : std::string(), row.command);
+  copy_text(command, row.command);
 }
 
 void BoardLog::add_refusal(core::ProcessId who, int count, const std::string& command) {
@@ -227,10 +265,13 @@ LeftBehind BoardLog::left_behind() const {
   left.counters = page.counters;
   const Announced& announced = page.announced;
   if (announced.gives.load(std::memory_order_acquire)) left.given = announced.given;
+  left.answered = announced.answered.load(std::memory_order_acquire);
   const auto granted = announced.grant_count.load(std::memory_order_acquire);
   left.grants.assign(announced.grants.begin(), announced.grants.begin() + granted);
   left.moving = announced.moving.load(std::memory_order_acquire);
   left.received = board_->receipt.call();
+  const auto subreapers = board_->subreaper_count.load(std::memory_order_acquire);
+  left.subreapers.assign(board_->subreapers.begin(), board_->subreapers.begin() + subreapers);
   const auto waiting = board_->waiting_count.load(std::memory_order_acquire);
   left.waiting.assign(board_->waiting.begin(), board_->waiting.begin() + waiting);
   return left;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,10 +29,12 @@ struct LeftBehind {
   std::size_t leases = 0;
   Settings settings;
   core::PoolCounters counters;
-  std::optional<AnnouncedCall> given;  ///< this and the next two: see Announced
+  std::optional<AnnouncedCall> given;  ///< this and the next three: see Announced
+  bool answered = false;
   std::vector<AnnouncedCall> grants;
   int moving = 0;
   std::vector<jobserver::Notification> waiting;
+  std::vector<pid_t> subreapers;
   std::optional<jobserver::Notification> received;  ///< last; may have been dealt with
 };
 
@@ -57,6 +60,10 @@ class BoardLog {
   /// at the most is announced between two of them.
   /// The write of `call` is about to be answered, so that `call.who` has returned a token.
   void announce_give(const AnnouncedCall& call);
+  /// It has been.
+  void confirm_give();
+  /// It was not: the writer is gone, or was interrupted and makes its call again.
+  void revoke_give();
   /// The read of `call` is about to get the token that is booked to `call.who`.
   void announce_grant(const AnnouncedCall& call);
   /// It will not get the one that was announced last.
@@ -67,6 +74,13 @@ class BoardLog {
   /// The stopped reads that wait for a token, oldest first.
   void keep_waiting(const std::deque<core::Request>& requests,
                     const std::function<jobserver::Notification(core::RequestId)>& call_of);
+
+  /// One that the next arbiter has to know, see Kinship::add_subreaper().
+  void add_subreaper(pid_t pid);
+
+  /// What limits of types hold from now on, also for the next arbiter; at most core::kMaxLimits.
+  void keep_limits(const std::map<std::string, int>& limits);
+  [[nodiscard]] std::map<std::string, int> limits() const;
 
   /// The command line of the process that the next recovery is about.
   void name_dead(core::ProcessId who, const std::string& command);

@@ -20,6 +20,7 @@ struct CommandSpec {
   int write_end = -1;
   proc::BuildMark mark = 0;     ///< carried by the build
   bool track = true;            ///< install the seccomp filter
+  bool exits = false;           ///< ... which stops exits, too
   bool own_group = false;       ///< a process group of its own
   sigset_t mask{};              ///< the signal mask that it starts with
   bool default_sigpipe = true;  ///< SIGPIPE back to its default

@@ -57,7 +57,7 @@ void restore_signals(const CommandSpec& spec) {
   FilterReport report;
   int listener = -1;
   if (spec.track) {
-    listener = jobserver::install_filter(spec.read_end, spec.write_end);
+    listener = jobserver::install_filter(spec.read_end, spec.write_end, spec.exits);
     if (listener < 0) report.error = errno;
   }
   if (!send_filter(link, listener, report)) ::_exit(125);

@@ -230,6 +230,11 @@ std::vector<std::uint64_t> Dispatcher::resume(Session* session,
                                               Instant now) {
   std::vector<std::uint64_t> answer;
   for (const auto& declared : leases) {
+    if (const auto* known = leases_.find(declared.lease);
+        known != nullptr && is_held_by_another(*known, *session)) {
+      answer.push_back(0);
+      continue;
+    }
     core::Lease lease;
     lease.id = declared.lease;
     lease.session = session->id;
@@ -253,6 +258,16 @@ std::vector<std::uint64_t> Dispatcher::resume(Session* session,
   }
   carry_out(&effects_, now);
   return answer;
+}
+
+// A session that lives; the same client may have lost a connection that looks alive from here.
+bool Dispatcher::is_held_by_another(const core::Lease& lease, const Session& session) const {
+  const auto holder = sessions_.find(lease.session);
+  if (holder == sessions_.end() || holder->second.state != State::member) return false;
+  const Session& other = holder->second;
+  if (other.process && session.process) return *other.process != *session.process;
+  return other.process.has_value() != session.process.has_value() ||
+         other.shown_pid != session.shown_pid;
 }
 
 void Dispatcher::carry_out(core::LeaseEffects* effects, Instant now) {

@@ -126,6 +126,7 @@ class Dispatcher {
   bool set(const wire::SetCall& call, core::Instant now);
   std::vector<std::uint64_t> resume(Session* session, const std::vector<wire::ResumedLease>& leases,
                                     core::Instant now);
+  [[nodiscard]] bool is_held_by_another(const core::Lease& lease, const Session& session) const;
   void punish(Session* session, core::Instant now);
 
   std::optional<core::ProcessId> watched_owner(Session* session,

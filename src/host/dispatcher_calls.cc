@@ -105,7 +105,11 @@ std::optional<core::ProcessId> Dispatcher::watched_owner(
                       (named->start == 0 || named->start == session->named_start);
   const auto who =
       itself && session->process ? session->process : world_.find(session->peer, *named);
-  return who && world_.watch(*who) ? who : std::nullopt;
+  if (!who) return std::nullopt;
+  // A lease that is left to a stranger, which knows nothing of it, would stay for as long as that
+  // one lives.
+  if (session->process && !world_.is_below(*who, *session->process)) return std::nullopt;
+  return world_.watch(*who) ? who : std::nullopt;
 }
 
 const core::Lease* Dispatcher::own_lease(Session* session, const CallId& id, core::LeaseId lease) {

@@ -40,6 +40,8 @@ class DispatcherWorld {
   /// The process that the client `peer` names. Nothing: it cannot be seen from here, or has ended.
   virtual std::optional<core::ProcessId> find(const Peer& peer,
                                               const wire::NamedProcess& named) = 0;
+  /// Whether `who` is `ancestor` or descends from it now.
+  [[nodiscard]] virtual bool is_below(core::ProcessId who, core::ProcessId ancestor) const = 0;
   /// Dispatcher::process_ended() will be called for it. False: it has ended already.
   virtual bool watch(core::ProcessId who) = 0;
   /// `process`: of the session, if it is known; `under`: the lease that its environment names (0:

@@ -41,9 +41,22 @@ class Front {
   /// start_command() needs of the state before. Error 125 when no descriptor is left.
   wire::Result<void> prepare(CommandSpec* spec);
 
+  /// Ends the build with SIGKILL when the parent of this process ends, as a second SIGTERM would.
+  /// Error 125 when no descriptor is left, or the parent cannot be watched.
+  wire::Result<void> watch_parent();
+
+  /// What the command leaves running is ended, by SIGKILL, before wait_for() returns.
+  void leave_nothing() { leaves_nothing_ = true; }
+
   /// Forks the arbiter, which waits for begin(). From here on the arbiter removes what is on the
   /// disk when this process dies. Error 125 when no process or descriptor is left.
   wire::Result<void> start_arbiter(jobserver::Fifo* fifo, Board* board);
+
+  /// Ends the arbiter, which has nothing to serve, so that another one can be started.
+  void dismiss_arbiter();
+
+  /// The process is again what it was before prepare() filled in `spec`.
+  void restore(const CommandSpec& spec) const;
 
   /// Hands the FIFO, which exists by now, the command's listener and the sockets of the protocol
   /// (which stay the caller's, and open) to the arbiter and waits until it serves. Fills in what
@@ -64,6 +77,9 @@ class Front {
   void serve(int timeout_ms);
   void on_signal(int signal, int code);
   void on_control();
+  void on_parent_gone();
+  void end_with_parent();
+  void end_leftovers();
   void tell_news();
   void reap();
   void on_arbiter_death(int status);
@@ -77,6 +93,7 @@ class Front {
   void stop_with_command();
   void continue_build();
   int others_left() const;
+  int count_left() const;
   void settle();
   void take_terminal_back();
 
@@ -89,12 +106,15 @@ class Front {
   int signals_ = -1;
   int control_ = -1;
   int terminal_ = -1;
+  int parent_ = -1;  ///< pidfd
   bool was_foreground_ = false;
   bool own_group_ = false;
   pid_t command_ = 0;
   pid_t arbiter_ = 0;
   std::optional<int> wait_status_;
   bool is_quiet_ = false;
+  bool leaves_nothing_ = false;
+  bool parent_gone_ = false;
   std::uint32_t told_ = 0;        ///< accusations on the board
   std::uint32_t told_stuck_ = 0;  ///< ... and those that are stuck
   bool told_frozen_ = false;      ///< that jobs stand still

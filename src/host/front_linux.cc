@@ -81,7 +81,7 @@ void detach() {
 Front::Front() = default;
 
 Front::~Front() {
-  for (const int fd : {signals_, control_, terminal_}) {
+  for (const int fd : {signals_, control_, terminal_, parent_}) {
     if (fd >= 0) ::close(fd);
   }
 }
@@ -106,6 +106,18 @@ wire::Result<void> Front::prepare(CommandSpec* spec) {
   return {};
 }
 
+wire::Result<void> Front::watch_parent() {
+  const pid_t parent = ::getppid();
+  parent_ = proc::open_pidfd(parent);
+  // Not our parent any more: it ended before it could be watched.
+  if (parent_ >= 0 && ::getppid() == parent) return {};
+  const bool has_gone = ::getppid() != parent || errno == ESRCH;
+  if (!has_gone) return tl::unexpected(shortage("watch the parent", kMoreFiles));
+  return tl::unexpected(wire::Error{125,
+                                    "--die-with-parent: the process that started this one has "
+                                    "ended; no build was started"});
+}
+
 wire::Result<void> Front::start_arbiter(jobserver::Fifo* fifo, Board* board) {
   config_.fifo = fifo;
   config_.board = board;
@@ -113,6 +125,20 @@ wire::Result<void> Front::start_arbiter(jobserver::Fifo* fifo, Board* board) {
   const std::string& folder = fifo->folder();
   config_.group.choose_name(folder.substr(folder.rfind('/') + 1));
   return fork_arbiter();
+}
+
+void Front::dismiss_arbiter() {
+  settled_ = true;  // its end is no death
+  abandon(nullptr);
+  verdict_.reset();
+  settled_ = false;
+}
+
+void Front::restore(const CommandSpec& spec) const {
+  if (spec.default_sigpipe) ::signal(SIGPIPE, SIG_DFL);
+  if (spec.default_sigxfsz) ::signal(SIGXFSZ, SIG_DFL);
+  ::sigprocmask(SIG_SETMASK, &spec.mask, nullptr);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begin,
@@ -152,7 +178,7 @@ wire::Result<void> Front::fork_arbiter() {
   arbiter_ = ::fork();
   if (arbiter_ == 0) {
     ::close(control[0]);
-    for (const int fd : {signals_, control_, terminal_}) {
+    for (const int fd : {signals_, control_, terminal_, parent_}) {
       if (fd >= 0) ::close(fd);
     }
     detach();
@@ -170,8 +196,10 @@ wire::Result<void> Front::fork_arbiter() {
 }
 
 void Front::serve(int timeout_ms) {
-  std::array<pollfd, 2> ready{pollfd{signals_, POLLIN, 0}, pollfd{control_, POLLIN, 0}};
+  std::array<pollfd, 3> ready{pollfd{signals_, POLLIN, 0}, pollfd{control_, POLLIN, 0},
+                              pollfd{parent_, POLLIN, 0}};
   if (::poll(ready.data(), ready.size(), timeout_ms) <= 0) return;
+  if (ready[2].revents != 0) on_parent_gone();
   // What the arbiter had to say before it died is read before its death is dealt with.
   if (ready[1].revents != 0) on_control();
   signalfd_siginfo info{};
@@ -294,6 +322,28 @@ void Front::thaw_for_good() {
   if (arbiter && arbiter->state == 'T') ::kill(arbiter_, SIGCONT);
 }
 
+void Front::on_parent_gone() {
+  ::close(std::exchange(parent_, -1));
+  parent_gone_ = true;
+  if (command_ != 0) end_with_parent();
+}
+
+void Front::end_with_parent() {
+  say("run", "the process that started this build has ended, so the build is ended");
+  thaw_for_good();
+  kill_all();
+}
+
+void Front::end_leftovers() {
+  const int count = count_left();
+  if (!is_quiet_) {
+    say("run", "ended " + std::to_string(count) + (count == 1 ? " process" : " processes") +
+                   " that the command left running");
+  }
+  thaw_for_good();
+  kill_all();
+}
+
 void Front::kill_all() {
   kill_descendants({arbiter_}, [this] { reap(); });
 }
@@ -346,9 +396,19 @@ int Front::others_left() const {
       [this](const auto& child) { return child.id.pid != arbiter_ && child.id.pid != command_; }));
 }
 
+int Front::count_left() const {
+  int count = 0;
+  for (const auto& child : proc::children_of(::getpid())) {
+    if (child.id.pid == arbiter_) continue;
+    count += 1 + static_cast<int>(proc::descendants_of(child.id.pid).size());
+  }
+  return count;
+}
+
 CommandEnd Front::wait_for(const StartedCommand& command) {
   command_ = command.pid;
   if (early_signal_) pass_on(*early_signal_);
+  if (parent_gone_) end_with_parent();
   while (!wait_status_) {
     serve(arbiter_ == 0 ? kRetryMs : -1);
     if (arbiter_ == 0 && !wait_status_) replace_arbiter();
@@ -359,17 +419,17 @@ CommandEnd Front::wait_for(const StartedCommand& command) {
     serve(10);
     left = others_left();
   }
+  if (left > 0 && leaves_nothing_) {
+    end_leftovers();
+    left = others_left();
+  }
   CommandEnd end;
   end.fifo_vanished = !config_.fifo->is_on_disk();
   verdict_ = left == 0 ? kAllEnded : kSomeLeft;
   settle();
   take_terminal_back();
   end.wait_status = *wait_status_;
-  for (const auto& child : proc::children_of(::getpid())) {
-    if (left == 0 || child.id.pid == arbiter_) continue;
-    end.left_running += 1 + static_cast<int>(proc::descendants_of(child.id.pid).size());
-  }
-  if (left > 0) end.left_running = std::max(end.left_running, 1);
+  if (left > 0) end.left_running = std::max(count_left(), 1);
   return end;
 }
 

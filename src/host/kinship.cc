@@ -20,8 +20,12 @@ bool takes_its_own(const std::string& name) {
 }  // namespace
 
 Kinship::Kinship(pid_t front, pid_t guardian, Watchlist& watched, core::Pool& pool)
-    : front_(front), guardian_(guardian), watched_(watched), pool_(pool) {
-  for (const auto& child : proc::children_of(root())) known_orphans_.insert(child.id.pid);
+    : front_(front),
+      guardian_(guardian),
+      watched_(watched),
+      pool_(pool),
+      pid_namespace_(proc::pid_namespace(::getpid())) {
+  add_subreaper(root());
 }
 
 pid_t Kinship::root() const {
@@ -51,6 +55,11 @@ std::optional<core::ProcessId> Kinship::adopt(pid_t pid) {
   };
   const auto ancestors = proc::ancestors_below(*info, root(), remembered);
   pool_.introduce(info->id, ancestors, takes_its_own(info->name));
+  find_first_of_namespace(ancestors, pid);
+  if (!ancestors.empty()) {
+    const auto parent = known_children_.find(ancestors.front().pid);
+    if (parent != known_children_.end()) parent->second.insert(pid);
+  }
   // Its shell, whose end is to be seen as well.
   if (!ancestors.empty()) (void)adopt(ancestors.front().pid);
   return info->id;
@@ -69,16 +78,41 @@ void Kinship::look_for_clients() {
   }
 }
 
+void Kinship::add_subreaper(pid_t pid) {
+  auto& known = known_children_[pid];
+  for (const auto& child : proc::children_of(pid)) known.insert(child.id.pid);
+}
+
+void Kinship::find_first_of_namespace(const std::vector<core::ProcessId>& ancestors, pid_t pid) {
+  const auto inner = proc::pid_namespace(pid);
+  if (inner == 0 || inner == pid_namespace_) return;
+  core::ProcessId first;
+  for (const core::ProcessId ancestor : ancestors) {
+    if (proc::pid_namespace(ancestor.pid) == inner) first = ancestor;
+  }
+  if (first.pid != 0 && !known_children_.contains(first.pid)) add_subreaper(first.pid);
+}
+
+pid_t Kinship::subreaper_above(core::ProcessId who) const {
+  const auto* account = pool_.ledger().find(who);
+  if (account == nullptr) return root();
+  for (const core::ProcessId ancestor : account->ancestors) {
+    if (known_children_.contains(ancestor.pid) && proc::is_alive(ancestor)) return ancestor.pid;
+  }
+  return root();
+}
+
 std::vector<core::ProcessId> Kinship::orphans_of(const WatchedProcess& process) {
   std::vector<core::ProcessId> orphans;
-  std::unordered_set<pid_t> seen;
-  for (const auto& child : proc::children_of(root())) {
-    seen.insert(child.id.pid);
-    if (known_orphans_.contains(child.id.pid)) continue;
+  const pid_t subreaper = subreaper_above(process.info.id);
+  const auto known = std::exchange(known_children_[subreaper], {});
+  for (const auto& child : proc::children_of(subreaper)) {
+    // Another one may make its children known meanwhile.
+    known_children_[subreaper].insert(child.id.pid);
+    if (known.contains(child.id.pid)) continue;
     if (child.session != process.info.session || child.id.start < process.info.id.start) continue;
     if (const auto id = adopt(child.id.pid)) orphans.push_back(*id);
   }
-  known_orphans_ = std::move(seen);
   return orphans;
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <optional>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -39,8 +40,15 @@ class Kinship {
   /// Brings all processes of the build into view that are known for clients by their names.
   void look_for_clients();
 
-  /// The children that `process`, which has just ended, leaves behind as its jobs. The front is the
-  /// subreaper, so they are the front's now; a daemon, which left its session, was nobody's job.
+  /// Process `pid` adopts from now on those that are left behind below it (PR_SET_CHILD_SUBREAPER).
+  /// Its present children are nobody's orphans. The first process of a pid namespace, which does
+  /// so, too, is found when somebody below it comes into view.
+  void add_subreaper(pid_t pid);
+
+  /// The children that `process`, which has just ended, leaves behind as its jobs. They are now
+  /// those of the nearest living subreaper above it, which is root() at the latest; a daemon, which
+  /// left its session, was nobody's job. Of a subreaper that starts children itself, one that it
+  /// has just started may be among them.
   std::vector<core::ProcessId> orphans_of(const WatchedProcess& process);
   /// The nearest living one of `ancestors`; one whose end is not settled yet lives.
   std::optional<core::ProcessId> living_of(const std::vector<core::ProcessId>& ancestors);
@@ -57,12 +65,16 @@ class Kinship {
  private:
   /// The front, the guardian or this process: it keeps no token.
   [[nodiscard]] bool is_ours(pid_t pid) const;
+  void find_first_of_namespace(const std::vector<core::ProcessId>& ancestors, pid_t pid);
+  [[nodiscard]] pid_t subreaper_above(core::ProcessId who) const;
 
   pid_t front_;
   pid_t guardian_;
   Watchlist& watched_;
   core::Pool& pool_;
-  std::unordered_set<pid_t> known_orphans_;
+  std::uint64_t pid_namespace_;  ///< of this process
+  /// Of each subreaper the children that are no orphans, or are known by now.
+  std::unordered_map<pid_t, std::unordered_set<pid_t>> known_children_;
 };
 
 }  // namespace tokenpool::host

@@ -15,10 +15,16 @@
 
 namespace tokenpool::host {
 
+/// By which OpenMP, Go, Rust's Rayon and pytest-xdist are told how many threads or processes to
+/// use.
+inline constexpr std::string_view kWidthVariables =
+    "OMP_NUM_THREADS,GOMAXPROCS,RAYON_NUM_THREADS,PYTEST_XDIST_AUTO_NUM_WORKERS";
+
 struct LaunchConfig {
   std::vector<std::string> command;  ///< not empty; with {slots} in its arguments
   client::Wanted wanted;             ///< without pid
   bool opam = false;                 ///< the job gets opam's extended jobserver (opam_pipes.h)
+  bool tells_width = false;          ///< other tools are told the number of slots, too
   bool verbatim = false;             ///< {slots} in an argument stays as it is
   /// All that the job starts is part of it: TOKENPOOL_WRAPPED repeats the lease in its environment,
   /// and shims of `run --wrap` ask for nothing as long as both are the same.
@@ -31,6 +37,9 @@ std::string with_slots(std::string_view word, int slots);
 /// Runs the job and answers the status to exit with: the job's, or 128 + the signal that ended it.
 /// The job has this process's group, session, standard descriptors, signal mask and dispositions,
 /// and in its environment TOKENPOOL_SLOTS and, unless no arbiter knows the lease, TOKENPOOL_LEASE.
+/// With `tells_width`, the number of slots also stands in the variables that TOKENPOOL_WIDTH_FOR
+/// names (with commas between them; where it is not set, kWidthVariables), but for those that are
+/// set already.
 ///
 /// Signals: while it waits for slots they do to this process what they would do to any. While the
 /// job runs, those that would end this process are passed on to the job instead, but for what the

@@ -1,13 +1,16 @@
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include <poll.h>
 
+#include "core/limits.h"
 #include "host/launcher.h"
 #include "host/launcher_notice.h"
 #include "host/launcher_process.h"
@@ -75,6 +78,29 @@ wire::Error no_lease(const client::Wanted& wanted, const client::Error& error) {
   }
 }
 
+std::string command_line(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) {
+    line += (line.empty() ? "" : " ") + word;
+    if (line.size() >= core::kMaxTargetBytes) break;
+  }
+  line.resize(std::min(line.size(), core::kMaxTargetBytes));
+  return line;
+}
+
+// What the user has set stays.
+void tell_width(int slots, JobSpec* spec) {
+  const char* named = std::getenv("TOKENPOOL_WIDTH_FOR");
+  std::string_view rest = named != nullptr ? named : kWidthVariables;
+  while (!rest.empty()) {
+    const std::string name(rest.substr(0, rest.find(',')));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    const bool is_name = !name.empty() && name.find('=') == std::string::npos;
+    if (!is_name || std::getenv(name.c_str()) != nullptr) continue;
+    spec->environment.emplace_back(name, std::to_string(slots));
+  }
+}
+
 /// One job and its lease.
 class Launch {
  public:
@@ -110,6 +136,8 @@ void Launch::connect() {
     pool_ = client::Pool::connect(options);
   }
   wanted_ = config_.wanted;
+  // For people: a row without it says that somebody runs something.
+  if (wanted_.target.empty()) wanted_.target = command_line(config_.command);
   if (pool_->mode() != Mode::single) return;
   wanted_.min = 1;
   wanted_.max = 1;
@@ -133,6 +161,7 @@ JobSpec Launch::spec() const {
   spec.environment.emplace_back("TOKENPOOL_LEASE", id);
   spec.environment.emplace_back("TOKENPOOL_WRAPPED", config_.whole ? id : std::nullopt);
   if (opam_) spec.environment.emplace_back("OPAMJOBSERVER", opam_->variable());
+  if (config_.tells_width) tell_width(lease_.slots(), &spec);
   return spec;
 }
 

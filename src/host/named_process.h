@@ -11,4 +11,7 @@ namespace tokenpool::host {
 /// among this user's processes.
 std::optional<core::ProcessId> find_named(const Peer& peer, const wire::NamedProcess& named);
 
+/// See DispatcherWorld::is_below().
+bool is_below_process(core::ProcessId who, core::ProcessId ancestor);
+
 }  // namespace tokenpool::host

@@ -1,13 +1,25 @@
 #include <unistd.h>
 
+#include "core/limits.h"
 #include "host/named_process.h"
 #include "proc/peer.h"
+#include "proc/process.h"
 
 namespace tokenpool::host {
 
 std::optional<core::ProcessId> find_named(const Peer& peer, const wire::NamedProcess& named) {
   if (peer.process) return proc::find_as_seen_by(*peer.process, named.pid, named.start);
   return proc::find_by_start(named.pid, named.start, ::geteuid());
+}
+
+bool is_below_process(core::ProcessId who, core::ProcessId ancestor) {
+  std::size_t steps = 0;
+  for (auto process = proc::read_process(who.pid); process && steps <= core::kMaxAncestors;
+       ++steps) {
+    if (process->id == ancestor) return true;
+    process = proc::read_process(process->parent);
+  }
+  return false;
 }
 
 }  // namespace tokenpool::host

@@ -264,18 +264,20 @@ std::optional<std::string> closing_line(const Board& board) {
   const auto& counters = counters_of(board);
   std::string line;
   const auto add = [&line](const std::string& part) { line += (line.empty() ? "" : ", ") + part; };
-  if (counters.recovered > 0) {
+  // Without a tracker nobody knows who lost them, and what was made anew is found missing at the
+  // end.
+  const bool is_known = board.recovery_count > 0 && board.recoveries[0].pid != 0;
+  const bool is_one_loss = !is_known && counters.recovered > 0 && counters.minted > 0;
+  if (counters.recovered > 0 && !(is_one_loss && counters.minted > counters.recovered)) {
     std::string part = counted(counters.recovered, "token", "tokens") + " recovered";
-    // Without a tracker nobody knows who lost them.
-    if (board.recovery_count > 0 && board.recoveries[0].pid != 0) {
-      part += " from " + counted(board.recovery_count, "dead process", "dead processes");
-      const std::string command = shown(board.recoveries[0].command.data());
-      if (!command.empty())
-        part += (board.recovery_count == 1 ? " (" : " (first: ") + command + ")";
+    if (is_known && board.loser_count > 0) {
+      part += " from " + counted(board.loser_count, "dead process", "dead processes");
+      const std::string command = shown(board.first_loser.data());
+      if (!command.empty()) part += (board.loser_count == 1 ? " (" : " (first: ") + command + ")";
     }
     add(part);
   }
-  if (counters.minted > 0) {
+  if (counters.minted > 0 && !(is_one_loss && counters.minted <= counters.recovered)) {
     add(counted(counters.minted, "token", "tokens") + " made anew in place of others");
   }
   if (counters.refused > 0) {

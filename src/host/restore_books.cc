@@ -42,6 +42,15 @@ Doubt book_grants(const BookKeepers& keepers, LeftBehind* left) {
   return doubt;
 }
 
+// A write that nobody waits for any more has been answered, or was interrupted by a signal and is
+// made again.
+bool has_given(const BookKeepers& keepers, const LeftBehind& left) {
+  if (!left.given || keepers.is_waiting(left.given->id)) return false;
+  const auto& last = left.received;
+  const bool is_known = left.answered || !last || last->id != left.given->id;
+  return is_known || !keepers.is_writing(*last);
+}
+
 void even_out(const BookKeepers& keepers, int unseen, Doubt doubt) {
   const int drift = keepers.pool.drift(keepers.fifo.level()) + unseen;
   if (drift < 0) (void)keepers.fifo.put(std::min(-drift, doubt.missing));
@@ -53,8 +62,8 @@ void even_out(const BookKeepers& keepers, int unseen, Doubt doubt) {
 void restore_books(const BookKeepers& keepers, LeftBehind* left, core::Instant now,
                    core::Effects* effects) {
   Doubt doubt = book_grants(keepers, left);
-  const bool has_given = left->given && !keepers.is_waiting(left->given->id);
-  if (has_given) {
+  const bool gives = has_given(keepers, *left);
+  if (gives) {
     (void)account_of(left->given->who, left);
     ++doubt.too_many;
   }
@@ -75,7 +84,7 @@ void restore_books(const BookKeepers& keepers, LeftBehind* left, core::Instant n
   keepers.pool.restore(left->accounts, left->takes, left->owed, left->lent, left->minted,
                        left->counters);
   even_out(keepers, unknown, doubt);
-  if (has_given) keepers.pool.give(left->given->who, 1, now, effects);
+  if (gives) keepers.pool.give(left->given->who, 1, now, effects);
   for (const auto& who : dead) {
     keepers.pool.ended(who, core::EndCause::unknown, {}, std::nullopt, now, effects);
   }

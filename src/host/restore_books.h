@@ -20,6 +20,8 @@ struct BookKeepers {
   const jobserver::Fifo& fifo;
   /// Whether the kernel still waits for the answer to a call.
   std::function<bool(core::RequestId)> is_waiting;
+  /// Whether the thread of a write is stopped in such a one now.
+  std::function<bool(const jobserver::Notification&)> is_writing;
   Watchlist& watched;
   core::Pool& pool;  ///< that has seen no event
   pid_t root = 0;    ///< of the build: its processes are below it

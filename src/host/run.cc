@@ -1,6 +1,7 @@
 #include "host/run.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/board_log.h"
+#include "host/cannot_execute.h"
 #include "host/front.h"
 #include "host/report.h"
 #include "host/say.h"
@@ -20,6 +23,7 @@
 #include "proc/build_group.h"
 #include "proc/capacity.h"
 #include "proc/listening_socket.h"
+#include "proc/probe.h"
 #include "proc/random.h"
 #include "proc/tool.h"
 #include "wire/tool.h"
@@ -30,12 +34,6 @@ namespace {
 int fail(const wire::Error& error) {
   say("run", error.sentence);
   return error.status;
-}
-
-std::string parent_folder() {
-  const jobserver::RunParent parent = jobserver::run_parent();
-  if (!parent.why_no_temp.empty()) say("run", parent.why_no_temp + "; the FIFO is in /tmp instead");
-  return parent.path;
 }
 
 const char* why_no_listener(int error) {
@@ -89,6 +87,7 @@ struct Run {
   }
 
   const RunConfig& config;
+  std::string why_not_usual;  ///< why its folder is not where such folders are
   /// Slots at first.
   const int start = std::clamp(proc::usable_cpus(), config.slots.min, config.slots.max);
   Timer timer;
@@ -147,20 +146,64 @@ wire::Result<void> find_compilers(Run* run) {
   return {};
 }
 
+// Where there is no place for a FIFO. The build is what the user wants; the pool makes it better.
+int run_alone(const Run& run) {
+  say("run", run.why_not_usual + ", nor elsewhere; " + run.config.command.front() +
+                 " runs without a pool");
+  std::vector<char*> words;
+  for (const std::string& word : run.config.command) {
+    words.push_back(const_cast<char*>(word.c_str()));
+  }
+  words.push_back(nullptr);
+  run.front.restore(run.spec);
+  ::execvp(words[0], words.data());
+  return fail(cannot_execute(run.config.command.front(), errno));
+}
+
+// The arbiter removes what is made under the name that it was started with, so each place has one
+// of its own. Where no place will do, run->fifo has no descriptor.
+wire::Result<void> create_fifo(Run* run) {
+  const jobserver::RunPlaces places = jobserver::run_places();
+  run->why_not_usual = places.why_not_usual;
+  for (const std::string& place : places.paths) {
+    run->fifo.choose_name(place);
+    if (auto started = run->front.start_arbiter(&run->fifo, run->board); !started) return started;
+    auto created = run->fifo.create();
+    const int reason = errno;
+    if (created) {
+      if (!run->why_not_usual.empty()) {
+        say("run", run->why_not_usual + "; the FIFO is in " + place + " instead");
+      }
+      return {};
+    }
+    // Another place is no better then.
+    if (reason == EMFILE || reason == ENFILE || reason == ENOMEM) return created;
+    if (run->why_not_usual.empty()) {
+      const char* named = std::getenv("TMPDIR");
+      run->why_not_usual = (named != nullptr && *named != '\0' ? "TMPDIR=" : "") + place +
+                           ": no FIFO can be made there (" + std::strerror(reason) + ")";
+    }
+    run->front.dismiss_arbiter();
+  }
+  return {};
+}
+
 wire::Result<void> prepare(Run* run) {
   if (auto found = find_compilers(run); !found) return found;
   if (run->config.report_path) {
     if (auto checked = check_report_path(*run->config.report_path); !checked) return checked;
   }
   if (auto prepared = run->front.prepare(&run->spec); !prepared) return prepared;
+  if (run->config.die_with_parent) {
+    if (auto watched = run->front.watch_parent(); !watched) return watched;
+  }
   run->board = map_board();
   if (run->board == nullptr) {
     return tl::unexpected(wire::Error{125, std::string("cannot map shared memory: ") +
                                                std::strerror(errno) + "; free some memory"});
   }
-  run->fifo.choose_name(parent_folder());
-  if (auto started = run->front.start_arbiter(&run->fifo, run->board); !started) return started;
-  if (auto created = run->fifo.create(); !created) return created;
+  BoardLog(run->board).keep_limits(run->config.limits);
+  if (auto created = create_fifo(run); !created || run->fifo.fd() < 0) return created;
   const int issued = run->start - 1;
   if (run->fifo.put(issued) != issued) {
     return tl::unexpected(wire::Error{
@@ -197,6 +240,7 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   jobserver::keep_environment(run->fifo.path(), run->spec.environment);
   run->spec.argv = run->config.command;
   run->spec.track = run->config.track != Track::infer;
+  run->spec.exits = run->spec.track && !proc::try_pidfd_exit().works();
   run->spec.mark = proc::new_build_mark();
 }
 
@@ -213,6 +257,7 @@ wire::Result<void> start(Run* run) {
   begin.standstill = static_cast<std::int32_t>(run->config.standstill.count());
   begin.enforce = run->config.enforce;
   begin.mark = run->spec.mark;
+  begin.exits = run->spec.exits;
   std::copy(run->cookie.begin(), run->cookie.end(), begin.cookie.begin());
   run->close_ends();
   if (auto begun = run->front.begin(*command, begin, run->sockets); !begun) return begun;
@@ -274,6 +319,7 @@ int run(const RunConfig& config) {
   const auto make_dialect = dialect_of_make(shims);
   Run run(config);
   auto started = prepare(&run);
+  if (started && run.fifo.fd() < 0) return run_alone(run);
   if (started) {
     describe_build(&run, shims, make_dialect);
     started = start(&run);
@@ -284,6 +330,7 @@ int run(const RunConfig& config) {
     return fail(started.error());
   }
   if (config.quiet) run.front.be_quiet();
+  if (config.end_leftovers) run.front.leave_nothing();
   clean_up_after_dead_runs(run);
   const CommandEnd end = run.front.wait_for(*run.command);
   if (end.left_running == 0) run.fifo.remove();

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,7 +27,11 @@ struct RunConfig {
   std::optional<std::string> report_path;  ///< where the JSON report goes
   bool quiet = false;                      ///< no closing line
   std::chrono::seconds standstill{5};      ///< until the last resort, core/standstill.h; 0: never
+  /// So many jobs of each type at one time; of at most core::kMaxLimits types.
+  std::map<std::string, int> limits;
   bool enforce = false;  ///< too few slots for those that run: freeze some, core/enforcement.h
+  bool die_with_parent = false;  ///< the build ends when the caller's parent does
+  bool end_leftovers = false;    ///< nothing is left running when the command has ended
   /// TCP addresses that the arbiter listens on besides its Unix socket.
   std::vector<wire::Address> listen;
 };

@@ -53,7 +53,7 @@ core::BillingSample RunBilling::sample_of(const proc::CensusSample& census,
   core::BillingSample sample{context_.front, {}, std::move(holdings), loose};
   sample.loads.reserve(census.rows.size());
   for (const proc::CensusRow& row : census.rows) {
-    double demand = row.use + row.delay;
+    double demand = row.wanted();
     if (demand > 0 && proc::runs_program(row.who.pid, context_.program)) demand = 0;
     sample.loads.push_back({row.who, row.parent, demand, row.reaped, row.used});
   }

@@ -37,26 +37,30 @@ RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
       now_(now) {
   const LeftBehind& left = *context.left_behind;
   if (left.leases > 0) leases_.set_grace(now + core::kResumeGrace, left.leases);
+  kept_limits_ = context.log->limits();
+  (void)leases_.set_limits({kept_limits_.begin(), kept_limits_.end()}, now, &lease_effects_);
   leases_.set_paused(settings().paused, now, &lease_effects_);
   leases_.supply(left.lent, now, &lease_effects_);
   leases_.share();
 }
 
 RunSlotsContext RunLeases::eyes_of_slots() {
-  return {.pool = context_.pool,
-          .effects = context_.effects,
-          .apply = context_.apply,
-          .level = context_.level,
-          .owed = context_.owed,
-          .leases = &leases_,
-          .holder_of = [this](const core::Lease& lease) { return holder_of(lease); },
-          .process_of = [this](core::SessionId session) { return dispatcher_.process_of(session); },
-          .watch = [this](ProcessId who) { (void)watch(who); },
-          .config = context_.config,
-          .begin = context_.begin,
-          .root = [this] { return context_.kin->root(); },
-          .log = context_.log,
-          .tell = context_.tell};
+  return {
+      .pool = context_.pool,
+      .effects = context_.effects,
+      .apply = context_.apply,
+      .level = context_.level,
+      .owed = context_.owed,
+      .leases = &leases_,
+      .holder_of = [this](const core::Lease& lease) { return holder_of(lease); },
+      .process_of = [this](core::SessionId session) { return dispatcher_.process_of(session); },
+      .watch = [this](ProcessId who) { (void)watch(who); },
+      .config = context_.config,
+      .begin = context_.begin,
+      .is_client = [this](ProcessId who) { return context_.kin->is_client(who) || uses_fifo(who); },
+      .root = [this] { return context_.kin->root(); },
+      .log = context_.log,
+      .tell = context_.tell};
 }
 
 void RunLeases::serve(Instant now, const std::function<void()>& publish) {
@@ -84,7 +88,15 @@ void RunLeases::settle(Instant now) {
     rests = context_.effects->empty();
     context_.apply();
   }
-  dispatcher_.carry_out(&lease_effects_, now);
+  answer();
+}
+
+void RunLeases::flush() {
+  if (leases_.limits() != kept_limits_) {
+    kept_limits_ = leases_.limits();
+    context_.log->keep_limits(kept_limits_);
+  }
+  connections_.flush();
 }
 
 void RunLeases::process_ended(ProcessId who, bool client, Instant now) {
@@ -130,6 +142,10 @@ std::optional<ProcessId> RunLeases::find(const Peer& peer, const wire::NamedProc
   return find_named(peer, named);
 }
 
+bool RunLeases::is_below(ProcessId who, ProcessId ancestor) const {
+  return is_below_process(who, ancestor);
+}
+
 bool RunLeases::watch(ProcessId who) { return context_.watched->add(who); }
 
 Standing RunLeases::standing(std::optional<ProcessId> process, core::LeaseId under, bool launcher) {
@@ -164,12 +180,22 @@ Payer RunLeases::payer_of(ProcessId process, core::LeaseId under) {
     if (const core::LeaseId lease = lease_of(ancestor); lease != 0) {
       return {Payer::Kind::lease, {}, lease};
     }
-    if (context_.kin->is_client(ancestor)) return {Payer::Kind::process, ancestor, 0, child};
+    if (is_client(ancestor)) return {Payer::Kind::process, ancestor, 0, child};
     child = ancestor;
   }
   if (ancestors.empty() && info->parent != context_.config->front)
     return named;  // not of the build
   return {Payer::Kind::root, {}, 0};
+}
+
+bool RunLeases::is_client(ProcessId who) const {
+  // An old ninja has none of it, a make that left the pool has closed what it inherited.
+  return context_.kin->is_client(who) && (tracked_ || uses_fifo(who));
+}
+
+bool RunLeases::uses_fifo(ProcessId who) const {
+  return proc::uses_file(who.pid, context_.config->fifo->id(),
+                         {context_.begin->read_end, context_.begin->write_end});
 }
 
 bool RunLeases::is_of(core::LeaseId id, ProcessId process) const {
@@ -231,6 +257,7 @@ void RunLeases::offer_for_resize(int slots) {
   if (more <= 0) return;
   context_.pool->lend(more, now_, context_.effects);
   context_.apply();
+  answer();
 }
 
 SlotCount RunLeases::slots() const { return {settings().slots, slots_.range()}; }
@@ -238,12 +265,17 @@ SlotCount RunLeases::slots() const { return {settings().slots, slots_.range()}; 
 void RunLeases::set_slots(int slots) {
   slots_.set(slots, now_);
   leases_.set_ceiling(slots, now_, &lease_effects_);
+  answer();
 }
 
 void RunLeases::set_paused(bool paused) {
   slots_.set_paused(paused, now_);
   leases_.set_paused(paused, now_, &lease_effects_);
+  answer();
 }
+
+// At once: the next call may cancel what is granted by it.
+void RunLeases::answer() { dispatcher_.carry_out(&lease_effects_, now_); }
 
 ProcessId RunLeases::holder_of(const core::Lease& lease) const {
   auto holder = lease.owner;

@@ -50,7 +50,7 @@ class RunLeases final : private DispatcherWorld {
   /// Settles when the FIFO has something to read.
   [[nodiscard]] bool wants_fifo() const { return wants_fifo_; }
   /// Sends what is decided; call it when the books are published.
-  void flush() { connections_.flush(); }
+  void flush();
 
   /// A watched process has ended; `client`: it took tokens for its children.
   void process_ended(core::ProcessId who, bool client, core::Instant now);
@@ -65,6 +65,7 @@ class RunLeases final : private DispatcherWorld {
 
  private:
   std::optional<core::ProcessId> find(const Peer& peer, const wire::NamedProcess& named) override;
+  [[nodiscard]] bool is_below(core::ProcessId who, core::ProcessId ancestor) const override;
   bool watch(core::ProcessId who) override;
   Standing standing(std::optional<core::ProcessId> process, core::LeaseId under,
                     bool launcher) override;
@@ -78,11 +79,15 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] std::vector<wire::UncooperativeRow> uncooperative() const override;
   [[nodiscard]] int frozen_jobs() const override;
 
+  /// Whether that process pays for its children with tokens.
+  [[nodiscard]] bool is_client(core::ProcessId who) const;
+  [[nodiscard]] bool uses_fifo(core::ProcessId who) const;
   core::Payer payer_of(core::ProcessId process, core::LeaseId under);
   /// Whether that process runs under the lease or holds it.
   [[nodiscard]] bool is_of(core::LeaseId lease, core::ProcessId process) const;
   [[nodiscard]] core::LeaseId lease_of(core::ProcessId process) const;
   [[nodiscard]] int covered(const core::Payer& payer) const;
+  void answer();
   void look_at_root();
   [[nodiscard]] bool root_has_client() const;
   /// The process that answers for a lease, as far as it is known.
@@ -99,6 +104,7 @@ class RunLeases final : private DispatcherWorld {
   Connections connections_;
   RunSlots slots_;
   core::LeaseEffects lease_effects_;
+  std::map<std::string, int> kept_limits_;  ///< as they stand on the board
   core::Instant now_{};
   bool root_is_free_ = false;
   bool wants_fifo_ = false;

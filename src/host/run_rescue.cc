@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include <unistd.h>
@@ -23,6 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr Instant kUnseenPause = milliseconds(500);
 constexpr Instant kSuspiciousPause = milliseconds(250);
+constexpr Instant kZombiePause = milliseconds(500);
 
 // Clients that hold tokens for threads of their own, not for children (facts: rustc's codegen
 // units, the linkers' and gcc's link-time optimizers).
@@ -119,7 +121,8 @@ void RunRescue::step(Instant now) {
     return limits_.forget();
   }
   const proc::CensusSample census = walk(now);
-  if (!context_.tracked) mint(lost_.look(unseen, most_held(family_of(census)), now), false, now);
+  if (!context_.tracked)
+    mint(lost_.look(unseen, most_held(family_of(census, now)), now), false, now);
   const Instant cost_pause = kRescueCostShare * census.cost;
   due_ = now + std::max(lost_.is_suspicious() ? kSuspiciousPause : pause, cost_pause);
   if (context_.patience.count() == 0) return;
@@ -165,18 +168,36 @@ void RunRescue::look_at_limits(const proc::CensusSample& census, Instant now) {
   if (!rows.empty()) context_.tell();
 }
 
-std::vector<core::FamilyMember> RunRescue::family_of(const proc::CensusSample& census) const {
+bool RunRescue::is_forgotten(const proc::CensusRow& row, Instant now) {
+  return row.state == 'Z' && now - zombies_.try_emplace(row.who, now).first->second >= kZombiePause;
+}
+
+std::vector<core::FamilyMember> RunRescue::family_of(const proc::CensusSample& census,
+                                                     Instant now) {
+  const CensusTree tree(census.rows);
+  std::erase_if(zombies_,
+                [&tree](const auto& zombie) { return tree.find(zombie.first) == nullptr; });
   const pid_t session = session_of(counted_);
   std::vector<core::FamilyMember> family;
+  std::vector<core::ProcessId> daemons;
   for (const proc::CensusRow& row : census.rows) {
-    if (row.who.pid == counted_) continue;
+    if (row.who.pid == counted_ || is_forgotten(row, now)) continue;
     core::FamilyMember member{row.who.pid, row.parent};
     if (works_in_threads(row.name)) member.workers = std::max(0, row.threads - 1);
     if (hoards(row)) member.workers = core::kMaxSlots;
     member.daemon =
         row.parent == counted_ && row.state != 'Z' && session_of(row.who.pid) != session;
+    if (member.daemon) daemons.push_back(row.who);
     family.push_back(member);
   }
+  // Few builds have daemons, and this costs a look at all descriptors of a process.
+  std::unordered_set<pid_t> clients;
+  for (const core::ProcessId daemon : daemons) {
+    for (const proc::CensusRow& row : tree.family_of(daemon)) {
+      if (context_.is_client(row.who)) clients.insert(row.who.pid);
+    }
+  }
+  for (core::FamilyMember& member : family) member.client = clients.contains(member.pid);
   return family;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -33,6 +34,8 @@ struct RunRescueContext {
   std::function<int()> out;            ///< tokens that clients have and that were not lost before
   std::function<bool()> is_exhausted;  ///< no slot is free
   std::function<core::ProcessId(const core::Lease&)> holder_of;
+  /// Whether a process takes tokens itself, as far as it can be told without seeing its calls.
+  std::function<bool(core::ProcessId)> is_client;
   std::function<pid_t()> root;          ///< of the build: the front, or who adopts what it left
   proc::BuildMark left_mark = 0;        ///< not 0: the front is gone, these below `root` are meant
   bool tracked = false;                 ///< the ledger knows who holds what
@@ -63,7 +66,10 @@ class RunRescue {
   [[nodiscard]] bool lacks_slots() const;
   /// Some of them may get a token that they read without being seen.
   [[nodiscard]] bool may_wait(const std::vector<proc::CensusRow>& family) const;
-  [[nodiscard]] std::vector<core::FamilyMember> family_of(const proc::CensusSample& census) const;
+  [[nodiscard]] std::vector<core::FamilyMember> family_of(const proc::CensusSample& census,
+                                                          core::Instant now);
+  /// Nobody has waited for it in kZombiePause: nobody is about to return a token for it.
+  [[nodiscard]] bool is_forgotten(const proc::CensusRow& row, core::Instant now);
   [[nodiscard]] core::Movement movement_of(const proc::CensusSample& census);
   void look_for_slots(const proc::CensusSample& census, core::Movement movement, core::Instant now);
   void look_at_limits(const proc::CensusSample& census, core::Instant now);
@@ -77,6 +83,7 @@ class RunRescue {
   std::optional<proc::Census> census_;
   pid_t counted_ = 0;  ///< the root of census_
   core::LostTokens lost_;
+  std::map<core::ProcessId, core::Instant> zombies_;  ///< since when they have been seen
   MovementWatch movement_;
   core::Standstill still_;
   core::Standstill idle_;  ///< while nobody lacks a slot

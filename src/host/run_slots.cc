@@ -51,6 +51,7 @@ void RunSlots::start_rescue(Instant now) {
                                    .out = [this] { return tokens_out(); },
                                    .is_exhausted = [this] { return use().exhausted; },
                                    .holder_of = context_.holder_of,
+                                   .is_client = context_.is_client,
                                    .root = context_.root,
                                    .left_mark = context_.begin->left ? context_.begin->mark : 0,
                                    .tracked = tracked_,

@@ -36,6 +36,8 @@ struct RunSlotsContext {
   std::function<void(core::ProcessId)> watch;
   const ArbiterConfig* config = nullptr;
   const Begin* begin = nullptr;
+  /// See RunRescueContext.
+  std::function<bool(core::ProcessId)> is_client;
   std::function<pid_t()> root;  ///< of the build, see Kinship::root()
   BoardLog* log = nullptr;      ///< for those that ignore the pool or are stuck
   std::function<void()> tell;   ///< there is one more of them on the board

@@ -79,6 +79,9 @@ class Server final : private DispatcherWorld {
   std::optional<ProcessId> find(const Peer& peer, const wire::NamedProcess& named) override {
     return find_named(peer, named);
   }
+  [[nodiscard]] bool is_below(ProcessId who, ProcessId ancestor) const override {
+    return is_below_process(who, ancestor);
+  }
   bool watch(ProcessId who) override { return watched_.add(who); }
   Standing standing(std::optional<ProcessId> process, core::LeaseId under, bool) override {
     Standing standing;

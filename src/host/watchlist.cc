@@ -38,8 +38,8 @@ bool Watchlist::add(const proc::ProcessInfo& info) {
   }
   const int fd = proc::open_pidfd(info.id.pid);
   if (fd < 0 && !proc::is_alive(info.id)) return false;
-  auto entry = std::make_unique<Entry>(
-      Entry{{info, proc::command_of(info.id.pid)}, asio::posix::stream_descriptor(state_->io)});
+  auto entry = std::make_unique<Entry>(Entry{{info, proc::command_of(info.id.pid), std::nullopt},
+                                             asio::posix::stream_descriptor(state_->io)});
   asio::error_code refused;
   if (fd >= 0) entry->pidfd.assign(fd, refused);
   if (entry->pidfd.is_open()) {
@@ -83,6 +83,11 @@ void Watchlist::look_again(core::ProcessId who) {
   if (!info || info->id != who || known.info.id != who) return;
   if (info->state == 'Z' && info->name == known.info.name) return;
   known.command = std::move(command);
+}
+
+void Watchlist::note_exit(pid_t pid, int status) {
+  const auto found = state_->entries.find(pid);
+  if (found != state_->entries.end()) found->second->process.exit_status = status;
 }
 
 bool Watchlist::has_ended(Entry& entry) {

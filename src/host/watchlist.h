@@ -20,6 +20,7 @@ namespace tokenpool::host {
 struct WatchedProcess {
   proc::ProcessInfo info;
   std::string command;  ///< as it was when the process came into view, or at the last look_again()
+  std::optional<int> exit_status;  ///< with which it ends by itself, see note_exit()
 };
 
 /// One thread. Not movable: handlers point into it.
@@ -44,6 +45,8 @@ class Watchlist {
   /// executed its program. Of one that has ended only the program's name is left, in brackets; one
   /// that somebody has waited for already, or that is not watched, keeps the line that it had.
   void look_again(core::ProcessId who);
+  /// Process `pid` is about to end with `status`; of one that is not watched it is forgotten.
+  void note_exit(pid_t pid, int status);
   /// Reports every process that has ended by now and whose event has not come yet.
   void sweep();
   /// The same for one of them.

@@ -31,6 +31,7 @@ class Builder {
 
   Environment build(const char* const* environ) {
     for (; *environ != nullptr; ++environ) result_.variables.emplace_back(*environ);
+    is_below_a_run_ = get("TOKENPOOL_FIFO").has_value();
     makeflags();
     drop("MFLAGS");
     parallel_levels();
@@ -50,6 +51,11 @@ class Builder {
  private:
   // Those of an outer pool name another arbiter.
   void protocol() {
+    const std::string server = get("TOKENPOOL_ADDR").value_or("");
+    if (!server.empty() && !is_below_a_run_) {
+      note("TOKENPOOL_ADDR names a server (" + server +
+           "): this build does not join it, but has a pool of its own");
+    }
     drop("TOKENPOOL_LEASE");
     drop("TOKENPOOL_SLOTS");
     drop("TOKENPOOL_WRAPPED");
@@ -185,6 +191,7 @@ class Builder {
   const EnvironmentOptions& options_;
   Environment result_;
   std::set<std::string> foreign_;
+  bool is_below_a_run_ = false;
 };
 
 }  // namespace

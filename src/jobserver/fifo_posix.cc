@@ -54,8 +54,10 @@ void Fifo::choose_name(const std::string& parent) {
 
 wire::Result<void> Fifo::create() {
   if (::mkdir(folder_.c_str(), 0700) != 0) {
+    const int reason = errno;
     auto error = failed("cannot make the folder " + folder_ + " for the FIFO", kOtherFolder);
     folder_.clear();
+    errno = reason;
     return tl::unexpected(std::move(error));
   }
   // Under its own name it is there only with somebody who has it open: else it belongs to the dead.
@@ -63,9 +65,11 @@ wire::Result<void> Fifo::create() {
   const bool made = ::mkfifo(unopened.c_str(), 0600) == 0;
   const int fd = made ? ::open(unopened.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
   if (fd < 0 || ::rename(unopened.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
     auto error = failed("cannot make the FIFO " + path_, kOtherFolder);
     if (fd >= 0) ::close(fd);
     remove();
+    errno = reason;
     return tl::unexpected(std::move(error));
   }
   adopt(fd);

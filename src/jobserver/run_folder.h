@@ -22,16 +22,20 @@ inline constexpr std::string_view kToolsName = "tools";              ///< the sh
 /// ... and how the names of the files in `tools` begin.
 inline constexpr std::string_view kToolNotes[] = {"version-", "jobs-", "outside-", "level-"};
 
-/// Where the folders of this user's runs are.
-struct RunParent {
-  std::string path;         ///< absolute, without a slash at its end
-  std::string why_no_temp;  ///< TMPDIR is set and is not it: why; else empty
+/// Where the folder of a run may be made: absolute paths without a slash at their ends, the usual
+/// one first.
+struct RunPlaces {
+  std::vector<std::string> paths;
+  std::string why_not_usual;  ///< TMPDIR is set and is not among them: why; else empty
 };
 
-/// TMPDIR, as for make, but absolute, since clients look for the FIFO from other folders. They
-/// split MAKEFLAGS at blanks and read backslashes and quotes, so a path with such characters is of
-/// no use to them: then, and without TMPDIR, it is /tmp.
-RunParent run_parent();
+/// TMPDIR, as for make, but absolute, since clients look for the FIFO from other folders; then
+/// /tmp, XDG_RUNTIME_DIR and /dev/shm. Clients split MAKEFLAGS at blanks and read backslashes and
+/// quotes, so one with such characters is left out.
+RunPlaces run_places();
+
+/// The first of them that looks as if folders could be made in it.
+std::string usual_run_place();
 
 /// The folders in `parent` that runs of this user and this boot have made, dead or alive, within
 /// the limits of remove_dead_runs().

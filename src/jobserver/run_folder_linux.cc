@@ -177,23 +177,49 @@ void remove_tools(int folder) {
   ::unlinkat(folder, name.c_str(), AT_REMOVEDIR);
 }
 
-}  // namespace
-
-RunParent run_parent() {
+/// TMPDIR; empty where it is not set, or, with `why`, where it is of no use.
+std::string temporary_folder(std::string* why) {
   const char* value = std::getenv("TMPDIR");
-  if (value == nullptr || *value == '\0') return {"/tmp", ""};
+  if (value == nullptr || *value == '\0') return {};
   const std::string named = std::string("TMPDIR=") + value;
   std::error_code unknown;
   std::string path = std::filesystem::absolute(value, unknown).string();
   if (unknown) {
-    return {"/tmp", named + " is relative, and the current folder is not known (" +
-                        unknown.message() + ")"};
+    *why = named + " is relative, and the current folder is not known (" + unknown.message() + ")";
+    return {};
   }
   while (!path.empty() && path.back() == '/') path.pop_back();
-  if (suits_makeflags(path)) return {path, ""};
+  if (suits_makeflags(path)) return path;
   const bool relative = *value != '/';
-  return {"/tmp", named + (relative ? ", here " + path + "," : "") +
-                      " has characters that make and ninja cannot take in a FIFO's path"};
+  *why = named + (relative ? ", here " + path + "," : "") +
+         " has characters that make and ninja cannot take in a FIFO's path";
+  return {};
+}
+
+std::string runtime_folder() {
+  const char* value = std::getenv("XDG_RUNTIME_DIR");
+  const std::string path = value == nullptr ? "" : value;
+  return path.starts_with('/') && suits_makeflags(path) ? path : std::string();
+}
+
+}  // namespace
+
+RunPlaces run_places() {
+  RunPlaces places;
+  const std::string named = temporary_folder(&places.why_not_usual);
+  for (const std::string& place :
+       {named, std::string("/tmp"), runtime_folder(), std::string("/dev/shm")}) {
+    if (!place.empty()) places.paths.push_back(place);
+  }
+  return places;
+}
+
+std::string usual_run_place() {
+  const std::vector<std::string> paths = run_places().paths;
+  const auto usable = std::ranges::find_if(paths, [](const std::string& path) {
+    return ::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+  });
+  return usable == paths.end() ? paths.front() : *usable;
 }
 
 std::vector<std::string> run_folders(const std::string& parent) {

@@ -1,6 +1,8 @@
 // The kernel's side of exact tracking: a seccomp filter that stops every one-byte read and write on
-// a descriptor above 2, whatever is read or written on the descriptors that the build inherits, and
-// their duplication onto 0 to 2; and the listener through which the arbiter answers these calls.
+// a descriptor above 2, whatever is read or written on the descriptors that the build inherits,
+// their duplication onto 0 to 2, and whoever becomes a subreaper; and the listener through which
+// the arbiter answers these calls. Where nothing else tells how a process ended, it stops those
+// that end by themselves, too.
 //
 // Sources: seccomp(2), seccomp_unotify(2), <linux/seccomp.h>. Linux 5.5
 // (SECCOMP_USER_NOTIF_FLAG_CONTINUE) or later; SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP from 6.6 is used
@@ -19,16 +21,24 @@ namespace tokenpool::jobserver {
 /// the listener (close-on-exec). Without CAP_SYS_ADMIN it sets no_new_privs, else it leaves it
 /// alone so that setuid programs keep working. -1 with errno: EBUSY under another listener, EINVAL
 /// or ENOSYS on old kernels, EACCES or EPERM in some sandboxes.
-int install_filter(int read_end, int write_end);
+/// `exits`: Call::exit is stopped as well.
+int install_filter(int read_end, int write_end, bool exits = false);
 
-enum class Call : std::uint8_t { read, write, duplicate };
+enum class Call : std::uint8_t {
+  read,
+  write,
+  duplicate,
+  subreaper,  ///< prctl(PR_SET_CHILD_SUBREAPER), not to stop being one
+  exit,       ///< exit_group(2): who ends without it was killed
+};
 
 /// One stopped call.
 struct Notification {
   std::uint64_t id = 0;  ///< the kernel's cookie for it
   pid_t thread = 0;      ///< in our own pid namespace
   Call call = Call::read;
-  int fd = -1;  ///< the caller's descriptor; of a duplicate the old one
+  int fd = -1;  ///< the caller's descriptor; of a duplicate the old one; of an exit its status;
+                ///< of no meaning for a subreaper
   std::uint64_t address =
       0;  ///< of the bytes in the caller's memory; of a duplicate the new descriptor
   std::uint64_t count = 0;  ///< how many bytes; more than one only on an inherited descriptor

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -32,6 +33,18 @@ constexpr std::uint32_t native_architecture() {
   return AUDIT_ARCH_S390X;
 #endif
 }
+
+// The machine's other architecture and its exit_group: a 32-bit helper ends well, too.
+#if defined(__x86_64__)
+constexpr std::uint32_t kOtherArchitecture = AUDIT_ARCH_I386;
+constexpr std::uint32_t kOtherExit = 252;
+#elif defined(__aarch64__)
+constexpr std::uint32_t kOtherArchitecture = AUDIT_ARCH_ARM;
+constexpr std::uint32_t kOtherExit = 248;
+#else
+constexpr std::uint32_t kOtherArchitecture = native_architecture();
+constexpr std::uint32_t kOtherExit = __NR_exit_group;
+#endif
 
 // Where the low and the high half of a 64-bit argument stand in seccomp_data.
 constexpr bool kLittle = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
@@ -64,9 +77,13 @@ constexpr std::uint32_t kDup2 = __NR_dup3;
 // The call numbers are compared first, since all other calls of the build pay for every instruction
 // that runs before they are let through. A call of a foreign architecture that happens to have one
 // of these numbers is sorted out next. Jump targets are counted from the following instruction.
-auto filter_for(int read_end, int write_end) {
-  constexpr std::uint8_t to_allow = 0xff;  // replaced by the distance to the last instruction
-  auto filter = std::to_array<sock_filter>({
+std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
+  // Replaced by the distance to the instruction that they name.
+  constexpr std::uint8_t to_allow = 0xff;
+  constexpr std::uint8_t to_prctl = 0xfe;
+  constexpr std::uint8_t to_exit = 0xfd;
+  constexpr std::uint8_t to_other_exit = 0xfc;
+  std::vector<sock_filter> filter{
       /*  0 */ load(offsetof(seccomp_data, nr)),
       /*  1 */ jump_equal(__NR_read, 3, 0),
       /*  2 */ jump_equal(__NR_write, 2, 0),
@@ -93,27 +110,59 @@ auto filter_for(int read_end, int write_end) {
       /* 21 */ load(offsetof(seccomp_data, arch)),
       /* 22 */ jump_equal(native_architecture(), 0, to_allow),
       /* 23 */ answer(SECCOMP_RET_USER_NOTIF),
-      /* 24 */ answer(SECCOMP_RET_ALLOW),
-  });
+  };
+  std::vector<sock_filter> others{jump_equal(__NR_prctl, to_prctl, 0)};
+  if (exits) {
+    others.push_back(jump_equal(__NR_exit_group, to_exit, 0));
+    others.push_back(jump_equal(kOtherExit, to_other_exit, 0));
+  }
+  filter.insert(filter.begin() + 1, others.begin(), others.end());
+  const std::size_t prctl = filter.size();
+  filter.insert(filter.end(), {load(low_half(0)), jump_equal(PR_SET_CHILD_SUBREAPER, 0, to_allow),
+                               load(low_half(1)), jump_equal(0, to_allow, 0)});
+  const std::size_t exit = filter.size();
+  filter.insert(filter.end(), {load(offsetof(seccomp_data, arch)),
+                               jump_equal(native_architecture(), 2, to_allow)});
+  const std::size_t other_exit = filter.size();
+  filter.insert(filter.end(),
+                {load(offsetof(seccomp_data, arch)), jump_equal(kOtherArchitecture, 0, to_allow),
+                 answer(SECCOMP_RET_USER_NOTIF)});
+  const std::size_t allow = filter.size();
+  filter.push_back(answer(SECCOMP_RET_ALLOW));
   for (std::size_t i = 0; i < filter.size(); ++i) {
-    const auto rest = static_cast<std::uint8_t>(filter.size() - 2 - i);
     if (BPF_CLASS(filter[i].code) != BPF_JMP) continue;
-    if (filter[i].jt == to_allow) filter[i].jt = rest;
-    if (filter[i].jf == to_allow) filter[i].jf = rest;
+    for (std::uint8_t* distance : {&filter[i].jt, &filter[i].jf}) {
+      const std::size_t target = *distance == to_allow        ? allow
+                                 : *distance == to_prctl      ? prctl
+                                 : *distance == to_exit       ? exit
+                                 : *distance == to_other_exit ? other_exit
+                                                              : i + 1 + *distance;
+      *distance = static_cast<std::uint8_t>(target - i - 1);
+    }
   }
   return filter;
 }
 
-Call call_of(int number) {
-  if (number == __NR_read) return Call::read;
-  return number == __NR_write ? Call::write : Call::duplicate;
+Call call_of(const seccomp_data& data) {
+  const auto number = static_cast<std::uint32_t>(data.nr);
+  if (data.arch != native_architecture() || number == __NR_exit_group) return Call::exit;
+  switch (number) {
+    case __NR_read:
+      return Call::read;
+    case __NR_write:
+      return Call::write;
+    case __NR_prctl:
+      return Call::subreaper;
+    default:
+      return Call::duplicate;
+  }
 }
 
 constexpr unsigned long kSetFlags = SECCOMP_IOW(4, std::uint64_t);  // SECCOMP_IOCTL_NOTIF_SET_FLAGS
 constexpr std::uint64_t kSyncWakeUp = 1;  // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6
 
-int install_listener(int read_end, int write_end) {
-  auto filter = filter_for(read_end, write_end);
+int install_listener(int read_end, int write_end, bool exits) {
+  auto filter = filter_for(read_end, write_end, exits);
   const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
   return static_cast<int>(
       ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
@@ -121,11 +170,11 @@ int install_listener(int read_end, int write_end) {
 
 }  // namespace
 
-int install_filter(int read_end, int write_end) {
-  const int fd = install_listener(read_end, write_end);
+int install_filter(int read_end, int write_end, bool exits) {
+  const int fd = install_listener(read_end, write_end, exits);
   if (fd >= 0 || errno != EACCES) return fd;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
-  return install_listener(read_end, write_end);
+  return install_listener(read_end, write_end, exits);
 }
 
 Listener::Listener(int fd) : fd_(fd) {
@@ -141,7 +190,7 @@ std::optional<Notification> Receipt::call() const {
   if (stopped.id == 0) return std::nullopt;
   return Notification{.id = stopped.id,
                       .thread = static_cast<pid_t>(stopped.pid),
-                      .call = call_of(stopped.data.nr),
+                      .call = call_of(stopped.data),
                       .fd = static_cast<int>(stopped.data.args[0]),
                       .address = stopped.data.args[1],
                       .count = stopped.data.args[2]};

@@ -43,6 +43,11 @@ struct CensusRow {
   double reaped = 0;  ///< used by descendants that ended since, and not counted for them before
   double used = 0;    ///< CPU seconds in its life, with those of the children it has waited for
   [[nodiscard]] double demand() const { return use + delay + reaped; }
+  /// CPUs that it would have used itself if it had never had to wait for one: what it ran, in the
+  /// time that it did not wait. One that spins would have used all of one. One that looks every few
+  /// milliseconds whether something is done waits long for each look on a busy machine, and would
+  /// have used next to nothing.
+  [[nodiscard]] double wanted() const;
   friend bool operator==(const CensusRow&, const CensusRow&) = default;
 };
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <iterator>
 #include <optional>
@@ -202,6 +203,16 @@ CensusRow Census::State::row(const Reading& reading, double seconds) {
   row.delay = delay(reading, before_it, &member, seconds);
   members[stat.id.pid] = member;
   return row;
+}
+
+double CensusRow::wanted() const {
+  // As many threads as it takes to have run and waited for so long, all alike. The clocks of the
+  // two do not agree to the last tick.
+  constexpr double kInexact = 0.25;
+  const double running =
+      std::clamp(std::ceil(use + delay - kInexact), 1.0, std::max(threads, 1) * 1.0);
+  const double free = 1 - delay / running;  // of the time, for each
+  return free > 0 ? std::min({use + delay, running, use / free}) : use + delay;
 }
 
 CensusSample Census::sample(core::Instant now) {

@@ -118,6 +118,9 @@ wire::Result<void> make_private_folder(const std::string& path) {
   if (status.st_uid != ::geteuid()) {
     return cannot("it belongs to another user", "choose a folder of your own");
   }
+  if ((status.st_mode & (S_ISVTX | S_IWOTH)) != 0) {
+    return cannot("all users share it", "choose a folder of your own in it");
+  }
   if ((status.st_mode & 077) != 0) {
     return cannot("others may enter it", "close it to them (chmod 700)");
   }

@@ -43,6 +43,10 @@ struct Probe {
   friend bool operator==(const Probe&, const Probe&) = default;
 };
 
+/// Whether the kernel tells how a process ended that its parent has reaped (Probe::pidfd_exit).
+/// Starts and reaps a child.
+Trial try_pidfd_exit();
+
 /// Tries everything out. Starts and reaps a few children and makes and removes one empty cgroup;
 /// leaves nothing behind. Never fails: what cannot be tried has the error that prevented it. Call
 /// it from a process without threads; SIGCHLD must not be ignored.

@@ -214,6 +214,8 @@ void probe_user(Probe* probe) {
 
 }  // namespace
 
+Trial try_pidfd_exit() { return probe_pidfd().exit; }
+
 Probe probe() {
   Probe probe;
   utsname names{};

@@ -35,6 +35,9 @@ constexpr bool is_ended(char state) { return state == 'Z' || state == 'X' || sta
 /// Nothing when there is no such process (any more). A thread id answers for its own thread.
 std::optional<ProcessInfo> read_process(pid_t pid);
 
+/// Whether `tid` is the first thread of a process, whose number is the process's.
+bool is_process(pid_t tid);
+
 /// The process that thread `tid` belongs to; 0 when it is gone.
 pid_t process_of_thread(pid_t tid);
 
@@ -72,6 +75,9 @@ std::vector<ProcessInfo> children_of(pid_t pid);
 /// All living descendants of `pid`, `pid` left out.
 std::vector<ProcessInfo> descendants_of(pid_t pid);
 
+/// The number of the pid namespace that `pid` lives in. 0 when it is gone or may not be looked at.
+std::uint64_t pid_namespace(pid_t pid);
+
 /// Every process id in /proc, threads left out.
 std::vector<pid_t> all_processes();
 
@@ -85,6 +91,10 @@ struct FileId {
 /// Whether descriptor `fd` of process or thread `pid` is `file`. False as well when it may not be
 /// looked at.
 bool descriptor_is(pid_t pid, int fd, const FileId& file);
+
+/// Whether thread `tid` is stopped or waits in a write(2) on its descriptor `fd`
+/// (/proc/TID/syscall). False as well when it may not be looked at.
+bool is_writing(pid_t tid, int fd);
 
 /// Whether `pid` has a descriptor `fd`. False as well when it may not be looked at.
 bool has_descriptor(pid_t pid, int fd);
@@ -107,6 +117,10 @@ struct Opener {
 /// The processes that have `file` open, as far as they may be looked at. Costs about 10 us a
 /// process.
 std::vector<Opener> processes_with_open(const FileId& file, const std::array<int, 2>& usual);
+
+/// Whether `pid` has opened `file` itself, or made it its own: under another number than the
+/// `usual` ones, or close-on-exec. False as well when it may not be looked at.
+bool uses_file(pid_t pid, const FileId& file, const std::array<int, 2>& usual);
 
 /// What the descriptors of `pid` name (/proc/PID/fd): paths, "pipe:[7]", "/gone (deleted)", in
 /// the order of their numbers. The first kMaxOpenFiles of them; empty when they may not be looked

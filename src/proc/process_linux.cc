@@ -145,6 +145,8 @@ std::optional<ProcessInfo> read_process(pid_t pid) {
   return info;
 }
 
+bool is_process(pid_t tid) { return ::syscall(SYS_tgkill, tid, tid, 0) == 0 || errno == EPERM; }
+
 pid_t process_of_thread(pid_t tid) {
   std::array<char, 512> text{};
   const ssize_t n = read_file(ProcPath("/proc/%d/status", tid).c_str(), text.data(), text.size());
@@ -254,20 +256,55 @@ FileId own_program() {
   return {status.st_dev, status.st_ino};
 }
 
+std::uint64_t pid_namespace(pid_t pid) {
+  struct stat space{};
+  return ::stat(ProcPath("/proc/%d/ns/pid", pid).c_str(), &space) == 0 ? space.st_ino : 0;
+}
+
+bool is_writing(pid_t tid, int fd) {
+  std::array<char, 256> text{};
+  const ssize_t n = read_file(ProcPath("/proc/%d/syscall", tid).c_str(), text.data(), text.size());
+  const auto call = std::to_string(__NR_write) + " 0x";
+  const std::string_view line(text.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  if (!line.starts_with(call)) return false;
+  unsigned argument = 0;
+  std::from_chars(line.data() + call.size(), line.data() + line.size(), argument, 16);
+  return argument == static_cast<unsigned>(fd);
+}
+
 bool has_descriptor(pid_t pid, int fd) {
   // The link itself: what it leads to may be gone.
   struct stat status{};
   return ::lstat(ProcPath("/proc/%d/fd/%d", pid, fd).c_str(), &status) == 0;
 }
 
-bool descriptor_is_nonblocking(pid_t pid, int fd) {
+namespace {
+
+unsigned long descriptor_flags(pid_t pid, int fd) {
   // Just enough for "pos:\t", 20 digits, "\nflags:\t" and 8 digits: full after one read.
   std::array<char, 42> text{};
   const ssize_t n =
       read_file(ProcPath("/proc/%d/fdinfo/%d", pid, fd).c_str(), text.data(), text.size() - 1);
-  if (n <= 0) return false;
+  if (n <= 0) return 0;
   const char* flags = std::strstr(text.data(), "flags:\t");
-  return flags != nullptr && (std::strtoul(flags + 7, nullptr, 8) & O_NONBLOCK) != 0;
+  return flags == nullptr ? 0 : std::strtoul(flags + 7, nullptr, 8);
+}
+
+}  // namespace
+
+bool descriptor_is_nonblocking(pid_t pid, int fd) {
+  return (descriptor_flags(pid, fd) & O_NONBLOCK) != 0;
+}
+
+bool uses_file(pid_t pid, const FileId& file, const std::array<int, 2>& usual) {
+  bool uses = false;
+  for_each_number_in(ProcPath("/proc/%d/fd", pid).c_str(), [&](int fd) {
+    if (!descriptor_is(pid, fd, file)) return true;
+    const bool is_usual = std::find(usual.begin(), usual.end(), fd) != usual.end();
+    uses = !is_usual || (descriptor_flags(pid, fd) & O_CLOEXEC) != 0;
+    return !uses;
+  });
+  return uses;
 }
 
 std::vector<Opener> processes_with_open(const FileId& file, const std::array<int, 2>& usual) {

@@ -15,7 +15,7 @@ struct WrappedName {
   char target;
 };
 
-constexpr std::array<WrappedName, 37> kWrappedNames = {{
+constexpr std::array<WrappedName, 59> kWrappedNames = {{
     {"cc", WrappedKind::driver, 'd'},
     {"c++", WrappedKind::driver, 'd'},
     {"c89", WrappedKind::driver, 'n'},
@@ -48,11 +48,33 @@ constexpr std::array<WrappedName, 37> kWrappedNames = {{
     {"ocamlfind", WrappedKind::ocaml_launcher, 'n'},
     {"ccache", WrappedKind::launcher, 'n'},
     {"ocaml", WrappedKind::companion, 'n'},
+    {"ocamlcmt", WrappedKind::companion, 'n'},
+    {"ocamlcp", WrappedKind::companion, 'n'},
+    {"ocamldebug", WrappedKind::companion, 'n'},
     {"ocamldep", WrappedKind::companion, 'n'},
+    {"ocamldep.byte", WrappedKind::companion, 'n'},
     {"ocamldep.opt", WrappedKind::companion, 'n'},
+    {"ocamldoc", WrappedKind::companion, 'n'},
+    {"ocamldoc.opt", WrappedKind::companion, 'n'},
     {"ocamllex", WrappedKind::companion, 'n'},
+    {"ocamllex.byte", WrappedKind::companion, 'n'},
+    {"ocamllex.opt", WrappedKind::companion, 'n'},
     {"ocamlmklib", WrappedKind::companion, 'n'},
+    {"ocamlmktop", WrappedKind::companion, 'n'},
     {"ocamlobjinfo", WrappedKind::companion, 'n'},
+    {"ocamlobjinfo.opt", WrappedKind::companion, 'n'},
+    {"ocamloptp", WrappedKind::companion, 'n'},
+    {"ocamlprof", WrappedKind::companion, 'n'},
+    {"ocamlrun", WrappedKind::companion, 'n'},
+    {"ocamlyacc", WrappedKind::companion, 'n'},
+    {"ghc-pkg", WrappedKind::companion, 'n'},
+    {"ghci", WrappedKind::companion, 'n'},
+    {"haddock", WrappedKind::companion, 'n'},
+    {"hp2ps", WrappedKind::companion, 'n'},
+    {"hpc", WrappedKind::companion, 'n'},
+    {"hsc2hs", WrappedKind::companion, 'n'},
+    {"runghc", WrappedKind::companion, 'n'},
+    {"runhaskell", WrappedKind::companion, 'n'},
 }};
 
 const WrappedName* find_name(std::string_view name) {

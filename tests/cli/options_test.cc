@@ -109,7 +109,7 @@ TEST(RunOptions, BadOnesAreNamed) {
 }
 
 TEST(RunOptions, WhatIsNotThereIsUnknown) {
-  for (const char* option : {"--trace", "--memory", "--jobs", "-x", "-k"}) {
+  for (const char* option : {"--trace", "--memory", "--job", "-x", "-k"}) {
     EXPECT_THAT(refused({option, "1", "make"}),
                 HasSubstr(std::string(option) + ": no such option"));
   }

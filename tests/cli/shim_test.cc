@@ -190,6 +190,8 @@ class CmakeShimTest : public ShimTest {
   }
 };
 
+const std::string kOrWrap = ", or tokenpool run --wrap, under which each compiler takes a slot\n";
+
 TEST_F(CmakeShimTest, ClientsDecideByThePool) {
   const std::string made = tree("made", "Unix Makefiles", bin("make"));
   const Outcome outcome = build({made, "-j8", "--", "-j7", "X=1"});
@@ -205,12 +207,12 @@ TEST_F(CmakeShimTest, OutsidersKeepTheirJobsAndAreNamedOnce) {
   const Outcome first = build({b, "-j8", "--", "-j7"});
   EXPECT_EQ(first.out, "[8] --build " + b + " -j8 -- -j7\n");
   EXPECT_EQ(first.err, "tokenpool: old 1.11.1 at " + bin("old") +
-                           " does not obey the pool: that needs ninja 1.13 or later\n");
+                           " does not obey the pool: that needs ninja 1.13 or later" + kOrWrap);
   const Outcome second = build({b});
   EXPECT_EQ(second.out, "[8] --build " + b + "\n");
   EXPECT_EQ(second.err, "");
   EXPECT_THAT(build({tree("x", "Unix Makefiles", bin("ninja")), "-j8"}).err,
-              HasSubstr("does not obey the pool: that needs GNU make\n"));
+              HasSubstr("does not obey the pool: that needs GNU make" + kOrWrap));
 }
 
 TEST_F(CmakeShimTest, AnOutsiderIsNamedOnceOnItsOwnAndBelowCmake) {
@@ -229,7 +231,8 @@ TEST_F(CmakeShimTest, ToolsOfOtherGeneratorsAreNotAskedForTheirVersion) {
   EXPECT_EQ(outcome.out, "[8] --build " + b + " -j8\n");
   EXPECT_EQ(outcome.err, "tokenpool: xcodebuild at " + bin("xcodebuild") +
                              " does not obey the pool: that needs the generator Ninja or Unix "
-                             "Makefiles\n");
+                             "Makefiles" +
+                             kOrWrap);
   EXPECT_EQ(text("asked"), asked);
 }
 

@@ -30,6 +30,7 @@ struct World {
   std::optional<Surroundings> surroundings;
   std::vector<Environment> runs;
   std::map<std::string, std::string> files;
+  bool is_served = true;
   int looks = 0;  ///< at the surroundings
 
   wire::Result<Server> find(const ServerWords& words) {
@@ -48,6 +49,7 @@ struct World {
       if (file->second.empty()) return tl::make_unexpected(wire::Error{1, path + " is refused"});
       return std::optional<std::string>(file->second);
     };
+    sources.is_served = [this](const wire::Address&) { return is_served; };
     return find_server(words, sources);
   }
   Server found(const ServerWords& words = {}) {
@@ -113,6 +115,10 @@ TEST(FindServer, TheOnlyRunOfTheUser) {
   EXPECT_EQ(world.refused(), "2 runs of yours live; give --server ADDR, one of unix:/a unix:/b");
   world.files["/x/tokenpool/socket.cookie"] = digits('3');
   EXPECT_EQ(world.found().cookie, digits('3')) << "a standing server comes first";
+  world.is_served = false;
+  EXPECT_THAT(world.refused(), StartsWith("2 runs of yours live")) << "a cookie is no server";
+  world.runs.pop_back();
+  EXPECT_EQ(world.found().cookie, digits('5'));
 }
 
 TEST(FindServer, ARunIsKnownByItsAddress) {

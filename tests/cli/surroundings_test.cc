@@ -81,6 +81,11 @@ TEST(Surroundings, NamesThatAShellWouldRunAreLeftOut) {
 TEST(Surroundings, ValuesAreQuoted) {
   const Surroundings found{"/f", {{"A", "it's $(x) `y`\nz"}}, {"B"}};
   EXPECT_EQ(to_shell(found), "export A='it'\\''s $(x) `y`\nz'\nunset B\n");
+  EXPECT_EQ(to_shell({"", {{"TOKENPOOL_SHIMS", "/s h"}}, {}}),
+            "export TOKENPOOL_SHIMS='/s h'\n"
+            "case $PATH in '/s h':*) ;; *) export PATH='/s h'\"${PATH:+:$PATH}\" ;; esac\n");
+  EXPECT_EQ(to_shell({"", {{"PATH", "/s:/bin"}, {"TOKENPOOL_SHIMS", "/s"}}, {}}),
+            "export PATH='/s:/bin'\nexport TOKENPOOL_SHIMS='/s'\n");
 }
 
 TEST(Surroundings, JsonSurvivesBytesThatAreNoText) {

@@ -44,7 +44,7 @@ void compare(const NaiveLedger& model, const Ledger& ledger) {
     RC_ASSERT(account->own == model.count(NaiveToken::Where::own, who) - (state.lends ? 1 : 0));
     RC_ASSERT(account->inherited == model.count(NaiveToken::Where::inherited, who));
     RC_ASSERT(account->client == state.client);
-    RC_ASSERT(account->has_returned == state.has_returned);
+    RC_ASSERT(account->returns == state.returns);
   }
 }
 
@@ -139,8 +139,10 @@ struct Step : rc::state::Command<Model, Ledger> {
       case Op::unseen_return: {
         const Processes openers = pick_some(model, a);
         const bool certain = b % 2 == 0;
-        const int refused = model.unseen_return(some, openers, certain);
-        if (ledger != nullptr) RC_ASSERT(ledger->unseen_return(some, openers, certain) == refused);
+        const bool may_lend = b % 3 == 0;
+        const int refused = model.unseen_return(some, openers, certain, may_lend);
+        if (ledger == nullptr) return;
+        RC_ASSERT(ledger->unseen_return(some, openers, certain, may_lend) == refused);
         return;
       }
       case Op::end: {

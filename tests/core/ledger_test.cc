@@ -130,6 +130,13 @@ TEST_F(LedgerTest, AnUnknownEndOfAHelperCountsAsSuccess) {
   EXPECT_EQ(ledger.end(cc, EndCause::unknown, {}, sh).passed_to, sh);
 }
 
+TEST_F(LedgerTest, AnUnknownEndOfOneWhoseCallsWereSeenCountsAsKilled) {
+  take(cc, 2);
+  const EndOutcome end = ledger.end(cc, EndCause::unknown, {}, sh);
+  EXPECT_EQ(end.freed, 2);
+  EXPECT_FALSE(end.passed_to);
+}
+
 TEST_F(LedgerTest, AnUnknownEndOfAClientCountsAsKilled) {
   take(ninja, 2);
   ASSERT_EQ(ledger.give(ninja, false), GiveOutcome::settled);
@@ -146,6 +153,38 @@ TEST_F(LedgerTest, AReturnByAStrangerToTheTokenSettlesTheNearestHoldingAncestor)
   EXPECT_EQ(own(sh), 0);
   EXPECT_EQ(ledger.give(cc, true), GiveOutcome::ancestor);
   EXPECT_EQ(own(make), 0);
+}
+
+TEST_F(LedgerTest, AJobReturnsWhatItsParentTookForIt) {
+  take(sh, 2);
+  EXPECT_EQ(ledger.give(cc, true), GiveOutcome::ancestor) << "sh has never returned one itself";
+  EXPECT_EQ(ledger.unseen_return(1, Processes{cc}), 0);
+  EXPECT_EQ(own(sh), 0);
+  take(sh, 2);
+  EXPECT_EQ(ledger.give(sh, true), GiveOutcome::settled);
+  EXPECT_EQ(ledger.give(cc, true), GiveOutcome::lent) << "sh returns what it took for cc itself";
+  EXPECT_EQ(own(sh), 1);
+}
+
+TEST_F(LedgerTest, AToolThatIsKnownToReturnItsTokensIsPaidForByNobody) {
+  const ProcessId tool = process(5);
+  const ProcessId job = process(6);
+  ledger.introduce(tool, {}, true);
+  ledger.introduce(job, Processes{tool});
+  take(tool, 1);
+  EXPECT_EQ(ledger.give(job, true), GiveOutcome::lent);
+  EXPECT_EQ(own(tool), 1);
+}
+
+TEST_F(LedgerTest, OneThatReturnsItselfMayStillSendHelpers) {
+  hold_unseen(cc, 1);
+  EXPECT_EQ(ledger.end(cc, EndCause::succeeded, {}, sh).passed_to, sh);
+  ASSERT_EQ(ledger.give(sh, false), GiveOutcome::settled);
+  const ProcessId second = process(5);
+  ledger.introduce(second, Processes{sh, make});
+  hold_unseen(second, 1);
+  EXPECT_EQ(ledger.end(second, EndCause::succeeded, {}, sh).passed_to, sh);
+  EXPECT_EQ(own(sh), 1);
 }
 
 TEST_F(LedgerTest, ElseAHoldingDescendant) {
@@ -191,8 +230,9 @@ TEST_F(LedgerTest, AHelperFetchesNothingForAClient) {
   EXPECT_EQ(own(make), 1);
 }
 
-TEST_F(LedgerTest, ClientsSettleTheirDebtsThemselves) {
-  take(make, 1);
+TEST_F(LedgerTest, WhoReturnsItsTokensItselfSettlesItsDebtsItself) {
+  take(make, 2);
+  ASSERT_EQ(ledger.give(make, true), GiveOutcome::settled);
   EXPECT_EQ(ledger.give(sh, true), GiveOutcome::lent)
       << "make returns the token of this job itself";
   EXPECT_EQ(own(make), 1);
@@ -218,7 +258,8 @@ TEST_F(LedgerTest, WhatWasPassedOnBetweenTwoLooksIsSettledByWhoHadIt) {
   EXPECT_EQ(ledger.unseen_take(1, Processes{sh, cc}), 0);
   EXPECT_EQ(ledger.unseen_return(1, Processes{ninja}), 0) << "or one of these had";
   EXPECT_EQ(ledger.outstanding(), 0);
-  take(make, 1);
+  take(make, 2);
+  ASSERT_EQ(ledger.give(make, true), GiveOutcome::settled);
   EXPECT_EQ(ledger.unseen_return(1, Processes{ninja}), 1) << "a client's moves are seen";
 }
 
@@ -274,6 +315,74 @@ TEST_F(LedgerTest, ALoanIsWithdrawnAtTheEndOfItsLender) {
   EXPECT_EQ(end.held, 0);
   EXPECT_EQ(end.freed, 0);
   EXPECT_EQ(ledger.outstanding(), 0);
+}
+
+TEST_F(LedgerTest, ALoanThatAHelperMadeIsOfWhoSentIt) {
+  ASSERT_EQ(ledger.give(cc, true), GiveOutcome::lent);
+  const EndOutcome end = ledger.end(cc, EndCause::succeeded, {}, sh);
+  EXPECT_EQ(end.passed_to, sh);
+  EXPECT_EQ(end.withdraw, 0);
+  EXPECT_EQ(own(sh), -1);
+  EXPECT_EQ(ledger.outstanding(), -1);
+  const ProcessId second = process(5);
+  ledger.introduce(second, Processes{sh, make});
+  take(second, 1);
+  EXPECT_EQ(ledger.end(second, EndCause::succeeded, {}, sh).passed_to, sh) << "it takes it back";
+  EXPECT_EQ(own(sh), 0);
+  EXPECT_EQ(ledger.outstanding(), 0);
+}
+
+TEST_F(LedgerTest, AShellMayReturnItselfAndByHelpersWhatHelpersFetched) {
+  hold_unseen(sh, 2);
+  ASSERT_EQ(ledger.unseen_return(1, Processes{sh}), 0) << "printf";
+  EXPECT_EQ(ledger.give(cc, true), GiveOutcome::ancestor) << "and a program of its own";
+  ASSERT_EQ(ledger.give(cc, true), GiveOutcome::lent);
+  EXPECT_EQ(ledger.end(cc, EndCause::succeeded, {}, sh).passed_to, sh);
+  EXPECT_EQ(own(sh), -1);
+}
+
+TEST_F(LedgerTest, WhoHasLentOrSettlesItselfTakesOverNoLoan) {
+  ASSERT_EQ(ledger.give(sh, true), GiveOutcome::lent);
+  ASSERT_EQ(ledger.give(cc, true), GiveOutcome::lent);
+  EXPECT_EQ(ledger.end(cc, EndCause::succeeded, {}, sh).withdraw, 1) << "sh has but one slot";
+  ASSERT_EQ(ledger.give(ninja, true), GiveOutcome::lent);
+  EXPECT_EQ(ledger.end(ninja, EndCause::killed, {}, make).withdraw, 1) << "it was no helper";
+  const ProcessId job = process(5);
+  ledger.introduce(job, Processes{make});
+  ASSERT_EQ(ledger.give(job, true), GiveOutcome::lent);
+  take(make, 1);
+  ASSERT_EQ(ledger.give(make, true), GiveOutcome::settled);
+  EXPECT_EQ(ledger.end(job, EndCause::succeeded, {}, make).withdraw, 1);
+}
+
+TEST_F(LedgerTest, WhoReturnsMoreThanItCanLendIsNoHelper) {
+  ASSERT_EQ(ledger.give(cc, true), GiveOutcome::lent);
+  ASSERT_EQ(ledger.give(cc, true), GiveOutcome::refused);
+  EXPECT_EQ(ledger.end(cc, EndCause::succeeded, {}, sh).withdraw, 1);
+  const ProcessId other = process(5);
+  ledger.introduce(other, Processes{sh, make});
+  ASSERT_EQ(ledger.unseen_return(3, Processes{other}, true, true), 2);
+  EXPECT_EQ(ledger.end(other, EndCause::succeeded, {}, sh).withdraw, 1);
+  EXPECT_EQ(own(sh), 0);
+}
+
+TEST_F(LedgerTest, ALoanEndsWithWhoTookItOver) {
+  ASSERT_EQ(ledger.give(cc, true), GiveOutcome::lent);
+  ASSERT_EQ(ledger.end(cc, EndCause::succeeded, {}, sh).passed_to, sh);
+  EXPECT_EQ(ledger.end(sh, EndCause::succeeded, {}, make).withdraw, 1);
+  EXPECT_EQ(own(make), 0);
+}
+
+TEST_F(LedgerTest, AnUnseenReturnLendsWhereItIsKnownWhoseItWas) {
+  EXPECT_EQ(ledger.unseen_return(2, Processes{sh}, true, true), 1) << "one slot, once";
+  EXPECT_EQ(own(sh), -1);
+  EXPECT_EQ(ledger.unseen_return(1, Processes{cc}, false, true), 1) << "who knows whose it is";
+  EXPECT_EQ(ledger.unseen_return(1, Processes{cc, ninja}, true, true), 1);
+  hold_unseen(ninja, 1);
+  ASSERT_EQ(ledger.end(ninja, EndCause::killed, {}, make).freed, 1);
+  EXPECT_EQ(ledger.unseen_return(1, Processes{cc}, true, true), 1)
+      << "ninja had passed it on, and it is free already";
+  EXPECT_EQ(own(cc), 0);
 }
 
 TEST_F(LedgerTest, AnOrphanedJobMayReturnTheTokenItRunsOn) {

@@ -30,6 +30,12 @@ TEST(MostHeldTest, ADaemonAndItsChildrenAreNobodysJobs) {
   EXPECT_EQ(most_held({{10, 1}, {11, 10}, {31, 1, 0, true}, {32, 31}, {33, 31}}), 0);
 }
 
+TEST(MostHeldTest, AClientThatIsADaemonOrBelowOneHoldsForItsJobs) {
+  EXPECT_EQ(most_held({{10, 1}, {31, 1, 0, true, true}, {32, 31}, {33, 31}}), 2);
+  EXPECT_EQ(most_held({{10, 1}, {31, 1, 0, true}, {32, 31, 0, false, true}, {33, 32}, {34, 32}}),
+            2);
+}
+
 TEST(MostHeldTest, ThreadsThatWorkHoldOneEach) {
   EXPECT_EQ(most_held({{10, 1}, {11, 10, 7}, {12, 10}}), 8);
 }

@@ -163,8 +163,8 @@ TEST_F(MintingTest, ANewArbiterGoesOnWithIt) {
 }
 
 // No tokens at all but a minted one, which lies in the FIFO for those who poll. It goes, and the
-// token in its place is served: nothing is on offer any more.
-TEST(Minting, AnOfferEndsWithTheTokenThatIsOffered) {
+// token in its place, an implicit slot, is on offer until it is served.
+TEST(Minting, AnOfferGoesOnWithTheTokenInThePlaceOfTheMintedOne) {
   PoolDesk desk(1);
   const ProcessId holder = process(1);
   const ProcessId lender = process(2);
@@ -183,11 +183,12 @@ TEST(Minting, AnOfferEndsWithTheTokenThatIsOffered) {
   desk.mint(1);
   ASSERT_EQ(desk.fifo, 1) << "on offer";
   desk.unseen(+1, {holder});
+  EXPECT_EQ(desk.pool.minted(), 0);
+  EXPECT_EQ(desk.fifo, 1);
+  desk.pass(std::chrono::seconds(1));
   EXPECT_TRUE(desk.granted(next));
   EXPECT_FALSE(desk.granted(last));
   EXPECT_EQ(desk.fifo, 0);
-  desk.pass(std::chrono::seconds(1));
-  EXPECT_FALSE(desk.granted(last));
 }
 
 }  // namespace

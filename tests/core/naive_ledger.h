@@ -25,8 +25,9 @@ struct NaiveToken {
 struct NaiveProcess {
   std::optional<ProcessId> parent;  // as it was at birth
   bool client = false;
-  bool has_returned = false;
+  bool returns = false;
   bool lends = false;
+  bool overpaid = false;
 };
 
 class NaiveLedger {
@@ -72,7 +73,7 @@ class NaiveLedger {
 
   void fork(ProcessId who, std::optional<ProcessId> parent, bool client = false) {
     living[who].parent = parent;
-    living[who].client = client;
+    living[who].client = living[who].returns = client;
     family[who] = parent;
   }
 
@@ -107,7 +108,8 @@ class NaiveLedger {
     if (free_suspected(who)) return GiveOutcome::unseen;
     if (free_one(Where::inherited, who)) return GiveOutcome::inherited;
     for (const ProcessId ancestor : ancestors(who)) {
-      if (!is_client(ancestor) && free_held(ancestor)) return GiveOutcome::ancestor;
+      const bool pays = !living.contains(ancestor) || !returns_what_it_takes(ancestor);
+      if (pays && free_held(ancestor)) return GiveOutcome::ancestor;
       if (living.contains(ancestor) && free_suspected(ancestor)) return GiveOutcome::unseen;
     }
     for (const ProcessId child : descendants(who)) {
@@ -120,13 +122,11 @@ class NaiveLedger {
   }
 
   GiveOutcome give(ProcessId who, bool may_lend) {
-    NaiveProcess& giver = living[who];
-    giver.client = giver.has_returned = true;
+    living[who].returns = true;
     if (const auto outcome = settle(who)) return *outcome;
-    if (giver.lends || !may_lend) return GiveOutcome::refused;
-    giver.lends = true;
-    tokens.emplace_back();
-    return GiveOutcome::lent;
+    if (may_lend && lend(who)) return GiveOutcome::lent;
+    living[who].overpaid = true;
+    return GiveOutcome::refused;
   }
 
   int unseen_take(int count, const Processes& openers, bool certain = true) {
@@ -161,11 +161,19 @@ class NaiveLedger {
     return true;
   }
 
-  int unseen_return(int count, const Processes& openers, bool certain = true) {
+  int unseen_return(int count, const Processes& openers, bool certain = true,
+                    bool may_lend = false) {
     for (int i = 0; i < count; ++i) {
       if (openers.size() == 1 && certain) {
-        living[openers.front()].has_returned = true;
-        if (!settle(openers.front()) && !return_passed_on({}, false)) return count - i;
+        living[openers.front()].returns = true;
+        if (settle(openers.front())) continue;
+        const bool knows_all = doubtful == 0;
+        if (return_passed_on({}, false)) continue;
+        if (!knows_all || !may_lend || !lend(openers.front())) {
+          living[openers.front()].overpaid = true;
+          return count - i;
+        }
+        may_lend = false;
         continue;
       }
       if (!return_unseen(openers) && !return_passed_on(openers, true)) return count - i;
@@ -178,16 +186,28 @@ class NaiveLedger {
     const Processes survivors = children(who);
     living.erase(who);
     EndOutcome outcome;
-    outcome.held = count(Where::own, who) + count(Where::inherited, who);
-    outcome.withdraw = dead.lends ? 1 : 0;
-    if (dead.lends) ++debt;
+    outcome.inherited = count(Where::inherited, who);
+    outcome.held = count(Where::own, who) + outcome.inherited;
     if (cause == EndCause::unknown) {
-      const bool client = dead.has_returned || !survivors.empty();
+      const bool client = dead.client || dead.returns || !survivors.empty();
       cause = client ? EndCause::killed : EndCause::succeeded;
     }
     const auto heir_of_dead = heir(who);
-    const bool passes = cause == EndCause::succeeded && heir_of_dead && !dead.has_returned &&
+    const bool passes = cause == EndCause::succeeded && heir_of_dead && !dead.returns &&
                         !living.at(*heir_of_dead).client;
+    if (dead.lends) {
+      // The token that stands for the loan stays; only who owes it changes, or nobody does.
+      const bool lent_for_another = cause == EndCause::succeeded && dead.returns && !dead.client &&
+                                    !dead.overpaid && heir_of_dead &&
+                                    !returns_what_it_takes(*heir_of_dead);
+      if (lent_for_another && owes_nothing(*heir_of_dead)) {
+        living.at(*heir_of_dead).lends = true;
+        outcome.passed_to = heir_of_dead;
+      } else {
+        outcome.withdraw = 1;
+        ++debt;
+      }
+    }
     for (NaiveToken& token : tokens) {
       if (token.where != Where::unseen || token.suspects.erase(who) == 0) continue;
       if (passes) token.suspects.insert(*heir_of_dead);
@@ -218,7 +238,7 @@ class NaiveLedger {
       ++outcome.freed;
     }
     if (!dead.client) doubtful += outcome.freed;
-    if (outcome.passed_to && living.at(*outcome.passed_to).lends) {
+    if (outcome.passed_to && !dead.lends && living.at(*outcome.passed_to).lends) {
       // The heir had lent its own slot and now has one again.
       living.at(*outcome.passed_to).lends = false;
       tokens.erase(first(Where::own, *outcome.passed_to));
@@ -253,6 +273,18 @@ class NaiveLedger {
     return std::find_if(tokens.begin(), tokens.end(), [&](const NaiveToken& token) {
       return token.where == where && (!holder || token.holder == *holder);
     });
+  }
+  bool returns_what_it_takes(ProcessId who) const {
+    return living.at(who).client && living.at(who).returns;
+  }
+  bool owes_nothing(ProcessId who) const {
+    return !living.at(who).lends && count(Where::own, who) == 0;
+  }
+  bool lend(ProcessId who) {
+    if (!owes_nothing(who)) return false;
+    living.at(who).lends = true;
+    tokens.emplace_back();
+    return true;
   }
   bool free_one(Where where, ProcessId who) {
     const Token token = first(where, who);

@@ -167,7 +167,8 @@ class PoolDesk {
     require(pool.lent() == lent_out, "the pool is wrong about what it lent");
     require(pool.missing() == 0, "a token is missing");
     require(pool.drift(fifo) == 0, "the pool is wrong about the FIFO");
-    require(pool.free() <= pool.issued() + pool.minted(), "the pool holds more than it issued");
+    require(pool.free() <= pool.issued() + pool.minted() + 1,
+            "the pool holds more than it issued and one implicit slot");
     require(pool.waiting().empty() || pool.free() <= 1, "tokens lie about while somebody waits");
     require(pool.waiting().empty() || pool.free() == 0 || pool.next_deadline().has_value(),
             "a token lies about and nobody will look at it");

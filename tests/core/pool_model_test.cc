@@ -98,6 +98,11 @@ struct Step : rc::state::Command<Empty, Pair> {
     }
     return list;
   }
+  /// For one more implicit slot.
+  static bool has_room(const Pair& pair) {
+    const int free = pair.naive.count(NaiveToken::Where::free);
+    return pair.naive.debt == 0 && free <= pair.desk.pool.issued();
+  }
   /// The grants of the last event, told to the shadow.
   static void follow(Pair* pair) {
     pair->naive.collect_debt();
@@ -114,7 +119,7 @@ struct Step : rc::state::Command<Empty, Pair> {
     if (drift < 0) {
       (void)pair->naive.unseen_take(-drift, openers);
     } else {
-      (void)pair->naive.unseen_return(drift, openers);
+      (void)pair->naive.unseen_return(drift, openers, true, has_room(*pair));
     }
     pair->desk.notice(openers);
   }
@@ -151,11 +156,12 @@ struct Step : rc::state::Command<Empty, Pair> {
     for (const auto& entry : old.ledger().accounts()) accounts.push_back(entry.second);
     const std::vector<UnseenTake> unseen = old.ledger().unseen();
     // As the host does: what was kept back goes into the FIFO, as far as there is room.
-    pair->desk.fifo = std::min(old.free() + old.reserved(), old.issued());
+    pair->desk.fifo = std::min(old.free() + old.reserved(), old.issued() + 1);
     Pool next(old.issued());
     next.restore(accounts, unseen, old.owed(), old.lent(), old.minted(), old.counters());
     pair->desk.pool = std::move(next);
     pair->naive.doubtful = 0;
+    for (auto& entry : pair->naive.living) entry.second.overpaid = false;
   }
   void perform(Pair* pair) const {
     NaiveLedger& naive = pair->naive;
@@ -176,10 +182,8 @@ struct Step : rc::state::Command<Empty, Pair> {
         break;
       case Op::give: {
         const ProcessId who = pick(naive);
-        const bool room =
-            naive.debt == 0 && naive.count(NaiveToken::Where::free) < desk.pool.issued();
         const auto refused = desk.pool.counters().refused;
-        const GiveOutcome outcome = naive.give(who, room);
+        const GiveOutcome outcome = naive.give(who, has_room(*pair));
         desk.give(who);
         RC_ASSERT((desk.pool.counters().refused > refused) == (outcome == GiveOutcome::refused));
         break;

@@ -49,7 +49,10 @@ TEST_F(PoolTest, APoolWithoutTokensRefusesAndLetsWait) {
   const RequestId read = empty.read(kMake);
   EXPECT_EQ(empty.answer(read), PoolDesk::Answer::none);
   empty.give(kMake);
-  EXPECT_EQ(empty.pool.counters().refused, 1U) << "no room for a loan";
+  EXPECT_TRUE(empty.granted(read)) << "it has lent its own slot, and has it back";
+  empty.give(kMake, 2);
+  EXPECT_EQ(empty.fifo, 1);
+  EXPECT_EQ(empty.pool.counters().refused, 1U) << "it has but one";
 }
 
 TEST_F(PoolTest, ReadsTakeFromTheFifoWhileThereIsSomething) {
@@ -170,11 +173,11 @@ TEST_F(PoolTest, AGrantThatFailsAfterTheEndOfItsReaderIsCountedOnce) {
 TEST_F(PoolTest, AnOverReturnIsSwallowedCountedAndNamed) {
   hold(kMake, 1);
   desk.give(kMake, 10);
-  EXPECT_EQ(desk.fifo, 3);
-  EXPECT_EQ(desk.pool.counters().returned, 1U);
-  EXPECT_EQ(desk.pool.counters().refused, 9U);
+  EXPECT_EQ(desk.fifo, 4) << "with its own slot, as long as it lives";
+  EXPECT_EQ(desk.pool.counters().returned, 2U);
+  EXPECT_EQ(desk.pool.counters().refused, 8U);
   ASSERT_EQ(desk.last.back().kind, Kind::refused);
-  EXPECT_EQ(desk.last.back().count, 9);
+  EXPECT_EQ(desk.last.back().count, 8);
   EXPECT_EQ(desk.last.back().who, kMake);
 }
 
@@ -219,13 +222,14 @@ TEST_F(PoolTest, AnUnseenReturnPaysTheDebtToo) {
 TEST_F(PoolTest, WhatComesFreeBeyondTheFifoIsKeptBackUntilThereIsRoom) {
   hold(kCargo, 2);
   desk.give(kNinja);
+  desk.give(kMake);
   desk.give(kCargo);
-  EXPECT_EQ(desk.fifo, 3);
+  EXPECT_EQ(desk.fifo, 4);
   desk.give(kCargo);
-  EXPECT_EQ(desk.fifo, 3);
+  EXPECT_EQ(desk.fifo, 4);
   EXPECT_EQ(desk.pool.reserved(), 1);
   EXPECT_TRUE(desk.poll(kCargo));
-  EXPECT_EQ(desk.fifo, 3) << "room for the fourth";
+  EXPECT_EQ(desk.fifo, 4) << "room for the fifth";
   EXPECT_EQ(desk.pool.reserved(), 0);
   EXPECT_TRUE(desk.poll(kNinja));
   EXPECT_EQ(desk.held(kNinja), 0) << "the lender has its slot back";
@@ -279,12 +283,12 @@ TEST_F(PoolTest, UnseenTakesAndReturns) {
   desk.unseen(+1, {kShell});
   EXPECT_EQ(desk.pool.free(), 2);
   desk.unseen(+3, {kShell});
-  EXPECT_EQ(desk.fifo, 3) << "two of three are nobody's";
-  EXPECT_EQ(desk.pool.counters().refused, 2U);
+  EXPECT_EQ(desk.fifo, 4) << "one of three is its own, one is nobody's";
+  EXPECT_EQ(desk.pool.counters().refused, 1U);
   EXPECT_EQ(desk.last.front().kind, Kind::refused);
   EXPECT_EQ(desk.last.front().who, kShell) << "the only one that had the FIFO open";
   EXPECT_EQ(desk.pool.counters().unseen_taken, 2U);
-  EXPECT_EQ(desk.pool.counters().unseen_returned, 2U);
+  EXPECT_EQ(desk.pool.counters().unseen_returned, 3U);
   EXPECT_EQ(desk.pool.counters().peak_outstanding, 2);
 }
 
@@ -310,12 +314,16 @@ TEST_F(PoolTest, WhoPassesOnWhatItTakesInTheSameMomentHasNothing) {
 }
 
 TEST_F(PoolTest, ASurplusThatSomebodyHasTakenEndsWithTheNextThatComesBack) {
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(desk.poll(kMake));
+  hold(kMake, 1);
+  desk.give(kMake);
+  desk.give(kCargo);
+  desk.pass(std::chrono::seconds(1));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(desk.poll(kMake));
   desk.moves({{1, {kMake}}}, {{1, {kCargo}}});
-  EXPECT_EQ(desk.pool.counters().refused, 1U) << "it held none, and make keeps its own";
+  EXPECT_EQ(desk.pool.counters().refused, 1U) << "it has lent its own, and make keeps its own";
   EXPECT_EQ(desk.pool.owed(), 1);
-  desk.give(kMake, 4);
-  EXPECT_EQ(desk.fifo, 3);
+  desk.give(kMake, 5);
+  EXPECT_EQ(desk.fifo, 4);
   EXPECT_EQ(desk.pool.owed(), 0);
 }
 
@@ -426,10 +434,10 @@ TEST_F(PoolTest, RecordsThatCannotBeTrueStillBalance) {
   EXPECT_EQ(next.free(), 0);
   EXPECT_EQ(next.owed(), 6);
   EXPECT_EQ(next.missing(), 0);
-  mad.own = -1;
+  mad.own = -2;
   Pool other(3);
   other.restore(std::vector{mad}, {}, 0, 0, 0, {});
-  EXPECT_EQ(other.free(), 3);
+  EXPECT_EQ(other.free(), 4);
   EXPECT_EQ(other.reserved(), 1);
 }
 

@@ -129,7 +129,8 @@ def test_bulk_return_of_seen_takes(ctx):
 
 def over_return(name, code, least, most, user=None):
     def body(ctx):
-        """Bytes that nobody took are swallowed and the client is named; the pool is no wider."""
+        """Bytes that nobody took are swallowed and the client is named, but for one, its own slot,
+        which it lends as long as it lives; the pool is no wider then."""
         # The call that is seen lets the arbiter look while the client lives.
         client = ctx.program("overreturner", "writer = os.open(fifo_path(), os.O_WRONLY)\n" + code +
                              "\npool = open_fifo()\nos.write(pool, os.read(pool, 1))\n")
@@ -149,10 +150,10 @@ def over_return(name, code, least, most, user=None):
 ONE_BY_ONE = "for _ in range({}): os.write(writer, b'+')\n"
 over_return("over_return_3", ONE_BY_ONE.format(3), 2, 3)
 over_return("over_return_10000", ONE_BY_ONE.format(10000), 9999, 10000)
-over_return("over_return_bulk_3", "os.write(writer, b'+++')\nsay('written')\n", 3, 3)
+over_return("over_return_bulk_3", "os.write(writer, b'+++')\nsay('written')\n", 2, 3)
 over_return("over_return_bulk_10000", "os.write(writer, b'+' * 10000)\nsay('written')\n",
-            10000, 10000)
-over_return("over_return_bulk_10000_as_user", "os.write(writer, b'+' * 10000)\n", 10000, 10000,
+            9999, 10000)
+over_return("over_return_bulk_10000_as_user", "os.write(writer, b'+' * 10000)\n", 9999, 10000,
             harness.NOBODY)
 
 
@@ -186,16 +187,17 @@ def test_over_return_beside_a_build(ctx):
 
 @needs("make-4.3", "root")
 def test_over_return_in_bulk_beside_a_build(ctx):
-    """The same in bulk writes, which no filter sees: what a make holds is not paid by it."""
+    """The same in bulk writes, which no filter sees: what a make holds is not paid by it, and its
+    own slot is on loan once."""
     client = ctx.program("overreturner", OVERRETURNER.format(write="os.write(writer, b'++')"))
     ctx.makefile("b", 60, "b")
     run = ctx.run([ctx.script("top", f"{client} &\nmake -C b\nwait\n")], tools=["make-4.3"])
     ctx.desk.wait(lambda: ctx.desk.count("b") == 4 and ctx.desk.count("gate"), "the make's jobs")
     ctx.desk.release(ctx.desk.held("gate")[0])
     ctx.desk.wait(lambda: ctx.desk.has_said("written"), "the over-return")
-    ctx.desk.drive(4, total=20, prefix="b")
+    ctx.desk.drive(5, total=20, prefix="b")
     ctx.desk.let_all_out(run)
-    run.finish()
+    run.finish(lent=1)
 
 
 @needs("make-4.3")

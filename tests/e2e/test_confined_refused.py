@@ -9,27 +9,39 @@ from lifecycle_kit import cli
 from test_clients_bulk import bulk_writer
 
 # Executes its command under a filter that answers EPERM to seccomp(2) for a listener ("listener")
-# or to process_vm_writev(2) ("memory"), as container runtimes and Yama do. Checks that it does.
+# or to process_vm_writev(2) ("memory"), as container runtimes and Yama do, to the ioctl(2) that
+# tells how a process ended ("ends"), which Linux before 6.15 does not know, or to mknod(2)
+# ("fifo"). Checks that it does.
 # The numbers are those of <asm/unistd.h>, the layout is that of struct seccomp_data.
 REFUSE = """
 import ctypes, errno, platform, struct
 what = sys.argv[1]
 libc = ctypes.CDLL(None, use_errno=True)
-generic = {"seccomp": 277, "writev": 271}
+generic = {"seccomp": 277, "writev": 271, "ioctl": 29, "mknod": 33, "mknodat": 33}
 numbers = {
-    "x86_64": {"seccomp": 317, "writev": 311},
-    "ppc64le": {"seccomp": 358, "writev": 352},
-    "s390x": {"seccomp": 348, "writev": 341},
+    "x86_64": {"seccomp": 317, "writev": 311, "ioctl": 16, "mknod": 133, "mknodat": 259},
+    "ppc64le": {"seccomp": 358, "writev": 352, "ioctl": 54, "mknod": 14, "mknodat": 288},
+    "s390x": {"seccomp": 348, "writev": 341, "ioctl": 54, "mknod": 14, "mknodat": 290},
 }.get(platform.machine(), generic)
-LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
+LOAD, EQUAL, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x45, 0x54, 0x06
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 FLAGS = 24 + (4 if sys.byteorder == "big" else 0)
 NEW_LISTENER = 8
+GET_INFO = 0xFF0B  # without its direction and size
 program = {
     "listener": [(LOAD, 0, 0, 0), (EQUAL, 0, 3, numbers["seccomp"]), (LOAD, 0, 0, FLAGS),
                  (ANY_BIT, 0, 1, NEW_LISTENER), (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)],
     "memory": [(LOAD, 0, 0, 0), (EQUAL, 0, 1, numbers["writev"]), (RETURN, 0, 0, REFUSE),
                (RETURN, 0, 0, ALLOW)],
+    "ends": [(LOAD, 0, 0, 0), (EQUAL, 0, 4, numbers["ioctl"]), (LOAD, 0, 0, FLAGS),
+             (AND, 0, 0, 0xFFFF), (EQUAL, 0, 1, GET_INFO), (RETURN, 0, 0, REFUSE),
+             (RETURN, 0, 0, ALLOW)],
+    "fifo": [(LOAD, 0, 0, 0), (EQUAL, 1, 0, numbers["mknod"]), (EQUAL, 0, 1, numbers["mknodat"]),
+             (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)],
+    # ... which a builder of images may only pretend to make.
+    "faked fifo": [(LOAD, 0, 0, 0), (EQUAL, 1, 0, numbers["mknod"]),
+                   (EQUAL, 0, 1, numbers["mknodat"]), (RETURN, 0, 0, 0x00050000),
+                   (RETURN, 0, 0, ALLOW)],
 }[what]
 code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
 filter = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
@@ -38,8 +50,16 @@ if os.geteuid() != 0:
 assert libc.prctl(22, 2, filter, 0, 0) == 0, os.strerror(ctypes.get_errno())
 if what == "listener":
     refused = libc.syscall(numbers["seccomp"], 1, NEW_LISTENER, None)
-else:
+elif what == "memory":
     refused = libc.process_vm_writev(os.getpid(), None, 0, None, 0, 0)
+elif what == "ends":
+    refused = libc.ioctl(0, ctypes.c_ulong(0xC040FF0B), None)
+else:
+    refused = libc.mknod(b"none", 0o10600, 0)
+    if what == "faked fifo":
+        assert refused == 0 and not os.path.exists("none")
+        refused = -1
+        ctypes.set_errno(errno.EPERM)
 assert refused == -1 and ctypes.get_errno() == errno.EPERM
 os.execv(sys.argv[2], sys.argv[2:])
 """
@@ -93,6 +113,21 @@ def test_doctor_knows_what_is_refused(ctx):
     for what, call in (("listener", "sandbox"), ("memory", "process_vm_writev")):
         run = cli(ctx, "doctor", wrap=refusing(ctx, what))
         expect_that(call in run.stdout(), f"doctor says {run.stdout()}")
+
+
+@needs("make-4.3")
+def test_no_fifo_can_be_made(ctx):
+    """The build runs all the same, without a pool, and one line says why."""
+    ctx.makefile("a", 3, "a")
+    for what in ("fifo", "faked fifo"):
+        run = ctx.run(["make", "-C", "a"], tools=["make-4.3"], wrap=refusing(ctx, what),
+                      report=False)
+        ctx.desk.let_all_out(run)
+        run.finish()
+        (note,) = run.notes()
+        expect_that("no FIFO can be made" in note and "without a pool" in note, note)
+        expect(len(ctx.desk.names), 3, "jobs")
+        ctx.desk.names.clear()
 
 
 # The clients' memory cannot be written: the kernel carries the reads out, counting tells the rest

@@ -324,3 +324,21 @@ def test_it_says_so_once_below_ninja(ctx):
     expect(run.wait(), 0, "status")
     expect(run.stdout().count("no arbiter"), 1, "lines")
     expect(ctx.desk.entered, 12, "jobs")
+
+
+def test_other_tools_are_told_the_width(ctx):
+    """Not those that the user has told something else, nor where nobody has asked for a width."""
+    tell = ctx.script("tell", (
+        'job --say $1 "$OMP_NUM_THREADS,$GOMAXPROCS,$RAYON_NUM_THREADS,'
+        '$PYTEST_XDIST_AUTO_NUM_WORKERS,$MY_THREADS"\n'))
+    wide = f"{ctx.tokenpool} exec --slots 3 --"
+    top = ctx.script("top", (
+        f"{wide} {tell} all\nGOMAXPROCS=9 RAYON_NUM_THREADS= {wide} {tell} own\n"
+        f"TOKENPOOL_WIDTH_FOR=MY_THREADS,GOMAXPROCS {wide} {tell} named\n"
+        f"TOKENPOOL_WIDTH_FOR= {wide} {tell} none\n{ctx.tokenpool} exec -- {tell} narrow\n"))
+    run = ctx.run([top])
+    ctx.wait(run.ended, "the end of the run")
+    run.finish()
+    expect({name: ctx.desk.texts(name)[0] for name in ("all", "own", "named", "none", "narrow")},
+           {"all": "3,3,3,3,", "own": "3,9,,3,", "named": ",3,,,3", "none": ",,,,",
+            "narrow": ",,,,"}, "what the jobs were told")

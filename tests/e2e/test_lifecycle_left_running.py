@@ -214,3 +214,49 @@ def test_those_left_behind_that_stand_still_get_one_more(ctx):
         ctx.desk.release(guest)
     ctx.wait_gone(arbiter)
     expect_clean_folder(ctx)
+
+
+# ---- nothing is to be left ---------------------------------------------------------------------
+
+
+def test_end_leftovers(ctx):
+    """A daemon and a job of a make that was killed: both are gone when the run has ended."""
+    ctx.makefile("a", 3, "a")
+    top = ctx.script("top", "setsid job daemon &\nmake -C a &\njob gate\nkill -9 $!\n")
+    run = ctx.run([top], options=["--end-leftovers"])
+    ctx.desk.wait(lambda: ctx.desk.count() == 5, "make's jobs, the daemon and the script")
+    ctx.desk.release(ctx.desk.held("gate")[0])
+    ctx.wait(run.ended, "the end of the run")
+    expect(run.finish()["left_running"], 0, "processes left")
+    ctx.desk.wait(lambda: ctx.desk.count() == 0, "the end of all")
+    expect_that(any("left running" in note for note in run.notes()), f"lines: {run.notes()}")
+
+
+def test_end_leftovers_says_nothing_where_nothing_is_left(ctx):
+    run = ctx.run(["true"], options=["--end-leftovers"])
+    run.finish()
+    expect(run.notes(), [], "lines")
+
+
+def die_with_parent(name, options, dies):
+    def body(ctx):
+        """The one that started the run is killed."""
+        words = " ".join([ctx.tokenpool, "run", "-j2", *options, "--", "job", "a"])
+        agent = ctx.spawn(["sh", "-c", f"{words} & wait"])
+        ctx.desk.wait(lambda: ctx.desk.count("a") == 1, "the job")
+        front = next(pid for pid in descendants(agent.pid) if comm_of(pid) == "tokenpool")
+        ctx.kill(agent.pid)
+        agent.wait()
+        if dies:
+            ctx.desk.wait(lambda: ctx.desk.count() == 0, "the end of the job")
+        else:
+            ctx.desk.let_all_out(agent)
+        ctx.wait_gone(front)
+        expect_clean_folder(ctx)
+
+    body.__name__ = f"test_{name}"
+    globals()[body.__name__] = body
+
+
+die_with_parent("die_with_parent", ["--die-with-parent"], True)
+die_with_parent("lives_on_without_its_parent", [], False)

@@ -115,14 +115,16 @@ def test_the_command_line_comes_first(ctx):
 def test_a_wrong_configuration_is_one_line(ctx):
     for text, words in (
             ("job = 3", ["job: no such key", "the nearest is jobs"]),
-            ("unheard_of = 3", ["unheard_of: no such key"]),
+            ("\n\nunheard_of = 3", ["line 3: unheard_of: no such key", "jobs, listen, limits"]),
             ("[limit]\nlink = 1", ["limit: no such key", "limits"]),
             ("jobs = 0", ["1-512"]),
             ("jobs = 513", ["1-512"]),
             ("jobs = -1", ["1-512"]),
             ("jobs = 1.5", ["jobs: "]),
             ("jobs = true", ["jobs: "]),
-            ('jobs = "many"', ["many"]),
+            ('jobs = "many"', ["line 1: jobs: many: not a number of slots"]),
+            ('standstill = "never"', ["line 1: standstill: "]),
+            ("[limits]\nlink = 5000", ["limits: the limit 'link=5000'"]),
             ("jobs = 99999999999999999999999", ["line 1"]),
             ('listen = "unix:/x"', ["listen: "]),
             ("listen = [1]", ["listen: "]),

@@ -97,7 +97,7 @@ def test_who_comes_from_elsewhere_may_be_busy(ctx):
 
 
 def test_of_the_configuration(ctx):
-    for value, word in (('"soon"', "soon"), ("0", "standstill 0"), ("true", "number")):
+    for value, word in (('"soon"', "soon"), ("0", "standstill: 0"), ("true", "number")):
         file = ctx.write("serve.toml", f"standstill = {value}\n")
         Server(ctx, "--config", file).expect_refused(2, word, "off")
     file = ctx.write("serve.toml", 'standstill = "off"\n')

@@ -9,7 +9,7 @@ import signal
 
 from harness import NOBODY, expect, expect_that, needs
 from lifecycle_kit import cli, expect_one_line, expect_quiet, state_of
-from protocol_kit import reach, variables_of
+from protocol_kit import Peer, reach, variables_of
 
 
 def look(ctx, variables, *words):
@@ -44,11 +44,11 @@ def make_run(ctx, jobs, **options):
     return run
 
 
-def exec_run(ctx, jobs):
+def exec_run(ctx, jobs, **options):
     """That many jobs below `tokenpool exec`, all started at once in a pool of four."""
     one = f"{ctx.tokenpool} exec --type test --target t/$i job e$i"
     script = f"i=0; while [ $i -lt {jobs} ]; do {one} & i=$((i + 1)); done; wait"
-    return ctx.run(["sh", "-c", script])
+    return ctx.run(["sh", "-c", script], **options)
 
 
 def stand(ctx, run):
@@ -103,7 +103,8 @@ def test_who_holds_what(ctx):
                  variables["TOKENPOOL_ADDR"], "Leases (1)"):
         expect_that(word in text, f"{word!r} in {text}")
     expect_that(re.search(rf"exec {owner} +3 \({paid} paid\) +\d+s +link +bin/app\n", text), text)
-    expect_that(all(len(line) <= 80 for line in text.splitlines()), f"80 columns: {text}")
+    whole = f"\nAddress   {variables['TOKENPOOL_ADDR']}\n"
+    expect_that(whole in text, f"off a terminal no line is cut: {text}")
     ctx.desk.let_all_out(run)
     run.finish()
 
@@ -193,6 +194,66 @@ def test_a_limit_for_a_type(ctx):
     expect(said, "slots 4, no limits\n", "now")
     ctx.desk.drive(4, until=lambda: ctx.desk.entered == 12)
     run.finish()
+
+
+def test_a_limit_of_the_command_line_outlives_the_arbiter(ctx):
+    run = exec_run(ctx, 8, options=["--limit", "test=2", "--limit=other=1"])
+    ctx.desk.drive(2, total=3)
+    ctx.desk.wait(lambda: ctx.desk.count() == 2, "two jobs in")
+    variables = reach(ctx, run)
+    arbiter = run.arbiter()
+    ctx.kill(arbiter)
+    ctx.wait(lambda: run.arbiter() not in (arbiter, None), "the next arbiter")
+    expect([(row["type"], row["limit"]) for row in look(ctx, variables)["limits"]],
+           [("other", 1), ("test", 2)], "limits")
+    expect(tell(ctx, variables, "set", "limit.test=1"), "slots 4, limits other=1 test=1\n", "now")
+    arbiter = run.arbiter()
+    ctx.kill(arbiter)
+    ctx.wait(lambda: run.arbiter() not in (arbiter, None), "the third arbiter")
+    let_out(ctx, ctx.desk.held()[:2])
+    ctx.desk.drive(1, until=lambda: ctx.desk.entered == 8)
+    run.finish()
+
+
+def gone_beside_resume(name, leave):
+    def body(ctx):
+        """One waits for a lease and goes, in the same moment in which another one resumes the pool:
+        the arbiter finds both at once."""
+        run = ctx.run(["job", "gate"])
+        ctx.desk.wait(lambda: ctx.desk.count() == 1, "the job in")
+        variables = reach(ctx, run)
+        address = variables["TOKENPOOL_ADDR"].split(";")[0]
+
+        def member():
+            peer = Peer(ctx, address)
+            peer.hello(variables["TOKENPOOL_COOKIE"])
+            return peer
+
+        operator = member()
+        arbiter = run.arbiter()
+        for _ in range(3):
+            operator.call("set", paused=True)
+            waiter = member()
+            call = waiter.ask("acquire", min=1)
+            ctx.wait(lambda: operator.status()["waiting_total"] == 1, "the request")
+            ctx.kill(arbiter, signal.SIGSTOP)
+            ctx.wait(lambda: state_of(arbiter) == "T", "the arbiter to stand")
+            told = operator.ask("set", paused=False)
+            leave(waiter, call)
+            ctx.kill(arbiter, signal.SIGCONT)
+            operator.result(told)
+            ctx.wait(lambda: operator.status()["waiting_total"] == 0, "the end of the request")
+            waiter.close()
+        expect(run.arbiter(), arbiter, "the arbiter")
+        ctx.desk.let_all_out(run)
+        run.finish()
+
+    body.__name__ = f"test_{name}_beside_resume"
+    globals()[body.__name__] = body
+
+
+gone_beside_resume("cancel", lambda waiter, call: waiter.ask("cancel", id=call))
+gone_beside_resume("disconnect", lambda waiter, call: waiter.close())
 
 
 @needs("make-4.3")
@@ -451,6 +512,32 @@ def test_a_server_over_tcp(ctx):
     expect_one_line(elsewhere, 1, "cookie is not known")
     ctx.desk.let_all_out(run)
     run.finish()
+
+
+def test_env_and_status_know_a_living_server_from_its_cookie(ctx):
+    """What is left of one that has ended is no server: the run is meant, and env finds nothing."""
+    outside = {"XDG_RUNTIME_DIR": ctx.dir}
+    server = serve(ctx, f"{ctx.dir}/tokenpool/socket", env=outside)
+    said = cli(ctx, "env", env=outside)
+    expect_that(f"TOKENPOOL_ADDR='unix:{ctx.dir}/tokenpool/socket'" in said.stdout(), said.stdout())
+    end(ctx, server)
+    expect_that(os.path.exists(f"{ctx.dir}/tokenpool/socket.cookie"), "its cookie is kept")
+    expect_one_line(cli(ctx, "env", env=outside), 1, "no pool surrounds", "tokenpool serve")
+    run = ctx.run(["job", "a"], slots=3)
+    ctx.desk.wait(lambda: ctx.desk.count() == 1, "the job in")
+    expect(look(ctx, outside)["slots"], 3, "slots of the run")
+    ctx.desk.let_all_out(run)
+    run.finish()
+
+
+def test_a_run_beside_a_server_says_that_it_does_not_join(ctx):
+    server = serve(ctx, f"{ctx.dir}/tokenpool/socket")
+    run = ctx.run(["true"], env={"TOKENPOOL_ADDR": f"unix:{ctx.dir}/tokenpool/socket",
+                                 "TOKENPOOL_COOKIE": "0" * 64})
+    run.finish()
+    (note,) = run.notes()
+    expect_that(f"unix:{ctx.dir}/tokenpool/socket" in note and "does not join" in note, note)
+    end(ctx, server)
 
 
 @needs("make-4.3")

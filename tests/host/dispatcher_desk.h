@@ -186,6 +186,7 @@ class DispatcherDesk final : private DispatcherWorld {
   std::map<core::Payer, int> covers;
   std::map<ProcessId, Standing> standings;  ///< others stand for themselves
   std::set<ProcessId> alive;
+  std::set<ProcessId> strangers;  ///< that no client has started
   std::set<ProcessId> watched;
   std::set<SessionId> connected;
   std::set<SessionId> deaf;  ///< they read nothing
@@ -231,6 +232,9 @@ class DispatcherDesk final : private DispatcherWorld {
       if (who.pid == named.pid && (named.start == 0 || named.start == who.start)) return who;
     }
     return std::nullopt;
+  }
+  [[nodiscard]] bool is_below(ProcessId who, ProcessId /*ancestor*/) const override {
+    return !strangers.contains(who);
   }
   bool watch(ProcessId who) override {
     if (alive.contains(who)) watched.insert(who);

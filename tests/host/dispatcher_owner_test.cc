@@ -125,6 +125,15 @@ TEST_F(DispatcherOwnerTest, AReportHandsALeaseToAProcess) {
   EXPECT_EQ(desk.leases.free(), 4);
 }
 
+TEST_F(DispatcherOwnerTest, AProcessThatTheClientHasNotStartedOwnsNothing) {
+  desk.strangers.insert(kJob);
+  EXPECT_EQ(take_for(kJob).watched, false);
+  const LeaseId lease = desk.take(make, R"({"min":3})");
+  EXPECT_EQ(desk.call(make, "report", of(lease, "," + named(kJob))).watched, false);
+  desk.hang_up(make);
+  EXPECT_EQ(desk.leases.free(), 4) << "it would be that one's for as long as it lives";
+}
+
 TEST_F(DispatcherOwnerTest, AnotherProcessWithThatNumberOwnsNothing) {
   const ProcessId later{kJob.pid, kJob.start + 1};
   const Answer answer = take_for(later);

@@ -45,6 +45,17 @@ TEST_F(DispatcherResumeTest, WhatIsDeclaredIsHeldAgain) {
   EXPECT_EQ(desk.call(make, "resize", of(9, R"(,"min":1,"max":1)")).slots, 1);
 }
 
+TEST_F(DispatcherResumeTest, WhatAnotherOneHoldsIsNotTakenOver) {
+  const auto [make, first] = join(kMake, R"({"lease":7,"slots":2})");
+  EXPECT_THAT(first, ElementsAre(7));
+  EXPECT_THAT(join(kNinja, R"({"lease":7,"slots":2})").second, ElementsAre(0));
+  EXPECT_EQ(desk.leases.free(), 2);
+  const auto [again, second] = join(kMake, R"({"lease":7,"slots":2})");
+  EXPECT_THAT(second, ElementsAre(7)) << "the same client on a new connection";
+  EXPECT_EQ(desk.call(again, "release", of(7)).slots, 0);
+  EXPECT_EQ(desk.leases.free(), 4);
+}
+
 TEST_F(DispatcherResumeTest, WhoDeclaresNothingIsToldSo) {
   const SessionId make = desk.connect(kMake);
   const Answer answer = desk.call(make, "hello", hello(kMake, resume("")));

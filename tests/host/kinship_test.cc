@@ -1,6 +1,7 @@
 #include "host/kinship.h"
 
 #include <array>
+#include <vector>
 
 #include <asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -29,6 +30,73 @@ TEST(KinshipTest, WhoKeepsThePoolIsNeverSuspected) {
   for (const auto& who : {front, guardian, shell}) pool.introduce(who, {}, false);
   const Kinship kin(front.pid, guardian.pid, watched, pool);
   EXPECT_EQ(kin.unseen_callers(), std::vector{shell});
+}
+
+// A subreaper below this process starts a client, which starts a job.
+struct Family {
+  Family() {
+    EXPECT_EQ(::pipe(told.data()), 0);
+    subreaper = ::fork();
+    if (subreaper == 0) {
+      ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+      const pid_t first = ::fork();
+      if (first == 0) {
+        const pid_t own = ::fork();
+        if (own == 0) ::pause();
+        const std::array<pid_t, 2> pids{::getpid(), own};
+        (void)!::write(told[1], pids.data(), sizeof pids);
+        ::pause();
+      }
+      ::waitpid(first, nullptr, 0);
+      (void)!::write(told[1], "r", 1);
+      ::pause();
+    }
+    std::array<pid_t, 2> pids{};
+    EXPECT_EQ(::read(told[0], pids.data(), sizeof pids), static_cast<ssize_t>(sizeof pids));
+    client = pids[0];
+    job = pids[1];
+  }
+  ~Family() {
+    ::kill(job, SIGKILL);
+    ::kill(subreaper, SIGKILL);
+    ::waitpid(subreaper, nullptr, 0);
+    for (const int fd : told) ::close(fd);
+  }
+  Family(const Family&) = delete;
+  Family& operator=(const Family&) = delete;
+  void kill_client() const {
+    char word = 0;
+    ::kill(client, SIGKILL);
+    EXPECT_EQ(::read(told[0], &word, 1), 1);
+  }
+
+  std::array<int, 2> told{};
+  pid_t subreaper = 0;
+  pid_t client = 0;
+  pid_t job = 0;
+};
+
+std::vector<pid_t> orphans(bool is_known) {
+  asio::io_context io;
+  Watchlist watched(io, [](const WatchedProcess&, int) {});
+  core::Pool pool(1);
+  const Family family;
+  Kinship kin(::getpid(), 0, watched, pool);
+  if (is_known) kin.add_subreaper(family.subreaper);
+  EXPECT_TRUE(kin.adopt(family.client));
+  const WatchedProcess client = *watched.find(family.client);
+  family.kill_client();
+  std::vector<pid_t> found;
+  for (const auto& orphan : kin.orphans_of(client)) {
+    found.push_back(orphan.pid == family.job ? 1 : orphan.pid);
+  }
+  EXPECT_TRUE(kin.orphans_of(client).empty()) << "each is found once";
+  return found;
+}
+
+TEST(KinshipTest, OrphansGoToTheNearestSubreaper) {
+  EXPECT_EQ(orphans(true), std::vector<pid_t>{1});
+  EXPECT_EQ(orphans(false), std::vector<pid_t>{}) << "this process has none of them";
 }
 
 // The front has ended, this process has adopted what it left: its guardian, and the build.

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/board_log.h"
 #include "host/mapped_board.h"
 
 namespace tokenpool::host {
@@ -26,12 +27,16 @@ class ReportTest : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder); }
   core::PoolCounters& counters() { return board->pages[0].counters; }
-  void recovered_from(std::int32_t pid, const char* command) {
-    RecoveryRow& row = board->recoveries[board->recovery_count++];
-    row.pid = pid;
-    row.held = row.recovered = 1;
-    row.cause = core::EndCause::killed;
-    std::snprintf(row.command.data(), row.command.size(), "%s", command);
+  /// `inherited`: it was the job of one that had died before.
+  void recovered_from(std::int32_t pid, const char* command, bool inherited = false) {
+    core::Effect effect;
+    effect.who = {pid, 1};
+    effect.cause = core::EndCause::killed;
+    effect.end.held = effect.end.freed = 1;
+    effect.end.inherited = inherited ? 1 : 0;
+    BoardLog log(board.get());
+    log.name_dead(effect.who, command);
+    log.add_recovery(effect, 0);
     ++counters().recovered;
   }
 
@@ -177,9 +182,32 @@ TEST_F(ReportTest, TheClosingLineIsOnlyThereWhenThereIsSomethingToSay) {
   EXPECT_NE(closing_line(*board)->find("3 tokens returned once too often"), std::string::npos);
 }
 
+TEST_F(ReportTest, AJobThatRanOnWithTheTokenOfADeadOneIsNoDeadProcess) {
+  recovered_from(7, "make");
+  recovered_from(8, "cc -c a.c", true);
+  recovered_from(9, "cc -c b.c", true);
+  EXPECT_EQ(closing_line(*board), "3 tokens recovered from 1 dead process (make)");
+}
+
 TEST_F(ReportTest, WithoutATrackerNobodyIsNamed) {
   recovered_from(0, "");
   EXPECT_EQ(closing_line(*board), "1 token recovered");
+}
+
+TEST_F(ReportTest, WithoutATrackerALossIsSaidOnce) {
+  recovered_from(0, "");
+  recovered_from(0, "");
+  counters().minted = 2;
+  EXPECT_EQ(closing_line(*board), "2 tokens recovered");
+  counters().minted = 3;
+  EXPECT_EQ(closing_line(*board), "3 tokens made anew in place of others");
+}
+
+TEST_F(ReportTest, WithATrackerWhatIsMadeAnewIsAnotherMatter) {
+  recovered_from(7, "make");
+  counters().minted = 1;
+  EXPECT_EQ(closing_line(*board),
+            "1 token recovered from 1 dead process (make), 1 token made anew in place of others");
 }
 
 }  // namespace

@@ -106,8 +106,13 @@ class RestoreBooks : public ::testing::Test {
     LeftBehind left = log.left_behind();
     core::Pool next(left.settings.slots - 1);
     core::Effects moves;
-    const BookKeepers keepers{fifo, [this](auto id) { return waiting.contains(id); }, watched, next,
-                              0};
+    const BookKeepers keepers{
+        fifo,
+        [this](auto id) { return waiting.contains(id); },
+        [this](const auto& call) { return call.id == kWrite && writes_again; },
+        watched,
+        next,
+        0};
     restore_books(keepers, &left, {}, &moves);
     if (again) return restored(false);  // it died before it carried anything out
     for (const core::Effect& effect : moves) move(effect);
@@ -166,6 +171,7 @@ class RestoreBooks : public ::testing::Test {
   core::Effects effects;
   core::RequestId ids = 0;
   std::set<core::RequestId> waiting;   ///< calls that the kernel has no answer to
+  bool writes_again = false;           ///< the giver, after a signal
   std::map<core::ProcessId, int> has;  ///< tokens, in truth
 };
 
@@ -182,6 +188,25 @@ TEST_F(RestoreBooks, ATokenThatIsReturnedForAReaderIsWithOneOfThem) {
     waits(reader, kRead);
     return gives();
   });
+}
+
+TEST_F(RestoreBooks, AReturnThatASignalMetBeforeItsAnswerIsMadeAgainAndNotBooked) {
+  begin(2, {giver});
+  log.receipt()->words[0] = kWrite;  // seccomp_notif.id
+  log.announce_give({.who = giver, .id = kWrite});
+  writes_again = true;
+  expect_true_books(restored(false), "interrupted");
+  // Another return, for example, right after the first.
+  log.confirm_give();
+  has[giver] = 0;
+  expect_true_books(restored(false), "answered");
+}
+
+TEST_F(RestoreBooks, AReturnThatWasNotAnsweredIsNotBooked) {
+  begin(2, {giver});
+  log.announce_give({.who = giver, .id = kWrite});
+  log.revoke_give();
+  expect_true_books(restored(false), "revoked");
 }
 
 TEST_F(RestoreBooks, AReaderHasATokenOfTheFifoOrWaitsForIt) {

@@ -75,6 +75,14 @@ TEST_F(WatchlistNames, AHelperIsNamedByWhatItExecuted) {
   EXPECT_EQ(name(), "sh -c echo; read line");
 }
 
+TEST_F(WatchlistNames, TheStatusWithWhichOneIsAboutToEndIsKept) {
+  watch();
+  EXPECT_FALSE(watched_.find(child_.pid)->exit_status);
+  watched_.note_exit(child_.pid, 3);
+  watched_.note_exit(::getpid(), 4);
+  EXPECT_EQ(watched_.find(child_.pid)->exit_status, 3);
+}
+
 TEST_F(WatchlistNames, OfOneThatHasEndedTheNameIsLeft) {
   watch();
   child_.execute();

@@ -24,12 +24,12 @@ inline constexpr int kWriteEnd = 901;
 // A child under the filter that runs `body` and exits with what it answers.
 class Filtered {
  public:
-  explicit Filtered(const std::function<int()>& body) {
+  explicit Filtered(const std::function<int()>& body, bool exits = false) {
     std::array<int, 2> link{};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, link.data()), 0);
     pid_ = ::fork();
     if (pid_ == 0) {
-      const int listener = install_filter(kReadEnd, kWriteEnd);
+      const int listener = install_filter(kReadEnd, kWriteEnd, exits);
       if (!proc::send_message(link[1], std::as_bytes(std::span("d", 1)), {&listener, 1}))
         ::_exit(98);
       ::close(listener);

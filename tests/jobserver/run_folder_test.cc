@@ -66,16 +66,21 @@ class RunFolder : public ::testing::Test {
 TEST_F(RunFolder, IsWhereTemporaryFilesAreIfClientsCanReadThePath) {
   const char* before = std::getenv("TMPDIR");
   const std::string kept = before == nullptr ? "" : before;
-  const auto with = [](const char* value) {
-    ::setenv("TMPDIR", value, 1);
-    return run_parent();
+  const auto with = [](const std::string& value) {
+    ::setenv("TMPDIR", value.c_str(), 1);
+    return run_places();
   };
-  EXPECT_EQ(with("/var/tmp//").path, "/var/tmp");
-  EXPECT_EQ(with("here").path, (fs::current_path() / "here").string());
-  EXPECT_EQ(with("").path, "/tmp");
-  EXPECT_EQ(with("").why_no_temp, "");
-  EXPECT_EQ(with("/my temp").path, "/tmp");
-  EXPECT_NE(with("/my temp").why_no_temp.find("TMPDIR=/my temp"), std::string::npos);
+  EXPECT_EQ(with("/var/tmp//").paths.front(), "/var/tmp");
+  EXPECT_EQ(with("/var/tmp//").paths[1], "/tmp");
+  EXPECT_EQ(with("here").paths.front(), (fs::current_path() / "here").string());
+  EXPECT_EQ(with("").paths.front(), "/tmp");
+  EXPECT_EQ(with("").why_not_usual, "");
+  EXPECT_EQ(with("/my temp").paths.front(), "/tmp");
+  EXPECT_NE(with("/my temp").why_not_usual.find("TMPDIR=/my temp"), std::string::npos);
+  (void)with(parent_);
+  EXPECT_EQ(usual_run_place(), parent_);
+  (void)with(parent_ + "/none");
+  EXPECT_EQ(usual_run_place(), "/tmp");
   kept.empty() ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", kept.c_str(), 1);
 }
 

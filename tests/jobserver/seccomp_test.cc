@@ -71,6 +71,39 @@ TEST(Seccomp, AOneByteWriteAndAnErrorAndTheKernelsOwnWay) {
   ::close(ends[1]);
 }
 
+TEST(Seccomp, WhoEndsByItselfSaysWithWhichStatus) {
+  Filtered child(
+      [] {
+        if (const pid_t killed = ::fork(); killed == 0) {
+          ::raise(SIGKILL);
+        } else {
+          ::waitpid(killed, nullptr, 0);
+        }
+        return 3;
+      },
+      true);
+  const Listener listener(child.fd());
+  const auto call = child.stopped(listener);
+  EXPECT_EQ(call.call, Call::exit);
+  EXPECT_EQ(call.thread, child.pid()) << "one that is killed says nothing";
+  EXPECT_EQ(call.fd, 3);
+  EXPECT_EQ(listener.let_continue(call), Delivery::done);
+  EXPECT_EQ(child.status(), 3);
+}
+
+TEST(Seccomp, WhoBecomesASubreaperIsStopped) {
+  Filtered child([] {
+    if (::prctl(PR_SET_CHILD_SUBREAPER, 0) != 0 || ::prctl(PR_SET_NAME, "name") != 0) return 1;
+    return ::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 ? 0 : 2;
+  });
+  const Listener listener(child.fd());
+  const auto call = child.stopped(listener);
+  EXPECT_EQ(call.call, Call::subreaper);
+  EXPECT_EQ(call.thread, child.pid());
+  EXPECT_EQ(listener.let_continue(call), Delivery::done);
+  EXPECT_EQ(child.status(), 0);
+}
+
 TEST(Seccomp, OtherCallsAreLeftAlone) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);

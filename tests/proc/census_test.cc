@@ -205,6 +205,24 @@ TEST_F(CensusTest, DemandIsUseAndTheWaitForACpu) {
                    row(one.pid())->use + row(one.pid())->delay + row(one.pid())->reaped);
 }
 
+TEST(CensusRowTest, WantsWhatItWouldUseIfItNeverWaited) {
+  const auto wanted = [](double use, double delay, int threads = 1) {
+    CensusRow row;
+    row.threads = threads;
+    row.use = use;
+    row.delay = delay;
+    return row.wanted();
+  };
+  EXPECT_DOUBLE_EQ(wanted(0, 0), 0);
+  EXPECT_DOUBLE_EQ(wanted(0.5, 0), 0.5);
+  EXPECT_NEAR(wanted(0.15, 0.85), 1, 1e-9) << "a spinner among seven";
+  EXPECT_NEAR(wanted(0.15, 0.88), 1, 1e-9) << "measured twice, with two clocks";
+  EXPECT_NEAR(wanted(0.6, 3.4, 9), 4, 1e-9) << "four of them";
+  EXPECT_NEAR(wanted(0.01, 0.5), 0.02, 1e-9) << "one that looks now and then, and sleeps half";
+  EXPECT_NEAR(wanted(0, 1), 1, 1e-9) << "nobody knows what it would have done";
+  EXPECT_LE(wanted(0.5, 0.7), 1.2);
+}
+
 TEST_F(CensusTest, EveryThreadCounts) {
   walk();
   const Worker worker([](int) {

@@ -114,6 +114,41 @@ TEST(Process, AThreadBelongsToItsProcess) {
   EXPECT_EQ(owner, ::getpid());
 }
 
+TEST(Process, OnlyItsFirstThreadHasTheNumberOfAProcess) {
+  EXPECT_TRUE(is_process(::getpid()));
+  EXPECT_FALSE(is_process(std::numeric_limits<pid_t>::max()));
+  pid_t tid = 0;
+  std::thread([&tid] {
+    tid = ::gettid();
+    EXPECT_FALSE(is_process(tid));
+  }).join();
+  EXPECT_NE(tid, ::getpid());
+}
+
+TEST(Process, TellsWhoWaitsInAWrite) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const pid_t writer = ::fork();
+  if (writer == 0) {
+    const std::array<char, 4096> page{};
+    while (::write(ends[1], page.data(), page.size()) > 0) continue;
+    ::_exit(0);
+  }
+  while (!is_writing(writer, ends[1])) ::usleep(1000);
+  EXPECT_FALSE(is_writing(writer, ends[0]));
+  EXPECT_FALSE(is_writing(::getpid(), ends[1]));
+  ::kill(writer, SIGKILL);
+  ::waitpid(writer, nullptr, 0);
+  EXPECT_FALSE(is_writing(writer, ends[1]));
+  for (const int end : ends) ::close(end);
+}
+
+TEST(Process, KnowsThePidNamespace) {
+  EXPECT_NE(pid_namespace(::getpid()), 0U);
+  EXPECT_EQ(pid_namespace(::getpid()), pid_namespace(::getppid()));
+  EXPECT_EQ(pid_namespace(std::numeric_limits<pid_t>::max()), 0U);
+}
+
 TEST(Process, ChildrenAndDescendantsAndAncestors) {
   std::array<int, 2> told{};
   ASSERT_EQ(::pipe(told.data()), 0);
