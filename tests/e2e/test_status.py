@@ -198,9 +198,9 @@ def test_a_limit_for_a_type(ctx):
 
 def test_a_limit_of_the_command_line_outlives_the_arbiter(ctx):
     run = exec_run(ctx, 8, options=["--limit", "test=2", "--limit=other=1"])
-    ctx.desk.drive(2, total=3)
     ctx.desk.wait(lambda: ctx.desk.count() == 2, "two jobs in")
     variables = reach(ctx, run)
+    ctx.desk.drive(2, total=3)
     arbiter = run.arbiter()
     ctx.kill(arbiter)
     ctx.wait(lambda: run.arbiter() not in (arbiter, None), "the next arbiter")
@@ -210,7 +210,8 @@ def test_a_limit_of_the_command_line_outlives_the_arbiter(ctx):
     arbiter = run.arbiter()
     ctx.kill(arbiter)
     ctx.wait(lambda: run.arbiter() not in (arbiter, None), "the third arbiter")
-    let_out(ctx, ctx.desk.held()[:2])
+    ctx.desk.wait(lambda: len(ctx.desk.held()) == 2, "two jobs in")
+    let_out(ctx, ctx.desk.held())
     ctx.desk.drive(1, until=lambda: ctx.desk.entered == 8)
     run.finish()
 
