@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <unordered_map>
 
 #include <sys/types.h>
 
@@ -70,6 +71,9 @@ enum class Received : std::uint8_t {
 class Listener {
  public:
   explicit Listener(int fd);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
 
   [[nodiscard]] int fd() const { return fd_; }
   /// The next stopped call, if there is one now, is in `receipt`, whose former call is forgotten.
@@ -79,7 +83,10 @@ class Listener {
   [[nodiscard]] bool is_waiting(std::uint64_t id) const;
   /// Writes a token to where the caller's read wants it; answer_one() then ends the read.
   [[nodiscard]] Delivery write_token(const Notification& notification) const;
-  /// The caller's read or write returns 1.
+  /// The caller's read or write returns 1. One that a signal reaches in the very moment of the
+  /// answer makes its call again although the kernel has taken the answer (kernel/seccomp.c,
+  /// seccomp_do_user_notification). So of a thread that was interrupted once it is
+  /// looked first whether it still waits; if not, it is `gone`.
   [[nodiscard]] Delivery answer_one(const Notification& notification) const;
   /// The caller's call fails with `error` (a positive errno).
   [[nodiscard]] Delivery answer_error(const Notification& notification, int error) const;
@@ -89,9 +96,13 @@ class Listener {
   [[nodiscard]] bool hung_up() const;
 
  private:
+  void note_interrupted(pid_t thread) const;
+  [[nodiscard]] bool is_being_interrupted(const Notification& notification) const;
   [[nodiscard]] Delivery send(std::uint64_t id, std::int64_t value, std::int32_t error,
                               std::uint32_t flags) const;
   int fd_;
+  /// Threads that were, at some time: each with its /proc/TID/syscall.
+  mutable std::unordered_map<pid_t, int> interrupted_;
 };
 
 }  // namespace tokenpool::jobserver

@@ -2,9 +2,11 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <vector>
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -161,6 +163,9 @@ Call call_of(const seccomp_data& data) {
 constexpr unsigned long kSetFlags = SECCOMP_IOW(4, std::uint64_t);  // SECCOMP_IOCTL_NOTIF_SET_FLAGS
 constexpr std::uint64_t kSyncWakeUp = 1;  // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6
 
+constexpr int kLooks = 1000;
+constexpr std::size_t kMaxInterrupted = 64;
+
 int install_listener(int read_end, int write_end, bool exits) {
   auto filter = filter_for(read_end, write_end, exits);
   const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
@@ -244,8 +249,41 @@ Delivery Listener::write_token(const Notification& notification) const {
   return Delivery::done;
 }
 
+Listener::~Listener() {
+  for (const auto& [thread, fd] : interrupted_) ::close(fd);
+}
+
+// A thread that a signal has woken runs. As little time as possible lies between this look and the
+// answer: less than it takes until a thread that is woken meanwhile finds its answer there.
+bool Listener::is_being_interrupted(const Notification& notification) const {
+  const auto known = interrupted_.find(notification.thread);
+  if (known == interrupted_.end()) return false;
+  for (int looks = 0; looks < kLooks; ++looks) {
+    char first = 0;
+    if (::pread(known->second, &first, 1, 0) != 1) {
+      ::close(known->second);  // of another thread that had this number, or not to be looked at
+      interrupted_.erase(known);
+      return false;
+    }
+    if (first != 'r') return false;  // "running"
+    if (!is_waiting(notification.id)) return true;
+  }
+  return false;
+}
+
+void Listener::note_interrupted(pid_t thread) const {
+  if (interrupted_.contains(thread) || interrupted_.size() >= kMaxInterrupted) return;
+  std::array<char, 32> path{};
+  std::snprintf(path.data(), path.size(), "/proc/%d/syscall", thread);
+  const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) interrupted_.emplace(thread, fd);
+}
+
 Delivery Listener::answer_one(const Notification& notification) const {
-  return send(notification.id, 1, 0, 0);
+  Delivery delivery = Delivery::gone;
+  if (!is_being_interrupted(notification)) delivery = send(notification.id, 1, 0, 0);
+  if (delivery == Delivery::gone) note_interrupted(notification.thread);
+  return delivery;
 }
 
 Delivery Listener::answer_error(const Notification& notification, int error) const {

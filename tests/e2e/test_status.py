@@ -198,19 +198,22 @@ def test_a_limit_for_a_type(ctx):
 
 def test_a_limit_of_the_command_line_outlives_the_arbiter(ctx):
     run = exec_run(ctx, 8, options=["--limit", "test=2", "--limit=other=1"])
+
+    def next_arbiter():
+        arbiter = run.arbiter()
+        ctx.kill(arbiter)
+        ctx.wait(lambda: run.arbiter() not in (arbiter, None), "the next arbiter")
+
     ctx.desk.wait(lambda: ctx.desk.count() == 2, "two jobs in")
     variables = reach(ctx, run)
-    ctx.desk.drive(2, total=3)
-    arbiter = run.arbiter()
-    ctx.kill(arbiter)
-    ctx.wait(lambda: run.arbiter() not in (arbiter, None), "the next arbiter")
+    next_arbiter()
     expect([(row["type"], row["limit"]) for row in look(ctx, variables)["limits"]],
            [("other", 1), ("test", 2)], "limits")
+    ctx.desk.release(ctx.desk.held()[0])
+    ctx.desk.wait(lambda: ctx.desk.entered == 3 and ctx.desk.count() == 2, "one in its place")
+    expect(ctx.desk.peak, 2, "jobs at once")
     expect(tell(ctx, variables, "set", "limit.test=1"), "slots 4, limits other=1 test=1\n", "now")
-    arbiter = run.arbiter()
-    ctx.kill(arbiter)
-    ctx.wait(lambda: run.arbiter() not in (arbiter, None), "the third arbiter")
-    ctx.desk.wait(lambda: len(ctx.desk.held()) == 2, "two jobs in")
+    next_arbiter()
     let_out(ctx, ctx.desk.held())
     ctx.desk.drive(1, until=lambda: ctx.desk.entered == 8)
     run.finish()
