@@ -67,7 +67,7 @@ _tokenpool_exec() {
   local cur=${COMP_WORDS[COMP_CWORD]} i option=''
   for ((i = 2; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      --slots | --type | --target | --memory | --priority | --timeout)
+      --slots | --type | --target | --memory | --priority | --timeout | --alone-after)
         option=${COMP_WORDS[i]}
         ((++i))
         [[ ${COMP_WORDS[i]} == '=' ]] && ((++i))
@@ -91,7 +91,7 @@ _tokenpool_exec() {
     --*) ;;
     *)
       if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--slots --type --target --memory --priority --timeout
+        mapfile -t COMPREPLY < <(compgen -W '--slots --type --target --memory --priority --timeout --alone-after
           --opam -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"

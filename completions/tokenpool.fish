@@ -9,7 +9,7 @@ function __tokenpool_cmd
     set -e words[1]
     while set -q words[1]
         switch $words[1]
-            case -j --jobs --track --shims --listen --limit --report --slots --type --target --memory --priority --timeout
+            case -j --jobs --track --shims --listen --limit --report --slots --type --target --memory --priority --timeout --alone-after
                 set -e words[1]
                 set -q words[1]; and set -e words[1]
             case --
@@ -71,6 +71,7 @@ complete -c tokenpool -n '__tokenpool_in_options exec' -l type -x -a 'compile li
 complete -c tokenpool -n '__tokenpool_in_options exec' -l target -r -F -d 'What the job makes'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l memory -x -d 'What the command needs'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l priority -x -d 'Higher comes first'
+complete -c tokenpool -n '__tokenpool_in_options exec' -l alone-after -x -d 'Run outside of the pool when an arbiter has not answered so long'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l timeout -x -d 'Seconds to wait for slots'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l opam -d 'Extended jobserver of opam'
 complete -c tokenpool -n '__fish_seen_subcommand_from run exec' -a '(__tokenpool_complete_cmd)'

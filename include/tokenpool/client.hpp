@@ -26,8 +26,9 @@ namespace tokenpool::client {
 
 /// protocol: an arbiter. jobserver: GNU make's. single: one slot in all.
 enum class Mode : std::uint8_t { protocol, jobserver, single };
-/// Why the protocol is not used. unreachable: no address answers. no_answer: connected, but no
-/// answer to hello in time, or the connection ended before one.
+/// Why the protocol is not used. unreachable: no address answers. refused: another's cookie or
+/// user. no_answer: connected, but no answer to hello in time, the connection ended before one, or
+/// the arbiter has no room just now: whoever listens there lives, so it is worth another try.
 enum class Reason : std::uint8_t {
   ok,
   no_address,
@@ -156,6 +157,8 @@ class Pool {
 
   [[nodiscard]] Mode mode() const;
   [[nodiscard]] Reason reason() const;
+  /// What the arbiter or the system said, for people; empty where nothing was.
+  [[nodiscard]] std::string reason_text() const;
   [[nodiscard]] JobserverReason jobserver_reason() const;
   /// Of the pool: as hello told, as -jN told (1: unknown), or 1.
   [[nodiscard]] int slots() const;

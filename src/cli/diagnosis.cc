@@ -20,6 +20,7 @@ std::string refusal(const proc::Trial& trial) { return std::strerror(trial.error
 
 std::string tracking_reason(const Facts& facts) {
   const proc::Probe& probe = facts.probe;
+  if (!probe.processes) return "/proc is not mounted here, or is that of other processes";
   if (probe.listener.works()) {
     std::string reason = "the kernel reports each token call to a seccomp listener";
     if (!probe.memory_write.works()) {
@@ -44,7 +45,12 @@ std::string tracking_reason(const Facts& facts) {
 
 void find_in_machine(const Facts& facts, Findings* findings) {
   const proc::Probe& probe = facts.probe;
-  if (!probe.listener.works()) {
+  if (!probe.processes) {
+    findings->push_back(
+        {true, "tracking", "nobody can tell who holds a slot: " + tracking_reason(facts),
+         "mount it (mount -t proc proc /proc); until then a plain jobserver serves, "
+         "and what a killed process held is lost"});
+  } else if (!probe.listener.works()) {
     findings->push_back({!facts.surroundings, "tracking",
                          "exact tracking is not possible here: " + tracking_reason(facts),
                          "run goes on with --track infer, which takes lost tokens back later"});
@@ -206,7 +212,7 @@ bool Diagnosis::well() const {
 
 Diagnosis diagnose(const Facts& facts) {
   Diagnosis diagnosis;
-  diagnosis.exact = facts.probe.listener.works();
+  diagnosis.exact = facts.probe.processes && facts.probe.listener.works();
   diagnosis.tracking_reason = tracking_reason(facts);
   diagnosis.slots_reason = slots_reason(facts.capacity);
   Findings found;

@@ -88,7 +88,7 @@ wire::Result<void> read_priority(Value text, host::LaunchConfig* config) {
 }
 
 /// Seconds with up to three decimals.
-wire::Result<void> read_timeout(Value text, host::LaunchConfig* config) {
+wire::Result<client::Milliseconds> read_seconds(const std::string& option, Value text) {
   const std::size_t point = std::min(text.find('.'), text.size());
   std::string decimals = point < text.size() ? text.substr(point + 1) : "0";
   const auto seconds = number_of(std::string_view(text).substr(0, point));
@@ -98,10 +98,23 @@ wire::Result<void> read_timeout(Value text, host::LaunchConfig* config) {
   if (!seconds || !thousandths || !lawful || text.front() == '-' ||
       *seconds > core::kMaxTimeoutMs / 1000 ||
       *seconds * 1000 + *thousandths > core::kMaxTimeoutMs) {
-    return usage("--timeout " + text + ": no time to wait, give seconds, 0 to " +
+    return usage(option + " " + text + ": no time to wait, give seconds, 0 to " +
                  std::to_string(core::kMaxTimeoutMs / 1000) + ", for example 60 or 0.5");
   }
-  config->wanted.timeout = std::chrono::milliseconds(*seconds * 1000 + *thousandths);
+  return client::Milliseconds(*seconds * 1000 + *thousandths);
+}
+
+wire::Result<void> read_timeout(Value text, host::LaunchConfig* config) {
+  const auto time = read_seconds("--timeout", text);
+  if (!time) return tl::unexpected(time.error());
+  config->wanted.timeout = *time;
+  return {};
+}
+
+wire::Result<void> read_alone_after(Value text, host::LaunchConfig* config) {
+  const auto time = read_seconds("--alone-after", text);
+  if (!time) return tl::unexpected(time.error());
+  config->alone_after = *time;
   return {};
 }
 
@@ -109,12 +122,13 @@ struct Option {
   std::string_view name;
   wire::Result<void> (*read)(Value text, host::LaunchConfig* config);
 };
-constexpr std::array<Option, 6> kValued{{{"--slots", read_slots},
+constexpr std::array<Option, 7> kValued{{{"--slots", read_slots},
                                          {"--type", read_type},
                                          {"--target", read_target},
                                          {"--memory", read_memory},
                                          {"--priority", read_priority},
-                                         {"--timeout", read_timeout}}};
+                                         {"--timeout", read_timeout},
+                                         {"--alone-after", read_alone_after}}};
 
 std::vector<std::string> known_options() {
   std::vector<std::string> known{"--opam", "--help"};

@@ -136,6 +136,9 @@ Options (they end where CMD begins; given twice, the last one counts):
   --target NAME       what the job makes, for people (default: CMD and its words)
   --memory SIZE       bytes that CMD is expected to need, also 512M or 2G (default: not known)
   --priority P        -100 to 100, higher comes first (default: 0)
+  --alone-after SECONDS
+                      run CMD outside of the pool when an arbiter that lives has not answered
+                      for so long (default: wait for it)
   --timeout SECONDS   how long to wait for slots; 0: only take what is free (default: no limit)
   --opam              give CMD opam's extended jobserver, OPAMJOBSERVER=R,W (default: no)
   -h, --help          this text

@@ -88,9 +88,11 @@ std::string in(const Surroundings& surroundings, std::string_view name) {
   return {};
 }
 
-tl::unexpected<wire::Error> barred(client::Reason reason, const std::string& address) {
+tl::unexpected<wire::Error> barred(client::Reason reason, const std::string& address,
+                                   const std::string& said = {}) {
   const bool nobody = reason == client::Reason::unreachable;
-  const Barred found = explain(reason, address, nobody ? why_nobody_answers(address) : "");
+  const std::string seen = nobody ? why_nobody_answers(address) : said.empty() ? "" : ": " + said;
+  const Barred found = explain(reason, address, seen);
   return failed(found.why + "; " + found.remedy);
 }
 
@@ -231,14 +233,12 @@ Barred explain(client::Reason reason, const std::string& address, const std::str
     case client::Reason::unreachable:
       return {"nobody answers at " + address + seen, "start the server, or name another one"};
     case client::Reason::refused:
-      return {"the arbiter at " + address + " refuses us: the cookie is not its own, or the user " +
-                  "another one",
-              eval};
+      return {"the arbiter at " + address + " refuses us" + seen, eval};
     case client::Reason::incompatible:
       return {"the arbiter at " + address + " does not speak version 1 of the protocol",
               "use a tokenpool of its version"};
     case client::Reason::no_answer:
-      return {"whoever listens at " + address + " does not answer as an arbiter",
+      return {"whoever listens at " + address + " does not answer as an arbiter" + seen,
               "look what listens there, or name another one"};
   }
   return {};
@@ -253,7 +253,7 @@ wire::Result<std::unique_ptr<client::Pool>> connect(const Server& server, const 
   options.protocol_only = true;
   auto pool = client::Pool::connect(options);
   if (pool->reason() == client::Reason::ok) return pool;
-  return barred(pool->reason(), server.address);
+  return barred(pool->reason(), server.address, pool->reason_text());
 }
 
 wire::Error call_failed(const Server& server, const client::Error& error) {

@@ -73,7 +73,8 @@ struct Barred {
   std::string remedy;
 };
 /// Why `reason` (not ok) keeps us from the arbiter at `address`, and what to do. `seen` is what
-/// why_nobody_answers() saw there. Pure.
+/// why_nobody_answers() saw there, or what the arbiter said (Pool::reason_text()), put in with what
+/// is in front of it. Pure.
 Barred explain(client::Reason reason, const std::string& address, const std::string& seen);
 
 /// Connects as a client of that name that runs under no lease and has no other mode. Error 1.

@@ -1,6 +1,7 @@
 #include "client/arbiter_engine.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "wire/protocol.h"
@@ -10,6 +11,8 @@ namespace {
 
 // How soon to knock again at an arbiter that is there but has no room in its queue.
 constexpr Instant kKnock = std::chrono::milliseconds(10);
+// ... or at one that said so.
+constexpr Instant kKnockAgain = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -51,6 +54,16 @@ Reason ArbiterEngine::connect() {
 // Unlike process() it does not go on to the next address when hello is not answered in time.
 Reason ArbiterEngine::connect_one(Instant until) {
   link_.connect_next();
+  Reason reason = greet(until);
+  while (session_.found_no_room() && now() + kKnockAgain < until) {
+    sleep(-1, 0, now() + kKnockAgain);
+    link_.connect_again();
+    reason = greet(until);
+  }
+  return reason;
+}
+
+Reason ArbiterEngine::greet(Instant until) {
   while (link_.busy() && now() < until) {
     sleep(-1, 0, std::min(until, now() + kKnock));
     link_.connect_again();
@@ -66,8 +79,15 @@ Reason ArbiterEngine::connect_one(Instant until) {
   session_.closed(now());
   const std::optional<Error>& refusal = session_.refusal();
   if (!refusal) return Reason::no_answer;
-  const bool other = refusal->code == static_cast<int>(wire::ErrorCode::unsupported_protocol);
-  return other ? Reason::incompatible : Reason::refused;
+  const auto code = static_cast<wire::ErrorCode>(refusal->code);
+  if (code == wire::ErrorCode::not_authorized) return Reason::refused;
+  const bool other = code == wire::ErrorCode::unsupported_protocol;
+  return other ? Reason::incompatible : Reason::no_answer;
+}
+
+std::string ArbiterEngine::reason_text() const {
+  if (session_.refusal()) return session_.refusal()->message;
+  return link_.error() == 0 ? std::string() : std::strerror(link_.error());
 }
 
 short ArbiterEngine::events() const { return link_.events(session_.has_output()); }

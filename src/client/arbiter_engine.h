@@ -21,6 +21,8 @@ class ArbiterEngine : public Engine {
   /// The first connection: waits for an arbiter that answers, at most the patience for each
   /// address. ok, or why there is none; not to be used then.
   Reason connect();
+  /// In words what the last address answered or the system said of it; empty: nothing.
+  [[nodiscard]] std::string reason_text() const;
 
   [[nodiscard]] int slots() const override { return session_.hello().slots; }
   [[nodiscard]] std::string server() const override { return session_.hello().server; }
@@ -50,6 +52,7 @@ class ArbiterEngine : public Engine {
   bool carry(Instant now);
   void lose(Instant now);
   Reason connect_one(Instant until);
+  Reason greet(Instant until);
 
   Link link_;
   Session session_;

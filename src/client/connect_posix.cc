@@ -39,7 +39,8 @@ wire::HelloCall hello_of(const Options& options, const std::string& cookie) {
   return hello;
 }
 
-std::shared_ptr<Engine> connect_arbiter(const Options& options, Reason* reason) {
+std::shared_ptr<Engine> connect_arbiter(const Options& options, Engine::Why* why) {
+  Reason* const reason = &why->reason;
   const auto address = from_environment(options.address, "TOKENPOOL_ADDR");
   const auto cookie = from_environment(options.cookie, "TOKENPOOL_COOKIE");
   std::vector<Address> addresses;
@@ -56,6 +57,7 @@ std::shared_ptr<Engine> connect_arbiter(const Options& options, Reason* reason) 
                                                   std::max(options.patience, Milliseconds(0)));
     *reason = engine->connect();
     if (*reason == Reason::ok) return engine;
+    why->said = engine->reason_text();
   }
   return nullptr;
 }
@@ -70,7 +72,7 @@ std::string barred_because(Reason reason) {
 
 std::unique_ptr<Pool> Pool::connect(const Options& options) {
   Engine::Why why;
-  if (auto engine = connect_arbiter(options, &why.reason)) {
+  if (auto engine = connect_arbiter(options, &why)) {
     return std::unique_ptr<Pool>(new Pool(std::move(engine)));
   }
   if (options.protocol_only) {

@@ -39,6 +39,7 @@ class Engine {
     Mode mode = Mode::single;
     Reason reason = Reason::no_address;
     JobserverReason jobserver = JobserverReason::no_makeflags;
+    std::string said = {};  ///< see Pool::reason_text()
   };
   explicit Engine(Why why);
   virtual ~Engine() = default;

@@ -37,6 +37,8 @@ class Link {
   void rewind() { next_ = 0; }
   /// Somebody listens there, but has no room for one more connection just now (EAGAIN).
   [[nodiscard]] bool busy() const { return busy_; }
+  /// The errno of the last connection that could not be made; 0: none failed.
+  [[nodiscard]] int error() const { return error_; }
   /// While it connects: whether that has come to an end.
   void check();
   /// Appends what has come. False: the connection is over, what came before is appended.
@@ -51,6 +53,7 @@ class Link {
   std::size_t current_ = 0;
   int fd_ = -1;
   bool busy_ = false;
+  int error_ = 0;
   State state_ = State::closed;
 };
 

@@ -99,8 +99,9 @@ void Link::connect_again() {
   } else if (errno == EINPROGRESS || errno == EINTR) {
     state_ = State::connecting;
   } else {
+    error_ = errno;
     // A Unix socket whose queue is full; see connect(2).
-    busy_ = errno == EAGAIN;
+    busy_ = error_ == EAGAIN;
     close();
   }
 }
@@ -111,6 +112,7 @@ void Link::check() {
   int error = 0;
   socklen_t size = sizeof error;
   if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0) {
+    error_ = error;
     close();
   } else {
     state_ = State::open;

@@ -131,6 +131,7 @@ Pool::~Pool() = default;
 
 Mode Pool::mode() const { return engine_->why().mode; }
 Reason Pool::reason() const { return engine_->why().reason; }
+std::string Pool::reason_text() const { return engine_->why().said; }
 JobserverReason Pool::jobserver_reason() const { return engine_->why().jobserver; }
 int Pool::slots() const { return engine_->slots(); }
 std::string Pool::server() const { return engine_->server(); }

@@ -51,8 +51,13 @@ bool Session::wants_connection(Instant now) const {
   return state_ == State::lost && now >= retry_at_;
 }
 
+bool Session::found_no_room() const {
+  return refusal_ && refusal_->code == code_of(wire::ErrorCode::too_many);
+}
+
 void Session::opened(Instant now) {
   state_ = State::greeting;
+  refusal_.reset();
   greeting_until_ = now + patience_;
   output_ = hello_line();
 }
@@ -78,6 +83,9 @@ void Session::closed(Instant now) {
       }
     }
   } else if (ever_up_) {
+    // One that is stopped, or has no room: it lives, so nothing runs outside of its pool.
+    const bool silent = state_ == State::greeting && now >= greeting_until_;
+    if (silent || found_no_room()) lost_since_ = now;
     delay_ = std::min(2 * delay_, held_.empty() ? kMaxDelay : kMaxHolderDelay);
   }
   state_ = State::lost;

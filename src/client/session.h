@@ -53,6 +53,8 @@ class Session {
   [[nodiscard]] bool up() const { return state_ == State::up; }
   /// What the last hello was answered with instead of a result; closed() keeps it.
   [[nodiscard]] const std::optional<Error>& refusal() const { return refusal_; }
+  /// Whoever listens there lives, but had no room for one more session.
+  [[nodiscard]] bool found_no_room() const;
   [[nodiscard]] const wire::HelloResult& hello() const { return greeted_; }
 
   Ticket begin(const Wanted& wanted, Instant now);

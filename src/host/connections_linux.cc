@@ -16,6 +16,7 @@
 #include "host/clock.h"
 #include "host/connections.h"
 #include "proc/peer.h"
+#include "proc/process.h"
 
 namespace tokenpool::host {
 namespace {
@@ -37,6 +38,14 @@ void prepare_tcp(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kIdleSeconds);
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
   set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1000 * kIdleSeconds * kProbes);
+}
+
+void tell_no_room(int fd) {
+  std::string refusal;
+  wire::append_error(&refusal, {}, wire::ErrorCode::too_many,
+                     "no descriptor is left; try again later");
+  (void)::send(fd, refusal.data(), refusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::close(fd);
 }
 
 int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
@@ -77,6 +86,8 @@ struct Connections::Impl {
   }
 
   void accept_all(const Listener& listener);
+  bool turn_away(const Listener& listener);
+  bool make_room();
   void accepted(int fd, const Listener& listener);
   void read(core::SessionId session);
   void send(core::SessionId session);
@@ -149,14 +160,13 @@ void Connections::close_all() {
 
 void Connections::Impl::accept_all(const Listener& listener) {
   for (int i = 0; i < kEventBatch; ++i) {
-    int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-      // Whoever cannot be had is told so at once, or it would wait and the set would never rest.
-      ::close(spare);
-      fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) ::close(fd);
-      spare = open_spare();
-      if (fd < 0) return;
+      if (!make_room() && !turn_away(listener)) return;
+      continue;
+    }
+    if (fd >= 0 && !proc::is_to_spare(fd) && !make_room()) {
+      tell_no_room(fd);
       continue;
     }
     if (fd < 0) {
@@ -165,6 +175,21 @@ void Connections::Impl::accept_all(const Listener& listener) {
     }
     accepted(fd, listener);
   }
+}
+
+// Whoever cannot be had is told so at once, or it would wait and the set would never rest.
+bool Connections::Impl::turn_away(const Listener& listener) {
+  ::close(spare);
+  const int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= 0) tell_no_room(fd);
+  spare = open_spare();
+  return fd >= 0;
+}
+
+bool Connections::Impl::make_room() {
+  if (!dispatcher.drop_stranger()) return false;
+  for (const core::SessionId session : dispatcher.outputs()) send(session);
+  return true;
 }
 
 void Connections::Impl::accepted(int fd, const Listener& listener) {
@@ -176,7 +201,9 @@ void Connections::Impl::accepted(int fd, const Listener& listener) {
     peer.local = true;
     if (!known || (known->user != user && known->user != 0)) {
       dispatcher.count_stranger();
-      wire::append_error(&refusal, {}, wire::ErrorCode::not_authorized, "this is another user's");
+      const std::string whose = known ? ", you are user " + std::to_string(known->user) : "";
+      wire::append_error(&refusal, {}, wire::ErrorCode::not_authorized,
+                         "it serves user " + std::to_string(user) + " only" + whose);
     } else {
       peer.process = known->process;
     }

@@ -14,6 +14,7 @@ using core::SessionId;
 using wire::ErrorCode;
 
 constexpr std::size_t kKeptRecoveries = 16;
+constexpr std::string_view kTooMany = "too many connections; try again later";
 
 // Takes as long for a cookie that is wrong in its first digit as in its last.
 bool is_same_secret(std::string_view a, std::string_view b) {
@@ -35,8 +36,11 @@ Dispatcher::Dispatcher(DispatcherConfig config, core::LeasePool* leases, Dispatc
 }
 
 SessionId Dispatcher::open(const Peer& peer, Instant now, std::string* refusal) {
-  if (sessions_.size() >= core::kMaxSessions || strangers_ >= core::kMaxStrangers) {
-    wire::append_error(refusal, {}, ErrorCode::too_many, "too many connections; try again later");
+  Strangers& strangers = peer.local ? local_ : remote_;
+  const bool full = sessions_.size() >= core::kMaxSessions;
+  if (strangers.count >= core::kMaxStrangers) drop_oldest(&strangers);
+  if (full && !drop_stranger()) {
+    wire::append_error(refusal, {}, ErrorCode::too_many, kTooMany);
     return 0;
   }
   const SessionId id = next_session_++;
@@ -44,9 +48,28 @@ SessionId Dispatcher::open(const Peer& peer, Instant now, std::string* refusal) 
   session.id = id;
   session.peer = peer;
   session.deadline = now + core::kHelloPatience;
-  hello_due_.emplace_back(*session.deadline, id);
-  ++strangers_;
+  strangers.due.emplace_back(*session.deadline, id);
+  ++strangers.count;
   return id;
+}
+
+Dispatcher::Strangers& Dispatcher::strangers_of(const Session& session) {
+  return session.peer.local ? local_ : remote_;
+}
+
+bool Dispatcher::drop_stranger() { return drop_oldest(&remote_) || drop_oldest(&local_); }
+
+bool Dispatcher::drop_oldest(Strangers* strangers) {
+  while (!strangers->due.empty()) {
+    Session* session = find(strangers->due.front().second);
+    strangers->due.pop_front();
+    if (session == nullptr) continue;
+    if (!is_stranger(session->state)) continue;
+    if (session->state == State::stranger) complain(session, {}, ErrorCode::too_many, kTooMany);
+    close(session);
+    return true;
+  }
+  return false;
 }
 
 void Dispatcher::receive(SessionId id, std::string_view bytes, Instant now) {
@@ -101,7 +124,7 @@ void Dispatcher::closed(SessionId id, Instant now) {
   const auto entry = sessions_.find(id);
   if (entry == sessions_.end()) return;
   Session& session = entry->second;
-  if (session.state == State::stranger) --strangers_;
+  if (is_stranger(session.state)) --strangers_of(session).count;
   if (session.subscribed) --subscribers_;
   if (session.process) {
     auto [at, end] = by_process_.equal_range(*session.process);
@@ -141,12 +164,14 @@ void Dispatcher::process_ended(core::ProcessId who, Instant now) {
 }
 
 void Dispatcher::advance(Instant now) {
-  while (!hello_due_.empty() && hello_due_.front().first <= now) {
-    Session* session = find(hello_due_.front().second);
-    hello_due_.pop_front();
-    if (session == nullptr || session->state != State::stranger) continue;
-    complain(session, {}, ErrorCode::not_authorized, "no hello within 5 s");
-    close(session);
+  for (Strangers* strangers : {&local_, &remote_}) {
+    while (!strangers->due.empty() && strangers->due.front().first <= now) {
+      Session* session = find(strangers->due.front().second);
+      strangers->due.pop_front();
+      if (session == nullptr || session->state != State::stranger) continue;
+      complain(session, {}, ErrorCode::not_authorized, "no hello within 5 s");
+      close(session);
+    }
   }
   for (const SessionId id : std::exchange(punished_, {})) {
     Session* session = find(id);
@@ -166,7 +191,9 @@ std::optional<Instant> Dispatcher::next_deadline() const {
   const auto consider = [&next](Instant instant) {
     if (!next || instant < *next) next = instant;
   };
-  if (!hello_due_.empty()) consider(hello_due_.front().first);
+  for (const Strangers* strangers : {&local_, &remote_}) {
+    if (!strangers->due.empty()) consider(strangers->due.front().first);
+  }
   for (const SessionId id : punished_) {
     const auto entry = sessions_.find(id);
     if (entry != sessions_.end() && entry->second.deadline) consider(*entry->second.deadline);
@@ -189,7 +216,7 @@ void Dispatcher::on_hello(Session* session, const wire::CallId& id, const wire::
     return refuse(session, id, ErrorCode::not_authorized, "the cookie is wrong");
   }
   penalty_ = Instant::zero();
-  --strangers_;
+  --strangers_of(*session).count;
   session->state = State::member;
   session->deadline.reset();
   session->name = call.name;
@@ -219,7 +246,6 @@ void Dispatcher::punish(Session* session, Instant now) {
   ++unauthorized_;
   penalty_ = penalty_ == Instant::zero() ? core::kCookiePenalty
                                          : std::min(2 * penalty_, core::kMaxCookiePenalty);
-  --strangers_;
   session->state = State::punished;
   session->deadline = now + penalty_;
   punished_.push_back(session->id);
@@ -407,7 +433,7 @@ void Dispatcher::complain(Session* session, const wire::CallId& id, ErrorCode co
 }
 
 void Dispatcher::close(Session* session) {
-  if (session->state == State::stranger) --strangers_;
+  if (is_stranger(session->state)) --strangers_of(*session).count;
   session->state = State::closing;
   list(session);
 }

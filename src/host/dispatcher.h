@@ -36,7 +36,9 @@ class Dispatcher {
   Dispatcher(DispatcherConfig config, core::LeasePool* leases, DispatcherWorld* world,
              core::Instant now);
 
-  /// A connection was made. 0: there are too many, close it; `*refusal` may be sent before.
+  /// A connection was made. 0: there are too many, close it; `*refusal` may be sent before. Of
+  /// those that have not said hello yet, the oldest goes for it where they are too many; those of
+  /// this machine and those of others apart, so that a stranger keeps nobody out.
   core::SessionId open(const Peer& peer, core::Instant now, std::string* refusal);
   /// Bytes have come. No-op for a session that is to be closed.
   void receive(core::SessionId session, std::string_view bytes, core::Instant now);
@@ -71,9 +73,15 @@ class Dispatcher {
   /// The process of a session, where it is known.
   [[nodiscard]] std::optional<core::ProcessId> process_of(core::SessionId session) const;
   void count_stranger() { ++unauthorized_; }
+  /// No descriptor is left: the oldest connection that has not said hello is to be closed, first
+  /// one of another machine. False: there is none.
+  bool drop_stranger();
 
  private:
   enum class State : std::uint8_t { stranger, punished, member, closing };
+  static bool is_stranger(State state) {
+    return state == State::stranger || state == State::punished;
+  }
   struct Session {
     core::SessionId id = 0;
     State state = State::stranger;
@@ -128,6 +136,9 @@ class Dispatcher {
                                     core::Instant now);
   [[nodiscard]] bool is_held_by_another(const core::Lease& lease, const Session& session) const;
   void punish(Session* session, core::Instant now);
+  struct Strangers;
+  Strangers& strangers_of(const Session& session);
+  bool drop_oldest(Strangers* strangers);
 
   std::optional<core::ProcessId> watched_owner(Session* session,
                                                const std::optional<wire::NamedProcess>& named);
@@ -166,12 +177,17 @@ class Dispatcher {
   std::unordered_multimap<core::ProcessId, core::SessionId, core::ProcessIdHash> by_process_;
   std::unordered_map<core::Ticket, Asked> tickets_;
   std::vector<core::SessionId> outputs_;
-  std::deque<std::pair<core::Instant, core::SessionId>> hello_due_;  ///< strangers, oldest first
+  /// Who has not said hello, or a wrong one.
+  struct Strangers {
+    std::deque<std::pair<core::Instant, core::SessionId>> due;  ///< of the hello, oldest first
+    std::size_t count = 0;                                      ///< of those that are still there
+  };
+  Strangers local_;
+  Strangers remote_;
   std::vector<core::SessionId> punished_;
   std::deque<Recovery> recoveries_;
   core::SessionId next_session_ = 1;
   core::Ticket next_ticket_ = 1;
-  std::size_t strangers_ = 0;
   std::size_t subscribers_ = 0;
   std::uint64_t unauthorized_ = 0;
   std::uint64_t refused_ = 0;

@@ -6,6 +6,7 @@
 // without a job. One thread, which must be the process's only one (it forks).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,12 @@ inline constexpr std::string_view kWidthVariables =
 struct LaunchConfig {
   std::vector<std::string> command;  ///< not empty; with {slots} in its arguments
   client::Wanted wanted;             ///< without pid
-  bool opam = false;                 ///< the job gets opam's extended jobserver (opam_pipes.h)
-  bool tells_width = false;          ///< other tools are told the number of slots, too
-  bool verbatim = false;             ///< {slots} in an argument stays as it is
+  /// The job runs with one slot of no pool when an arbiter that lives has not answered for so long;
+  /// none: it is waited for.
+  std::optional<client::Milliseconds> alone_after;
+  bool opam = false;         ///< the job gets opam's extended jobserver (opam_pipes.h)
+  bool tells_width = false;  ///< other tools are told the number of slots, too
+  bool verbatim = false;     ///< {slots} in an argument stays as it is
   /// All that the job starts is part of it: TOKENPOOL_WRAPPED repeats the lease in its environment,
   /// and shims of `run --wrap` ask for nothing as long as both are the same.
   bool whole = false;
@@ -46,8 +50,10 @@ std::string with_slots(std::string_view word, int slots);
 /// terminal sends, which reaches the job by itself.
 ///
 /// Without an arbiter and a jobserver the job has one slot, and one line on stderr says so
-/// (launcher_notice.h). Errors: 125 no lease (the arbiter refuses, wanted.timeout is over) or no
-/// resources, then no job was started; 126 and 127 as cannot_execute() tells.
+/// (launcher_notice.h). An arbiter that lives but does not answer (it is stopped, or has no room
+/// for one more client) is waited for, as `alone_after` says. Errors: 125 no lease (the arbiter
+/// refuses, wanted.timeout is over) or no resources, then no job was started; 126 and 127 as
+/// cannot_execute() tells.
 wire::Result<int> launch(const LaunchConfig& config);
 
 }  // namespace tokenpool::host

@@ -26,6 +26,9 @@ using client::Reason;
 constexpr int kNoSuchLease = -32006;
 // As a client that has lost its connection waits, tokenpool-protocol(7).
 constexpr int kFirstPauseMs = 50;
+constexpr int kMaxPauseMs = 1000;
+// A short --timeout is for slots: an arbiter that is well answers sooner than this.
+constexpr client::Milliseconds kLeastPatience{1000};
 
 void say_in_one_line(std::string sentence) {
   for (char& letter : sentence) {
@@ -37,8 +40,9 @@ void say_in_one_line(std::string sentence) {
   std::signal(SIGPIPE, was);
 }
 
-std::string why_no_arbiter(Reason reason) {
-  switch (reason) {
+std::string why_no_arbiter(const client::Pool& pool) {
+  const std::string said = pool.reason_text();
+  switch (pool.reason()) {
     case Reason::ok:
     case Reason::no_address:
       break;
@@ -49,13 +53,13 @@ std::string why_no_arbiter(Reason reason) {
     case Reason::bad_cookie:
       return "TOKENPOOL_COOKIE is not 64 hexadecimal digits";
     case Reason::unreachable:
-      return "nobody listens at TOKENPOOL_ADDR";
+      return "TOKENPOOL_ADDR cannot be reached" + (said.empty() ? "" : ": " + said);
     case Reason::refused:
-      return "TOKENPOOL_COOKIE is not the one of the arbiter at TOKENPOOL_ADDR";
+      return "the arbiter at TOKENPOOL_ADDR refuses: " + said;
     case Reason::incompatible:
       return "the one at TOKENPOOL_ADDR speaks another version of the protocol";
     case Reason::no_answer:
-      return "the one at TOKENPOOL_ADDR does not answer";
+      return "the one at TOKENPOOL_ADDR does not answer" + (said.empty() ? "" : ": " + said);
   }
   return "TOKENPOOL_ADDR is not set";
 }
@@ -108,7 +112,8 @@ class Launch {
   wire::Result<int> run();
 
  private:
-  void connect();
+  wire::Result<void> connect();
+  wire::Result<void> wait_for_arbiter(const client::Options& options);
   wire::Result<void> start();
   [[nodiscard]] JobSpec spec() const;
   JobEnd serve();
@@ -122,29 +127,55 @@ class Launch {
   std::unique_ptr<JobProcess> job_;
 };
 
-void Launch::connect() {
+// An arbiter that dies before it has answered is started anew: its place is taken within moments.
+// Where a jobserver serves as well, the job is in a pool all the same.
+wire::Result<void> Launch::wait_for_arbiter(const client::Options& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  int pause_ms = kFirstPauseMs;
+  bool told = false;
+  while (true) {
+    pool_ = client::Pool::connect(options);
+    if (pool_->reason() != Reason::no_answer) return {};
+    const auto waited = std::chrono::steady_clock::now() - begin;
+    if (pool_->mode() == Mode::jobserver && waited >= options.patience) return {};
+    if (config_.alone_after && waited >= *config_.alone_after) return {};
+    if (config_.wanted.timeout && waited >= *config_.wanted.timeout) {
+      return tl::make_unexpected(
+          wire::Error{125, "cannot get a slot: " + why_no_arbiter(*pool_) +
+                               ", and the time of --timeout is over; see whether it is stopped"});
+    }
+    if (!told && waited >= options.patience) {
+      told = true;
+      if (is_first_to_tell(2)) {
+        say_in_one_line(why_no_arbiter(*pool_) + "; " + config_.command.front() +
+                        " waits for it (--alone-after SECONDS would run it outside of the pool)");
+      }
+    }
+    ::poll(nullptr, 0, pause_ms);
+    pause_ms = std::min(2 * pause_ms, kMaxPauseMs);
+  }
+}
+
+wire::Result<void> Launch::connect() {
   client::Options options;
   options.name = "tokenpool exec";
   options.launcher = true;
-  // An arbiter that dies before it has answered is started anew: its place is taken within moments.
-  const auto deadline = std::chrono::steady_clock::now() + options.patience;
-  int pause_ms = kFirstPauseMs;
-  pool_ = client::Pool::connect(options);
-  while (pool_->reason() == Reason::no_answer && std::chrono::steady_clock::now() < deadline) {
-    ::poll(nullptr, 0, pause_ms);
-    pause_ms *= 2;
-    pool_ = client::Pool::connect(options);
+  for (const auto& limit : {config_.alone_after, config_.wanted.timeout}) {
+    if (limit) options.patience = std::min(options.patience, std::max(*limit, kLeastPatience));
   }
+  if (auto waited = wait_for_arbiter(options); !waited) return waited;
   wanted_ = config_.wanted;
   // For people: a row without it says that somebody runs something.
   if (wanted_.target.empty()) wanted_.target = command_line(config_.command);
-  if (pool_->mode() != Mode::single) return;
+  if (pool_->mode() != Mode::single) return {};
   wanted_.min = 1;
   wanted_.max = 1;
-  if (is_first_to_tell(2)) {
-    say_in_one_line("no arbiter (" + why_no_arbiter(pool_->reason()) + "); " +
-                    config_.command.front() + " runs with one slot");
+  const bool outside = pool_->reason() == Reason::no_answer;
+  if (outside || is_first_to_tell(2)) {
+    say_in_one_line("no arbiter (" + why_no_arbiter(*pool_) + "); " + config_.command.front() +
+                    " runs with one slot");
   }
+  return {};
 }
 
 JobSpec Launch::spec() const {
@@ -218,7 +249,7 @@ JobEnd Launch::serve() {
 }
 
 wire::Result<int> Launch::run() {
-  connect();
+  if (auto connected = connect(); !connected) return tl::unexpected(connected.error());
   if (config_.opam) {
     auto pipes = OpamPipes::open();
     if (!pipes) return tl::unexpected(pipes.error());

@@ -24,6 +24,7 @@
 #include "proc/capacity.h"
 #include "proc/listening_socket.h"
 #include "proc/probe.h"
+#include "proc/process_files.h"
 #include "proc/random.h"
 #include "proc/tool.h"
 #include "wire/tool.h"
@@ -87,6 +88,7 @@ struct Run {
   }
 
   const RunConfig& config;
+  const bool sees_processes = proc::ProcessFiles::are_readable();
   std::string why_not_usual;  ///< why its folder is not where such folders are
   /// Slots at first.
   const int start = std::clamp(proc::usable_cpus(), config.slots.min, config.slots.max);
@@ -239,7 +241,12 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   run->spec.environment = std::move(environment.variables);
   jobserver::keep_environment(run->fifo.path(), run->spec.environment);
   run->spec.argv = run->config.command;
-  run->spec.track = run->config.track != Track::infer;
+  if (!run->sees_processes) {
+    say("run",
+        "/proc is not mounted here, or is that of other processes, so nobody can tell who "
+        "holds a slot: a plain jobserver serves, and what a killed process held is lost");
+  }
+  run->spec.track = run->config.track != Track::infer && run->sees_processes;
   run->spec.exits = run->spec.track && !proc::try_pidfd_exit().works();
   run->spec.mark = proc::new_build_mark();
 }
@@ -284,7 +291,7 @@ void clean_up_after_dead_runs(const Run& run) {
 RunOutcome outcome_of(const Run& run, const StartedCommand& command, const CommandEnd& end) {
   RunOutcome outcome;
   outcome.command = run.config.command;
-  outcome.tracking = command.listener >= 0 ? "exact" : "infer";
+  outcome.tracking = command.listener >= 0 ? "exact" : run.sees_processes ? "infer" : "none";
   outcome.slots = run.config.slots;
   outcome.left_running = end.left_running;
   if (WIFSIGNALED(end.wait_status)) {

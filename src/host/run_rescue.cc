@@ -15,6 +15,7 @@
 #include "core/limits.h"
 #include "host/stuck.h"
 #include "proc/process.h"
+#include "proc/process_files.h"
 
 namespace tokenpool::host {
 namespace {
@@ -22,6 +23,7 @@ namespace {
 using core::Instant;
 using std::chrono::milliseconds;
 
+constexpr Instant kBlindPause = std::chrono::seconds(5);
 constexpr Instant kUnseenPause = milliseconds(500);
 constexpr Instant kSuspiciousPause = milliseconds(250);
 constexpr Instant kZombiePause = milliseconds(500);
@@ -109,6 +111,11 @@ bool RunRescue::may_wait(const std::vector<proc::CensusRow>& family) const {
 }
 
 void RunRescue::step(Instant now) {
+  // Where no process can be seen, everybody would look dead or idle.
+  if (!proc::ProcessFiles::are_readable()) {
+    due_ = now + kBlindPause;
+    return;
+  }
   if (!context_.tracked) take_back_surplus(now);
   const int unseen = context_.tracked ? 0 : context_.out();
   const bool strolls = context_.left_mark == 0 && stroll_ <= now;

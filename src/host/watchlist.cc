@@ -36,7 +36,11 @@ bool Watchlist::add(const proc::ProcessInfo& info) {
     if (known->info.id == info.id) return true;
     report(info.id.pid);  // the pid has a new owner, so the old one has ended
   }
-  const int fd = proc::open_pidfd(info.id.pid);
+  int fd = proc::open_pidfd(info.id.pid);
+  if (fd >= 0 && !proc::is_to_spare(fd)) {
+    ::close(fd);
+    fd = -1;
+  }
   if (fd < 0 && !proc::is_alive(info.id)) return false;
   auto entry = std::make_unique<Entry>(Entry{{info, proc::command_of(info.id.pid), std::nullopt},
                                              asio::posix::stream_descriptor(state_->io)});

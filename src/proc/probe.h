@@ -18,8 +18,9 @@ struct Trial {
 enum class CgroupLayout : std::uint8_t { none, v1, hybrid, v2 };
 
 struct Probe {
-  std::string kernel;  ///< release, as uname -r prints it
-  Trial listener;      ///< seccomp_unotify(2): a filter with SECCOMP_FILTER_FLAG_NEW_LISTENER
+  std::string kernel;     ///< release, as uname -r prints it
+  bool processes = true;  ///< /proc is mounted, and tells of this process's pid namespace
+  Trial listener;         ///< seccomp_unotify(2): a filter with SECCOMP_FILTER_FLAG_NEW_LISTENER
   bool no_new_privs = false;  ///< the filter needs it here, so sudo inside the build stops working
   Trial sync_wake_up;         ///< SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (Linux 6.6)
   Trial memory_write;         ///< process_vm_writev(2) into a process that we started

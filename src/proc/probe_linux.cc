@@ -22,6 +22,7 @@
 #include "proc/cgroup_paths.h"
 #include "proc/pidfd_info.h"
 #include "proc/probe.h"
+#include "proc/process_files.h"
 
 namespace tokenpool::proc {
 namespace {
@@ -220,6 +221,7 @@ Probe probe() {
   Probe probe;
   utsname names{};
   if (uname(&names) == 0) probe.kernel = names.release;
+  probe.processes = ProcessFiles::are_readable();
   probe_user(&probe);
   const ListenerTrials listener = probe_listener(probe.no_new_privs);
   probe.listener = listener.listener;

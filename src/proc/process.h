@@ -41,7 +41,8 @@ bool is_process(pid_t tid);
 /// The process that thread `tid` belongs to; 0 when it is gone.
 pid_t process_of_thread(pid_t tid);
 
-/// Whether exactly this process still runs (a zombie does not).
+/// Whether exactly this process still runs (a zombie does not). Where no descriptor is left to look
+/// at it, any process of that number.
 bool is_alive(core::ProcessId id);
 
 /// The command line, blanks between the words, cut at `max_bytes`; the name in brackets for a
@@ -134,6 +135,12 @@ bool environment_has(pid_t pid, const std::string& assignment);
 /// pidfd_open(2), close-on-exec; -1 with errno when it fails. The descriptor polls readable when
 /// the process has ended.
 int open_pidfd(pid_t pid);
+
+/// So many descriptors stay free for what is opened for a moment only: files of /proc, folders, a
+/// connection that is told that there is no room.
+inline constexpr int kSpareDescriptors = 8;
+/// Whether `fd`, just opened, may be kept.
+bool is_to_spare(int fd);
 
 /// Whether a signal waits for the process to go on: one that it does not block, and not one that
 /// stops or continues it. False when it is gone.

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -158,8 +159,12 @@ pid_t process_of_thread(pid_t tid) {
 }
 
 bool is_alive(core::ProcessId id) {
+  errno = 0;
   const auto info = read_process(id.pid);
-  return info && info->id == id && !is_ended(info->state);
+  if (info) return info->id == id && !is_ended(info->state);
+  // Not to be looked at for want of something of ours is no end of it.
+  const bool unseen = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+  return unseen && (::kill(id.pid, 0) == 0 || errno == EPERM);
 }
 
 std::optional<IoCounts> io_counts(pid_t tid) {
@@ -369,6 +374,12 @@ bool has_waiting_signal(pid_t pid) {
 }
 
 int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+
+bool is_to_spare(int fd) {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+         static_cast<rlim_t>(fd) + kSpareDescriptors < limit.rlim_cur;
+}
 
 core::EndCause end_cause(int pidfd, pid_t pid) {
   // The kernel knows the exit of a process that was reaped, /proc that of one that was not. It may

@@ -62,6 +62,15 @@ TEST(Diagnosis, NoListenerMeansInference) {
   EXPECT_THAT(about(facts, "tracking").remedy, HasSubstr("--track infer"));
 }
 
+TEST(Diagnosis, WithoutProcNothingIsTracked) {
+  Facts facts = healthy();
+  facts.probe.processes = false;
+  EXPECT_FALSE(diagnose(facts).exact);
+  EXPECT_FALSE(diagnose(facts).well());
+  EXPECT_THAT(about(facts, "tracking").text, HasSubstr("/proc is not mounted"));
+  EXPECT_THAT(about(facts, "tracking").remedy, HasSubstr("mount"));
+}
+
 TEST(Diagnosis, InsideOfARunTheListenerIsTaken) {
   Facts facts = healthy();
   facts.probe.listener = {EBUSY};

@@ -492,3 +492,40 @@ def test_client_that_forgets_what_it_holds(ctx):
     ctx.desk.drive(4, total=12, prefix="b")
     report = run.finish()
     expect(report["recoveries"][0]["recovered"], 3, "tokens that are free again")
+
+
+CROWD = """import os
+pool = os.open(os.environ["TOKENPOOL_FIFO"], os.O_RDWR)
+ready, go = os.pipe(), os.pipe()
+children = []
+for i in range(60):
+    if (pid := os.fork()) == 0:
+        os.write(ready[1], b".")
+        os.read(go[0], 1)
+        os.read(pool, 1)
+        if i % 4 == 0: os.kill(os.getpid(), 9)
+        os.write(pool, b"+")
+        os._exit(0)
+    children.append(pid)
+for i in range(60): os.read(ready[0], 1)
+os.write(go[1], b"." * 60)
+for pid in children: os.waitpid(pid, 0)
+"""
+
+
+def few_descriptors(most):
+    def body(ctx):
+        """More clients at a time than the arbiter may watch; every fourth is killed with a token."""
+        script = ctx.write("crowd.py", CROWD)
+        limit = ["sh", "-c", f'ulimit -n {most} && exec "$@"', "sh"]
+        report = ctx.run(["python3", script], slots=5, wrap=limit).finish()
+        expect((report["tokens"]["recovered"], report["tokens"]["minted"]), (15, 0),
+               "tokens recovered and made anew")
+
+    name = f"test_with_{most}_descriptors"
+    body.__name__ = name
+    globals()[name] = body
+
+
+few_descriptors(20)
+few_descriptors(48)

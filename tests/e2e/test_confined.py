@@ -5,7 +5,7 @@ import os
 import shutil
 
 import harness
-from harness import MachineLacks, expect, needs
+from harness import MachineLacks, expect, expect_that, needs
 
 BWRAP = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc"]
 UNSHARE = ["unshare", "-Ur"]
@@ -123,3 +123,28 @@ def test_infer(ctx):
     report = run.finish(status=137)
     expect(report["tracking"], "infer", "tracking")
     expect(report["tokens"]["recovered"], 3, "tokens recovered")
+
+
+def without_proc(name, wrap, *options):
+    """Where no process can be seen, nobody is taken for dead: a plain jobserver serves."""
+
+    def body(ctx):
+        ctx.makefile("m", 8, "m")
+        run = ctx.run(["make", "-C", "m"], slots=2, tools=["make-4.3"], wrap=wrap,
+                      options=options)
+        ctx.desk.drive(2, total=8)
+        report = run.finish()
+        expect(report["tracking"], "none", "tracking")
+        expect(report["tokens"]["minted"], 0, "tokens made anew")
+        expect(report["tokens"]["recovered"], 0, "tokens recovered")
+        expect_that(any("nobody can tell who holds a slot" in line for line in run.notes()),
+                    f"it says so: {run.notes()}")
+
+    body.__name__ = f"test_{name}"
+    globals()[body.__name__] = needs("root", "make-4.3", "unshare")(body)
+
+
+HIDDEN = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+without_proc("no_proc", HIDDEN)
+without_proc("no_proc_infer", HIDDEN, "--track", "infer")
+without_proc("proc_of_an_outer_pid_namespace", ["unshare", "-pf"])

@@ -248,7 +248,7 @@ def die_with_parent(name, options, dies):
         ctx.kill(agent.pid)
         agent.wait()
         if dies:
-            ctx.desk.wait(lambda: ctx.desk.count() == 0, "the end of the job")
+            ctx.wait(lambda: ctx.desk.count() == 0, "the end of the job")
         else:
             ctx.desk.let_all_out(agent)
         ctx.wait_gone(front)

@@ -461,6 +461,49 @@ def test_env_exec_and_status_over_tcp(ctx):
     expect_one_line(gone, 1, "nobody answers at", tcp)
 
 
+def test_exec_waits_for_a_server_that_is_stopped(ctx):
+    """It lives, so the job does not run outside of its pool."""
+    server = Server(ctx)
+    variables = {"TOKENPOOL_ADDR": server.addresses()[0], "TOKENPOOL_COOKIE": server.cookie()}
+    server.signal(signal.SIGSTOP)
+    ctx.wait(lambda: state_of(server.pid) == "T", "that it is stopped")
+    job = ctx.spawn([ctx.tokenpool, "exec", "job", "a"], env=variables)
+    ctx.wait(lambda: "waits for it" in job.stderr(), "that it says what it waits for")
+    late = ctx.spawn([ctx.tokenpool, "exec", "--timeout", "0.1", "job", "late"], env=variables)
+    expect(late.wait(), 125, "status where --timeout is over")
+    alone = ctx.spawn([ctx.tokenpool, "exec", "--alone-after", "0", "job", "b"], env=variables)
+    ctx.desk.wait(lambda: ctx.desk.count("b") == 1, "the job that was told not to wait")
+    ctx.desk.release(ctx.desk.held("b")[0])
+    expect(alone.wait(), 0, "status of that one")
+    expect_that("does not answer" in alone.stderr() and "one slot" in alone.stderr(),
+                f"it says so: {alone.stderr()}")
+    expect(ctx.desk.count("a"), 0, "jobs that are not in the pool")
+    server.signal(signal.SIGCONT)
+    ctx.desk.wait(lambda: ctx.desk.count("a") == 1, "the job, once it goes on")
+    expect(json.loads(cli(ctx, "status", "--json", env=variables).stdout())["leased"], 1, "leased")
+    ctx.desk.release(ctx.desk.held("a")[0])
+    expect(job.wait(), 0, "status")
+    server.end()
+
+
+@needs("root")
+def test_another_user_is_told_why(ctx):
+    """By the arbiter where its socket can be reached, by the system where it cannot."""
+    server = Server(ctx)
+    socket_path = server.addresses()[0].removeprefix("unix:")
+    variables = {"TOKENPOOL_ADDR": server.addresses()[0], "TOKENPOOL_COOKIE": server.cookie()}
+    closed = ctx.spawn([ctx.tokenpool, "exec", "true"], env=variables, user=NOBODY)
+    expect(closed.wait(), 0, "status")
+    expect_that("Permission denied" in closed.stderr(), f"the reason: {closed.stderr()}")
+    os.chmod(os.path.dirname(socket_path), 0o711)
+    os.chmod(socket_path, 0o666)
+    refused = ctx.spawn([ctx.tokenpool, "exec", "true"], env=variables, user=NOBODY)
+    expect(refused.wait(), 0, "status")
+    expect_that(f"it serves user 0 only, you are user {NOBODY}" in refused.stderr(),
+                f"the reason: {refused.stderr()}")
+    server.end()
+
+
 # ---- the units ---------------------------------------------------------------------------------
 
 UNITS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../systemd")

@@ -102,6 +102,11 @@ class DispatcherDesk final : private DispatcherWorld {
     if (connected.erase(session) != 0) dispatcher.closed(session, now);
     deliver();
   }
+  bool drop_stranger() {
+    const bool dropped = dispatcher.drop_stranger();
+    deliver();
+    return dropped;
+  }
   [[nodiscard]] bool is_open(SessionId session) const { return connected.contains(session); }
 
   // --- calls ---

@@ -19,31 +19,62 @@ std::string declared(LeaseId first, std::size_t count) {
   return list + "]";
 }
 
-TEST(DispatcherLimitsTest, StrangersAreLimitedAndMembersAreNot) {
+TEST(DispatcherLimitsTest, OfTooManyStrangersTheOldestGoes) {
   DispatcherDesk desk(4);
   const SessionId make = desk.join(kMake);
   std::vector<SessionId> strangers;
-  for (std::size_t i = 0; i < core::kMaxStrangers; ++i) {
-    strangers.push_back(desk.connect(kNinja));
-    ASSERT_NE(strangers.back(), 0U);
-  }
-  EXPECT_EQ(desk.connect(kNinja), 0U);
-  ASSERT_TRUE(desk.turned_away);
-  EXPECT_EQ(desk.turned_away->code, ErrorCode::too_many);
-  EXPECT_EQ(desk.turned_away->id, wire::CallId());
-  EXPECT_EQ(desk.call(make, "acquire").slots, 1);
+  for (std::size_t i = 0; i < core::kMaxStrangers; ++i) strangers.push_back(desk.connect(kNinja));
+  EXPECT_EQ(desk.connected.size(), core::kMaxStrangers + 1);
   desk.call(strangers[0], "hello", hello(kNinja));
   EXPECT_NE(desk.connect(kNinja), 0U) << "one has said hello";
-  EXPECT_EQ(desk.connect(kNinja), 0U);
-  desk.hang_up(strangers[1]);
+  EXPECT_TRUE(desk.is_open(strangers[1]));
+
+  EXPECT_NE(desk.connect(kNinja), 0U);
+  EXPECT_TRUE(desk.is_open(strangers[0])) << "it is a member";
+  EXPECT_FALSE(desk.is_open(strangers[1])) << "the oldest stranger";
+  EXPECT_EQ(desk.call(make, "acquire").slots, 1);
+
+  desk.hang_up(strangers[2]);
   EXPECT_NE(desk.connect(kNinja), 0U) << "one has hung up";
-  EXPECT_EQ(desk.connect(kNinja), 0U);
-  desk.call(strangers[2], "status");
+  EXPECT_TRUE(desk.is_open(strangers[3]));
+  desk.call(strangers[3], "status");
   EXPECT_NE(desk.connect(kNinja), 0U) << "one was turned away";
-  EXPECT_EQ(desk.connect(kNinja), 0U);
+  EXPECT_TRUE(desk.is_open(strangers[4]));
   desk.pass(core::kHelloPatience);
-  EXPECT_NE(desk.connect(kNinja), 0U) << "the patience with all is over";
-  EXPECT_EQ(desk.connected.size(), 3U);
+  EXPECT_EQ(desk.connected.size(), 2U) << "the patience with all is over";
+}
+
+TEST(DispatcherLimitsTest, StrangersOfOtherMachinesKeepNobodyOfThisOneOut) {
+  DispatcherDesk desk(4);
+  const SessionId local = desk.connect(kMake);
+  const SessionId first = desk.connect(Peer{});
+  for (std::size_t i = 0; i < 2 * core::kMaxStrangers; ++i) ASSERT_NE(desk.connect(Peer{}), 0U);
+  EXPECT_FALSE(desk.is_open(first));
+  EXPECT_TRUE(desk.is_open(local));
+  EXPECT_EQ(desk.connected.size(), core::kMaxStrangers + 1);
+}
+
+TEST(DispatcherLimitsTest, WhoHasSaidAWrongCookieIsAStrangerStill) {
+  DispatcherDesk desk(4);
+  for (std::size_t i = 0; i < 2 * core::kMaxStrangers; ++i) {
+    const SessionId one = desk.connect(Peer{});
+    desk.ask(one, "hello", hello(kNinja, {}, "make", std::string(64, '0')));
+  }
+  EXPECT_EQ(desk.connected.size(), core::kMaxStrangers);
+  EXPECT_EQ(desk.call(desk.join(kMake), "acquire").slots, 1);
+}
+
+TEST(DispatcherLimitsTest, WhereNoDescriptorIsLeftAStrangerOfAnotherMachineGoesFirst) {
+  DispatcherDesk desk(4);
+  const SessionId member = desk.join(kMake);
+  const SessionId local = desk.connect(kNinja);
+  const SessionId remote = desk.connect(Peer{});
+  EXPECT_TRUE(desk.drop_stranger());
+  EXPECT_FALSE(desk.is_open(remote));
+  EXPECT_TRUE(desk.drop_stranger());
+  EXPECT_FALSE(desk.is_open(local));
+  EXPECT_FALSE(desk.drop_stranger());
+  EXPECT_TRUE(desk.is_open(member));
 }
 
 TEST(DispatcherLimitsTest, SessionsAreLimited) {
@@ -56,8 +87,10 @@ TEST(DispatcherLimitsTest, SessionsAreLimited) {
   ASSERT_TRUE(desk.turned_away);
   EXPECT_EQ(desk.turned_away->code, ErrorCode::too_many);
   desk.hang_up(last);
-  EXPECT_NE(desk.connect(kNinja), 0U);
-  EXPECT_EQ(desk.connect(kNinja), 0U);
+  const SessionId stranger = desk.connect(kNinja);
+  EXPECT_NE(stranger, 0U);
+  EXPECT_NE(desk.connect(kNinja), 0U) << "in place of the stranger";
+  EXPECT_FALSE(desk.is_open(stranger));
   desk.end(process(1000));
   EXPECT_EQ(desk.connected.size(), core::kMaxSessions - 64) << "a process ends with all of its own";
 }

@@ -395,7 +395,8 @@ TEST_F(WithoutAnArbiter, TheJobHasOneSlotAndItIsSaidOncePerOpenFile) {
 TEST_F(WithoutAnArbiter, WhyThereIsNone) {
   Outside where = outside();
   where.environment[0].second = "unix:" + folder_.path("nobody");
-  EXPECT_THAT(say(1, where, true), HasSubstr("(nobody listens at TOKENPOOL_ADDR)"));
+  EXPECT_THAT(say(1, where, true),
+              HasSubstr("(TOKENPOOL_ADDR cannot be reached: No such file or directory)"));
   where.environment[1].second = "short";
   EXPECT_THAT(say(1, where, true), HasSubstr("TOKENPOOL_COOKIE is not 64"));
   where.environment.pop_back();
