@@ -72,10 +72,11 @@ void find_in_machine(const Facts& facts, Findings* findings) {
                          "use Linux 5.3 or later"});
   }
   if (facts.shims_folder.empty()) {
-    findings->push_back({true, "shims",
-                         "no folder of shims is beside this program, so -jN on a tool's command "
-                         "line leaves the pool",
-                         "install tokenpool completely, program and shims"});
+    findings->push_back(
+        {false, "shims",
+         "no shims are installed beside this program, so each run uses some that it "
+         "makes among your data (XDG_DATA_HOME)",
+         "install tokenpool completely, program and shims"});
   }
 }
 

@@ -48,6 +48,8 @@ std::optional<wire::Tool> make_on_path(const Call& call, const std::string& fold
   return known_tool(ToolKind::make, *path, folder);
 }
 
+bool is_make(ToolKind kind) { return kind == ToolKind::make || kind == ToolKind::bsd_make; }
+
 // Whether a tool that is no client will run jobs beside the pool. CMake asks ninja for its version
 // and maintains its log with -t when it configures, and shows nobody what is said then.
 bool leaves_pool(const Call& call) {
@@ -56,10 +58,12 @@ bool leaves_pool(const Call& call) {
                                [&](const std::string& word) { return word.starts_with(prefix); });
   };
   if (call.kind == ToolKind::ctest) return has("-j") || has("--parallel");
+  if (is_make(call.kind)) return has("-j");
   return call.kind != ToolKind::ninja || !(has("--version") || has("-t"));
 }
 
 std::string what_obeys(ToolKind kind) {
+  if (kind == ToolKind::bsd_make) return "GNU make";
   if (kind == ToolKind::ninja) return "ninja 1.13 or later";
   if (kind == ToolKind::ctest) return "CMake 3.29 or later";
   if (kind == ToolKind::make) return "GNU make";
@@ -68,7 +72,8 @@ std::string what_obeys(ToolKind kind) {
 
 void tell_outsider(const Call& call, const FoundTool& worker, const std::string& folder) {
   const wire::Tool& tool = worker.tool;
-  if (call.kind != ToolKind::cmake && !tool.version) return;
+  const bool other_make = is_make(call.kind);
+  if (call.kind != ToolKind::cmake && !other_make && !tool.version) return;
   if (!leaves_pool(call)) return;
   // What it starts are jobs of the pool one by one.
   const bool starts_compilers = tool.kind != ToolKind::ctest;
@@ -106,30 +111,58 @@ std::vector<FoundTool> workers_of(const Call& call, const wire::Tool& tool,
   return cmake_builders(call.args, call.own_shims, folder);
 }
 
+// A make that is no GNU make dies of the words that name a jobserver, and whoever reads a path
+// that is not there does, too; what else MAKEFLAGS has stays.
+void take_jobserver_out() {
+  const wire::Makeflags flags = wire::parse_makeflags(proc::own_variable("MAKEFLAGS"));
+  if (flags.jobservers.empty()) return;
+  const std::string rest = wire::compose_makeflags(flags);
+  if (rest.empty()) {
+    unsetenv("MAKEFLAGS");
+  } else {
+    setenv("MAKEFLAGS", rest.c_str(), 1);
+  }
+}
+
+// The words of a run whose FIFO is out of sight: in a sandbox with a /tmp of its own.
+void forget_lost_pool() {
+  const wire::Makeflags flags = wire::parse_makeflags(proc::own_variable("MAKEFLAGS"));
+  const bool lost =
+      !flags.jobservers.empty() && std::ranges::all_of(flags.jobservers, [](const auto& word) {
+        return jobserver::names_pool_in_environment(word);
+      });
+  if (!lost) return;
+  say_as_shim("the pool's FIFO " + std::string(proc::own_variable("TOKENPOOL_FIFO")) +
+              " cannot be opened here; what is started from here on runs outside of the pool");
+  take_jobserver_out();
+}
+
 // Puts the tool into the pool: MAKEFLAGS, descriptors, arguments.
 void join(Call* call, const wire::Jobserver& pool) {
   const wire::Makeflags flags = wire::parse_makeflags(proc::own_variable("MAKEFLAGS"));
-  const bool is_make = call->kind == ToolKind::make;
-  if ((is_make || call->kind == ToolKind::cmake) && flags.serial()) return;
+  const bool is_gnu_make = call->kind == ToolKind::make;
+  if ((is_gnu_make || call->kind == ToolKind::cmake) && flags.serial()) return;
   const std::string folder = tools_folder(pool.fifo);
-  const wire::Tool tool = known_tool(call->kind, call->path, folder);
+  // A BSD make knows no --version: it may take it for something to make.
+  const wire::Tool tool = call->kind == ToolKind::bsd_make
+                              ? wire::describe_tool(call->kind, "")
+                              : known_tool(call->kind, call->path, folder);
   const std::vector<FoundTool> workers = workers_of(*call, tool, folder);
   const auto outsider =
       std::ranges::find_if(workers, [](const FoundTool& worker) { return !worker.tool.client; });
   const bool obeys = outsider == workers.end();
-  if (is_make && !obeys) return;
-
   wire::Surgery surgery =
       obeys ? wire::strip_jobs(tool, call->args) : wire::Surgery{call->args, {}, false};
   if (!obeys) tell_outsider(*call, *outsider, folder);
+  if (!obeys && is_make(call->kind)) return take_jobserver_out();
   if (call->kind == ToolKind::cmake && !obeys) restore_parallel_level();
   if (call->kind == ToolKind::cmake && obeys && !surgery.serial) drop_parallel_level(folder);
-  if (is_make && surgery.serial) {
+  if (is_gnu_make && surgery.serial) {
     // It would resign from the jobserver by itself, but with a warning.
     setenv("MAKEFLAGS", wire::compose_makeflags(flags).c_str(), 1);
     return;
   }
-  std::optional<wire::Tool> make = is_make ? tool : make_on_path(*call, folder);
+  std::optional<wire::Tool> make = is_gnu_make ? tool : make_on_path(*call, folder);
   // cmake only passes MAKEFLAGS on, to a tool that it may execute past that tool's shim.
   const wire::Tool& reader = obeys && workers.size() == 1 ? workers.front().tool : tool;
   const wire::Dialect dialect = wire::dialect_for(reader, make);
@@ -166,7 +199,11 @@ int shim_main(int argc, char** argv) {
                 "'; take their folders out of PATH");
     return 126;
   }
-  if (pool) join(&call, pool->jobserver);
+  if (pool) {
+    join(&call, pool->jobserver);
+  } else {
+    forget_lost_pool();
+  }
   return execute(call, invoked.c_str());
 }
 

@@ -9,7 +9,7 @@
 #include "cli/terminal.h"
 #include "cli/tool_process.h"
 #include "host/launcher.h"
-#include "jobserver/wrap_folder.h"
+#include "jobserver/shim_folder.h"
 #include "proc/environ.h"
 #include "proc/tool.h"
 #include "wire/wrapped_call.h"

@@ -19,7 +19,7 @@
 #include "host/say.h"
 #include "jobserver/environment.h"
 #include "jobserver/run_folder.h"
-#include "jobserver/wrap_folder.h"
+#include "jobserver/shim_folder.h"
 #include "proc/build_group.h"
 #include "proc/capacity.h"
 #include "proc/listening_socket.h"
@@ -322,7 +322,13 @@ void close_books(const Run& run, const RunOutcome& outcome) {
 int run(const RunConfig& config) {
   occupy_standard_descriptors();
   // Asked before there is anything on the disk: this takes longer than all the rest of the start.
-  const std::string shims = config.shims ? jobserver::find_shims_folder() : std::string();
+  const std::string shims =
+      config.shims ? jobserver::make_shims_folder(proc::search_path()) : std::string();
+  if (config.shims && shims.empty()) {
+    say("run",
+        "no shims are installed beside this program, and none can be made among your data "
+        "(XDG_DATA_HOME): a -j on a tool's command line leaves the pool");
+  }
   const auto make_dialect = dialect_of_make(shims);
   Run run(config);
   auto started = prepare(&run);

@@ -41,7 +41,7 @@ struct EnvironmentOptions {
   std::optional<wire::Dialect> make_dialect;  ///< of the make on PATH; empty: there is none
   std::string address{};  ///< of the arbiter's sockets, ';' between them; empty: it has none
   std::string cookie{};
-  std::string wrap_folder{};  ///< of wrap_folder.h; empty: no shims in front of compilers
+  std::string wrap_folder{};  ///< of shim_folder.h; empty: no shims in front of compilers
 };
 
 struct Environment {
@@ -78,9 +78,14 @@ struct SurroundingPool {
   friend bool operator==(const SurroundingPool&, const SurroundingPool&) = default;
 };
 
-/// The pool that TOKENPOOL_FIFO, TOKENPOOL_FDS and TOKENPOOL_JOBS name. Empty when they are not
-/// set or not valid, or when the FIFO is gone, is no FIFO, or has no reader.
+/// The pool that TOKENPOOL_FIFO, TOKENPOOL_FDS and TOKENPOOL_JOBS name. Where its FIFO cannot be
+/// found by its path (a sandbox with a /tmp of its own) but is open on both descriptors, it is
+/// named by /proc/self/fd/R, for us and for whoever inherits it. Empty when they are not set or not
+/// valid, or when the FIFO is gone, is no FIFO, or has no reader.
 std::optional<SurroundingPool> pool_in_environment();
+
+/// Whether `word` names the FIFO of TOKENPOOL_FIFO.
+bool names_pool_in_environment(const wire::JobserverWord& word);
 
 /// Where the shims of this program are: `shims` beside it (build tree), else
 /// `../lib/tokenpool/shims` (installed). An absolute path; empty if neither is a folder.

@@ -31,6 +31,16 @@ bool is_folder(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+// A file that some other program has opened under such a number is none of the pool's.
+bool are_ends_of_one_fifo(int read_fd, int write_fd) {
+  struct stat reads{};
+  struct stat writes{};
+  if (fstat(read_fd, &reads) != 0 || fstat(write_fd, &writes) != 0) return false;
+  return S_ISFIFO(reads.st_mode) && reads.st_nlink > 0 && reads.st_dev == writes.st_dev &&
+         reads.st_ino == writes.st_ino && (fcntl(read_fd, F_GETFL) & O_ACCMODE) != O_WRONLY &&
+         (fcntl(write_fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+}
+
 std::string kept_path(const std::string& fifo) {
   return fifo.substr(0, fifo.rfind('/') + 1) + std::string(kEnvironmentName);
 }
@@ -76,8 +86,17 @@ std::optional<SurroundingPool> pool_in_environment() {
   pool.jobserver.write_fd = number_or(fds.substr(comma + 1), -1);
   pool.jobserver.slots = number_or(proc::own_variable("TOKENPOOL_JOBS"), -1);
   pool.shims_folder = proc::own_variable("TOKENPOOL_SHIMS");
-  if (!wire::validate(pool.jobserver) || !has_reader(pool.jobserver.fifo)) return std::nullopt;
+  if (!wire::validate(pool.jobserver)) return std::nullopt;
+  if (has_reader(pool.jobserver.fifo)) return pool;
+  if (!are_ends_of_one_fifo(pool.jobserver.read_fd, pool.jobserver.write_fd)) return std::nullopt;
+  pool.jobserver.fifo = "/proc/self/fd/" + std::to_string(pool.jobserver.read_fd);
+  if (!has_reader(pool.jobserver.fifo)) return std::nullopt;
   return pool;
+}
+
+bool names_pool_in_environment(const wire::JobserverWord& word) {
+  return word.form == wire::JobserverWord::Form::fifo &&
+         word.path == proc::own_variable("TOKENPOOL_FIFO");
 }
 
 void keep_environment(const std::string& fifo, const std::vector<std::string>& environment) {

@@ -15,7 +15,7 @@ struct ToolName {
   std::string_view name;
   ToolKind kind;
 };
-constexpr std::array<ToolName, 24> kToolNames = {{
+constexpr std::array<ToolName, 27> kToolNames = {{
     {"make", ToolKind::make},         {"gmake", ToolKind::make},
     {"gnumake", ToolKind::make},      {"ninja", ToolKind::ninja},
     {"ninja-build", ToolKind::ninja}, {"ctest", ToolKind::ctest},
@@ -28,6 +28,8 @@ constexpr std::array<ToolName, 24> kToolNames = {{
     {"lld", ToolKind::lld},           {"ld.lld", ToolKind::lld},
     {"meson", ToolKind::meson},       {"bazel", ToolKind::bazel},
     {"scons", ToolKind::scons},       {"clang-cl", ToolKind::clang},
+    {"bmake", ToolKind::bsd_make},    {"pmake", ToolKind::bsd_make},
+    {"pdpmake", ToolKind::bsd_make},
 }};
 
 ToolKind exact_kind(std::string_view name) {
@@ -92,6 +94,7 @@ std::string_view expected_word(ToolKind kind) {
     case ToolKind::meson:
     case ToolKind::bazel:
     case ToolKind::scons:
+    case ToolKind::bsd_make:
       return "";
   }
   TOKENPOOL_CHECK(false);
@@ -171,6 +174,9 @@ void describe_known(Tool* tool) {
     case ToolKind::scons:
       tool->leaves = "knows no jobserver: its compilers obey under run --wrap, or give it a -j";
       return;
+    case ToolKind::bsd_make:
+      tool->leaves = "it is not GNU make";
+      return;
     case ToolKind::unknown:
       return;
   }
@@ -179,9 +185,9 @@ void describe_known(Tool* tool) {
 }  // namespace
 
 std::string_view to_string(ToolKind kind) {
-  constexpr std::array<std::string_view, 13> kText = {"unknown", "make",  "ninja", "ctest", "cmake",
+  constexpr std::array<std::string_view, 14> kText = {"unknown", "make",  "ninja", "ctest", "cmake",
                                                       "cargo",   "rustc", "gcc",   "clang", "lld",
-                                                      "meson",   "bazel", "scons"};
+                                                      "meson",   "bazel", "scons", "bmake"};
   return kText.at(static_cast<std::size_t>(kind));
 }
 
@@ -209,7 +215,8 @@ Tool describe_tool(ToolKind kind, std::string_view version_output) {
   }
   if (!tool.version) {
     tool.version_text.clear();
-    tool.leaves = kind == ToolKind::make ? "it is not GNU make" : "its version is not known";
+    const bool other_make = kind == ToolKind::make || kind == ToolKind::bsd_make;
+    tool.leaves = other_make ? "it is not GNU make" : "its version is not known";
     return tool;
   }
   describe_known(&tool);

@@ -4,6 +4,7 @@
 // Pure: the version is what `TOOL --version` printed, which proc/tool.h asks for.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -30,7 +31,15 @@ enum class ToolKind : std::uint8_t {
   meson,
   bazel,
   scons,
+  bsd_make,
 };
+
+/// Names of the tools that a shim brings into the pool.
+inline constexpr std::array<std::string_view, 6> kShimNames{"make",        "gmake", "ninja",
+                                                            "ninja-build", "ctest", "cmake"};
+/// Makes that read MAKEFLAGS, too, know no jobserver, and die of its words (bmake 20220724:
+/// "illegal argument to -j"). Where there is one it has a shim as well.
+inline constexpr std::array<std::string_view, 3> kBsdMakes{"bmake", "pmake", "pdpmake"};
 std::string_view to_string(ToolKind kind);
 
 /// By the last part of a path: gmake is make, ninja-build is ninja, x86_64-linux-gnu-g++-12 is gcc.

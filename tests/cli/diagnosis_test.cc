@@ -99,7 +99,7 @@ TEST(Diagnosis, YamaKeepsUsFromAnswering) {
 TEST(Diagnosis, MissingShims) {
   Facts facts = healthy();
   facts.shims_folder.clear();
-  EXPECT_TRUE(about(facts, "shims").attention);
+  EXPECT_FALSE(about(facts, "shims").attention);
 }
 
 TEST(Diagnosis, OldTools) {
@@ -201,7 +201,7 @@ TEST(Diagnosis, TellsWhatAClientWouldUse) {
 
 TEST(Diagnosis, TextCountsWhatNeedsAttention) {
   Facts facts = healthy();
-  facts.shims_folder.clear();
+  facts.probe.listener = {EPERM};
   EXPECT_THAT(to_text(facts, diagnose(facts), false), HasSubstr("One thing needs attention."));
   EXPECT_THAT(to_text(facts, diagnose(facts), false), Not(HasSubstr("\033")));
   EXPECT_THAT(to_text(facts, diagnose(facts), true), HasSubstr("\033["));

@@ -655,6 +655,7 @@ class Ctx:
             "TMPDIR": self.tmp,
             "HOME": os.environ.get("HOME", self.dir),
             "XDG_CACHE_HOME": f"{self.dir}/cache",
+            "XDG_DATA_HOME": f"{self.dir}/data",
             "LANG": "C",
             "E2E_DESK": self.desk.path,
             "E2E_TEST": self.dir,

@@ -196,13 +196,13 @@ def test_shims_heal(ctx):
 def test_no_place_for_shims(ctx):
     """One line, and no build without what was asked for."""
     ctx.write("file", "")
-    for variables in ({"XDG_CACHE_HOME": None, "HOME": None},
-                      {"XDG_CACHE_HOME": f"{ctx.dir}/file"}):
+    for variables in ({"XDG_DATA_HOME": None, "HOME": None},
+                      {"XDG_DATA_HOME": f"{ctx.dir}/file"}):
         run = ctx.run(["job", "never"], options=WRAP, env=variables, report=False)
         expect(run.wait(), 125, "status")
         expect(len(run.notes()), 1, f"lines: {run.notes()}")
         expect_that(run.notes()[0].startswith("tokenpool run: --wrap: "), run.notes()[0])
-        expect_that("XDG_CACHE_HOME" in run.notes()[0], run.notes()[0])
+        expect_that("XDG_DATA_HOME" in run.notes()[0], run.notes()[0])
     expect(ctx.desk.entered, 0, "jobs")
 
 

@@ -112,7 +112,7 @@ def test_cmake(ctx):
                         slots=3, options=WRAP, env={**env, "E2E_STAY": None})
     configure.finish()
     with open(f"{ctx.dir}/out/CMakeCache.txt", encoding="utf-8") as file:
-        expect_that(f"{ctx.dir}/cache/tokenpool/wrap/" in file.read(), "the tree knows the shim")
+        expect_that(f"{ctx.dir}/data/tokenpool/wrap/" in file.read(), "the tree knows the shim")
     outside = ctx.spawn(["ninja", "-C", "out", "CMakeFiles/p.dir/f0.c.o"],
                         env={**env, "E2E_STAY": None})
     expect(outside.wait(), 0, "status of a build outside")

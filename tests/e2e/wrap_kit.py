@@ -34,7 +34,7 @@ def sources(ctx, folder, number):
 
 def wrap_folder(ctx):
     """Where the shims of the test are, which has made one set of them."""
-    top = f"{ctx.dir}/cache/tokenpool/wrap"
+    top = f"{ctx.dir}/data/tokenpool/wrap"
     return f"{top}/{os.listdir(top)[0]}"
 
 

@@ -1,4 +1,4 @@
-#include "jobserver/wrap_folder.h"
+#include "jobserver/shim_folder.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -30,10 +30,10 @@ class WrapFolderTest : public testing::Test {
     cache_ = root_ / "cache";
     tools_ = root_ / "tools";
     fs::create_directory(tools_);
-    ::setenv("XDG_CACHE_HOME", cache_.c_str(), 1);
+    ::setenv("XDG_DATA_HOME", cache_.c_str(), 1);
   }
   ~WrapFolderTest() override {
-    ::unsetenv("XDG_CACHE_HOME");
+    ::unsetenv("XDG_DATA_HOME");
     fs::remove_all(root_);
   }
 
@@ -120,7 +120,7 @@ TEST_F(WrapFolderTest, AFolderIntoWhichOthersWriteIsRefused) {
 }
 
 TEST_F(WrapFolderTest, APlaceThatCannotBeOnPathIsRefused) {
-  ::setenv("XDG_CACHE_HOME", (root_ / "a:b").c_str(), 1);
+  ::setenv("XDG_DATA_HOME", (root_ / "a:b").c_str(), 1);
   EXPECT_THAT(refusal(), HasSubstr("it has a colon"));
   EXPECT_FALSE(fs::exists(root_ / "a:b")) << "nothing half done";
 }

@@ -12,26 +12,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "jobserver/wrap_folder.h"
+#include "jobserver/environment.h"
+#include "jobserver/shim_folder.h"
 #include "proc/tool.h"
+#include "wire/tool.h"
 
 namespace tokenpool::jobserver {
 namespace {
 
-constexpr std::string_view kInCache = "/tokenpool/wrap/";
+constexpr std::string_view kWrapPlace = "/tokenpool/wrap/";
+constexpr std::string_view kShimsPlace = "/tokenpool/shims/";
 
 wire::Error failure(const std::string& what, int error) {
   return {125, "--wrap: cannot make " + what + ": " + std::strerror(error) +
-                   "; set XDG_CACHE_HOME to a folder that stays and can be written"};
+                   "; set XDG_DATA_HOME to a folder that stays and can be written"};
 }
 
-wire::Result<std::string> cache_folder() {
-  for (const auto& [variable, below] : {std::pair{"XDG_CACHE_HOME", ""}, {"HOME", "/.cache"}}) {
+wire::Result<std::string> data_folder() {
+  for (const auto& [variable, below] :
+       {std::pair{"XDG_DATA_HOME", ""}, {"HOME", "/.local/share"}}) {
     const char* value = std::getenv(variable);
     if (value != nullptr && *value == '/') return std::string(value) + below;
   }
   return tl::unexpected(wire::Error{125,
-                                    "--wrap: no place for the shims, neither XDG_CACHE_HOME nor "
+                                    "--wrap: no place for the shims, neither XDG_DATA_HOME nor "
                                     "HOME is an absolute path; set one of them"});
 }
 
@@ -50,7 +54,7 @@ wire::Result<void> make_folders(const std::string& path) {
     if (info.st_uid == ::geteuid() && (info.st_mode & 022) == 0) return {};
     return tl::unexpected(wire::Error{125, "--wrap: the folder " + path +
                                                " is another user's, or others may write to it; "
-                                               "set XDG_CACHE_HOME to one of your own"});
+                                               "set XDG_DATA_HOME to one of your own"});
   }
   return tl::unexpected(failure("the folder " + path, S_ISREG(info.st_mode) ? ENOTDIR : errno));
 }
@@ -127,33 +131,53 @@ std::string id_of(const std::string& program, const std::set<std::string>& names
   return text.data();
 }
 
+// Links to this program under `names`, in a folder of their own below the place.
+wire::Result<std::string> make_links(std::string_view place, const std::set<std::string>& names) {
+  const auto program = own_program();
+  if (!program) return tl::unexpected(failure("links to this program", errno));
+  const auto data = data_folder();
+  if (!data) return tl::unexpected(data.error());
+  std::string path = *data + std::string(place) + id_of(*program, names);
+  if (path.find(':') != std::string::npos) {
+    return tl::unexpected(wire::Error{125, "--wrap: the folder " + path +
+                                               " cannot be on PATH, it has a colon; set "
+                                               "XDG_DATA_HOME to another one"});
+  }
+  if (auto made = make_folders(path); !made) return tl::unexpected(made.error());
+  for (const std::string& name : names) {
+    std::string link = path + "/";
+    link += name;
+    if (auto made = make_link(*program, link); !made) return tl::unexpected(made.error());
+  }
+  return path;
+}
+
 }  // namespace
 
 wire::Result<WrapFolder> make_wrap_folder(const wire::WrapNames& names,
                                           const std::string& search_path) {
-  const auto program = own_program();
-  if (!program) return tl::unexpected(failure("links to this program", errno));
   WrapFolder folder;
   const auto found = names_on_path(names, search_path, &folder.missing);
-  const auto cache = cache_folder();
-  if (!cache) return tl::unexpected(cache.error());
-  folder.path = *cache + std::string(kInCache) + id_of(*program, found);
-  if (folder.path.find(':') != std::string::npos) {
-    return tl::unexpected(wire::Error{125, "--wrap: the folder " + folder.path +
-                                               " cannot be on PATH, it has a colon; set "
-                                               "XDG_CACHE_HOME to another one"});
-  }
-  if (auto made = make_folders(folder.path); !made) return tl::unexpected(made.error());
-  for (const std::string& name : found) {
-    std::string link = folder.path + "/";
-    link += name;
-    if (auto made = make_link(*program, link); !made) return tl::unexpected(made.error());
-  }
+  auto path = make_links(kWrapPlace, found);
+  if (!path) return tl::unexpected(path.error());
+  folder.path = *std::move(path);
   return folder;
 }
 
+std::string make_shims_folder(const std::string& search_path) {
+  std::string installed = find_shims_folder();
+  std::set<std::string> names;
+  for (const std::string_view name : wire::kBsdMakes) {
+    if (proc::find_tool(std::string(name), search_path, installed)) names.emplace(name);
+  }
+  if (!installed.empty() && names.empty()) return installed;
+  for (const std::string_view name : wire::kShimNames) names.emplace(name);
+  auto made = make_links(kShimsPlace, names);
+  return made ? *std::move(made) : installed;
+}
+
 bool is_in_wrap_folder(std::string_view path) {
-  return path.find(kInCache) != std::string_view::npos;
+  return path.find(kWrapPlace) != std::string_view::npos;
 }
 
 }  // namespace tokenpool::jobserver
