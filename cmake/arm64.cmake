@@ -7,7 +7,7 @@ set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 
 # The libraries are headers only and fit every processor. Their folders alone, since beside them in
 # /usr/include are those of this machine's C library.
-foreach(name asio asio.hpp CLI fmt nlohmann rapidjson tl toml++)
+foreach(name CLI fmt nlohmann rapidjson tl toml++)
   if(EXISTS /usr/include/${name})
     file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include)
     file(CREATE_LINK /usr/include/${name} ${CMAKE_BINARY_DIR}/include/${name} SYMBOLIC)

@@ -7,9 +7,6 @@
 #include <optional>
 #include <utility>
 
-#include <asio/io_context.hpp>
-#include <asio/posix/stream_descriptor.hpp>
-#include <asio/steady_timer.hpp>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +16,7 @@
 #include "host/carrier.h"
 #include "host/clock.h"
 #include "host/conservation.h"
+#include "host/event_loop.h"
 #include "host/freezer.h"
 #include "host/kill_build.h"
 #include "host/kinship.h"
@@ -32,14 +30,13 @@
 namespace tokenpool::host {
 namespace {
 
-using asio::posix::stream_descriptor;
 using core::ProcessId;
 using jobserver::Delivery;
 using jobserver::Notification;
 using jobserver::Received;
 
-// Stopped calls answered before deaths and timers get their turn.
-constexpr int kCallBatch = 64;
+// Stopped calls answered at the end of the command before it is said to be over.
+constexpr int kLastCalls = 64;
 
 // Between two looks at what nothing tells: a write of more bytes than the FIFO holds wakes no watch
 // before it is over, and a process that could not be watched ends without a word.
@@ -48,12 +45,16 @@ constexpr auto kLookInterval = std::chrono::seconds(1);
 class Arbiter {
  public:
   Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached& attached);
-  /// Whether there are processes left to serve, without a front.
-  bool run();
+  /// Whether there are processes left to serve, without a front. Nothing: it did not get the
+  /// descriptors that it needs.
+  std::optional<bool> run();
 
  private:
   // What happens in the world.
-  Received on_calls();
+  void on_listener(bool readable);
+  void on_watch();
+  void on_leases();
+  void on_fifo();
   void on_call(const Notification& call);
   void on_exit(const Notification& call);
   void on_subreaper(const Notification& call);
@@ -73,10 +74,7 @@ class Arbiter {
   void resume_from_board();
   void resume_unseeing();
   void publish();
-  void arm_listener();
-  void arm_watch();
-  void arm_front();
-  void arm_leases();
+  [[nodiscard]] bool watch_all();
   void arm_fifo();
   void arm_timer();
   void after_event(bool has_changed = true);
@@ -91,12 +89,7 @@ class Arbiter {
   const jobserver::Fifo& fifo_;
   BoardLog log_;
   std::optional<jobserver::Listener> listener_;
-  asio::io_context io_{1};
-  stream_descriptor listener_ready_{io_};
-  stream_descriptor watch_ready_{io_};
-  stream_descriptor front_ready_{io_};
-  asio::steady_timer timer_{io_};
-  std::optional<core::Instant> timer_due_;
+  EventLoop loop_;
   Watchlist watched_;
   LeftBehind left_behind_;  ///< by the arbiter before this one
   core::Pool pool_;
@@ -104,8 +97,6 @@ class Arbiter {
   core::Effects effects_;
   Conservation books_;
   RunLeases leases_;
-  stream_descriptor leases_ready_{io_};
-  stream_descriptor fifo_ready_{io_};
   StoppedCalls waiting_;
   Carrier carrier_;
   core::Instant event_time_{};
@@ -122,7 +113,7 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
       sees_calls_(is_tracked(begin)),
       fifo_(*config.fifo),
       log_(config.board),
-      watched_(io_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
+      watched_(loop_, [this](const WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
       left_behind_(begin.resume ? log_.left_behind() : LeftBehind{}),
       pool_(tokens_of(settings_of(begin, left_behind_.settings))),
       kin_(config.front, begin.guardian, watched_, pool_),
@@ -159,79 +150,71 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
   for (const int socket : attached.tcp_sockets) leases_.connections().listen_on(socket, false);
 }
 
-bool Arbiter::run() {
-  front_ready_.assign(config_.control);
-  arm_front();
-  leases_ready_.assign(leases_.connections().fd());
-  if (!sees_calls_) {
-    fifo_ready_.assign(fifo_.fd());
-    if (begin_.resume) resume_unseeing();
-  }
-  if (listener_) {
-    listener_ready_.assign(listener_->fd());
-    if (begin_.resume && sees_calls_) resume_from_board();
-    arm_listener();
-    if (books_.watch_fd() >= 0) {
-      watch_ready_.assign(books_.watch_fd());
-      arm_watch();
-    }
-  }
-  arm_leases();
+std::optional<bool> Arbiter::run() {
+  if (!loop_.works()) return std::nullopt;
+  if (!sees_calls_ && begin_.resume) resume_unseeing();
+  if (listener_ && begin_.resume && sees_calls_) resume_from_board();
+  if (!watch_all()) return std::nullopt;
   after_event();
   (void)say(kReady);
-  io_.run();
-  // They belong to others, who close them.
-  for (auto* borrowed :
-       {&watch_ready_, &listener_ready_, &front_ready_, &leases_ready_, &fifo_ready_}) {
-    if (borrowed->is_open()) borrowed->release();
-  }
+  loop_.run();
   return left_;
 }
 
-void Arbiter::arm_listener() {
-  listener_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
-    if (error) return;
-    if (on_calls() != Received::hung_up) {
-      arm_listener();
-    } else if (command_ended_) {
-      finish();
-    }
-  });
+bool Arbiter::watch_all() {
+  return loop_.watch(config_.control, [this](bool) { on_front(); }) &&
+         loop_.watch(leases_.connections().fd(), [this](bool) { on_leases(); }) &&
+         (books_.watch_fd() < 0 || !listener_ ||
+          loop_.watch(books_.watch_fd(), [this](bool) { on_watch(); })) &&
+         (!listener_ ||
+          loop_.watch(listener_->fd(), [this](bool readable) { on_listener(readable); }));
 }
 
-void Arbiter::arm_watch() {
-  watch_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
-    if (error) return;
-    event_time_ = now();
-    books_.look();
-    after_event();
-    arm_watch();
-  });
+void Arbiter::on_listener(bool readable) {
+  // What is ready in the loop is still there, unless the end of the command took it first.
+  const Received received = readable && !command_ended_ ? listener_->receive_ready(log_.receipt())
+                                                        : listener_->receive(log_.receipt());
+  if (received == Received::hung_up) {
+    loop_.forget(listener_->fd());
+    if (command_ended_) finish();
+    return;
+  }
+  if (received == Received::nothing) return;
+  if (const auto call = log_.receipt()->call()) on_call(*call);
+  // The call has been published, and without leases there is nothing to balance.
+  after_event(!leases_.is_idle());
 }
 
-void Arbiter::arm_leases() {
-  leases_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
-    if (error) return;
-    event_time_ = now();
-    books_.settle();
-    leases_.serve(event_time_, [this] { publish(); });
-    after_event();
-    arm_leases();
-  });
+void Arbiter::on_watch() {
+  event_time_ = now();
+  books_.look();
+  after_event();
+}
+
+void Arbiter::on_leases() {
+  event_time_ = now();
+  books_.settle();
+  leases_.serve(event_time_, [this] { publish(); });
+  after_event();
 }
 
 // Where nobody's calls are seen, leases wait for tokens as any client does, and so do we for those
 // that are too many.
 void Arbiter::arm_fifo() {
   const bool wants = leases_.wants_fifo() || carrier_.owed() > 0;
-  if (!wants || std::exchange(fifo_armed_, true)) return;
-  fifo_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
+  if (sees_calls_ || wants == fifo_armed_) return;
+  if (wants) {
+    fifo_armed_ = loop_.watch(fifo_.fd(), [this](bool) { on_fifo(); });
+  } else {
+    loop_.forget(fifo_.fd());
     fifo_armed_ = false;
-    if (error) return;
-    event_time_ = now();
-    carrier_.collect_owed();
-    after_event();
-  });
+  }
+}
+
+void Arbiter::on_fifo() {
+  event_time_ = now();
+  carrier_.collect_owed();
+  after_event();
 }
 
 void Arbiter::after_event(bool has_changed) {
@@ -246,12 +229,6 @@ void Arbiter::after_event(bool has_changed) {
   arm_timer();
 }
 
-void Arbiter::arm_front() {
-  front_ready_.async_wait(stream_descriptor::wait_read, [this](const asio::error_code& error) {
-    if (!error) on_front();
-  });
-}
-
 void Arbiter::arm_timer() {
   auto due = pool_.next_deadline();
   for (const auto next : {leases_.next_deadline(), books_.due()}) {
@@ -261,20 +238,10 @@ void Arbiter::arm_timer() {
   if (looks || watched_.needs_sweeping()) {
     due = due ? std::min(*due, next_look_) : next_look_;
   }
-  if (due == timer_due_) return;
-  timer_due_ = due;
-  if (!due) {
-    timer_.cancel();
-    return;
-  }
-  timer_.expires_at(std::chrono::steady_clock::time_point(*due));
-  timer_.async_wait([this](const asio::error_code& error) {
-    if (!error) on_timer();
-  });
+  loop_.set_deadline(due, [this] { on_timer(); });
 }
 
 void Arbiter::on_timer() {
-  timer_due_.reset();
   event_time_ = now();
   if (event_time_ >= next_look_) {
     next_look_ = event_time_ + kLookInterval;
@@ -285,18 +252,6 @@ void Arbiter::on_timer() {
   carrier_.carry_out(event_time_);
   leases_.advance(event_time_);
   after_event();
-}
-
-Received Arbiter::on_calls() {
-  Received received = Received::call;
-  for (int i = 0; i < kCallBatch; ++i) {
-    received = listener_->receive(log_.receipt());
-    if (received != Received::call) break;
-    if (const auto call = log_.receipt()->call()) on_call(*call);
-  }
-  // Each call has been published, and without leases there is nothing to balance.
-  after_event(!leases_.is_idle());
-  return received;
 }
 
 void Arbiter::on_call(const Notification& call) {
@@ -445,15 +400,9 @@ void Arbiter::end_holder(const WatchedProcess& process, core::EndCause cause) {
 void Arbiter::on_front() {
   char word = 0;
   const ssize_t n = ::recv(config_.control, &word, 1, MSG_DONTWAIT);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-    arm_front();
-    return;
-  }
-  if (n == 1) {
-    on_command_ended(word == kAllEnded);
-    if (word != kAllEnded) arm_front();
-    return;
-  }
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n != 1 || word == kAllEnded) loop_.forget(config_.control);
+  if (n == 1) return on_command_ended(word == kAllEnded);
   front_gone_ = true;
   if (!command_ended_) end_build();
 }
@@ -462,7 +411,10 @@ void Arbiter::on_command_ended(bool all_ended) {
   command_ended_ = true;
   event_time_ = now();
   if (listener_) {
-    (void)on_calls();
+    for (int i = 0; i < kLastCalls; ++i) {
+      if (listener_->receive(log_.receipt()) != Received::call) break;
+      if (const auto call = log_.receipt()->call()) on_call(*call);
+    }
     watched_.sweep();
     books_.settle_at_once();
   }
@@ -485,13 +437,13 @@ void Arbiter::on_command_ended(bool all_ended) {
   // Without a listener nobody can be served; those who go on share what lies in the FIFO.
   if (all_ended || !listener_ || listener_->hung_up()) return finish();
   left_ = true;
-  io_.stop();
+  loop_.stop();
 }
 
 // Nobody is left whom the FIFO could serve.
 void Arbiter::finish() {
   config_.fifo->remove();
-  io_.stop();
+  loop_.stop();
 }
 
 void Arbiter::end_build() {
@@ -580,12 +532,13 @@ void Arbiter::resume_unseeing() {
 
 }  // namespace
 
-// Asio throws where it cannot have a descriptor or memory.
 int serve_build(const ArbiterConfig& config, const Begin& begin, const Attached& attached,
                 bool* left) {
   try {
     Arbiter arbiter(config, begin, attached);
-    *left = arbiter.run();
+    const auto served = arbiter.run();
+    if (!served) return 3;
+    *left = *served;
   } catch (const std::exception&) {
     return 3;
   }

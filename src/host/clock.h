@@ -7,7 +7,7 @@
 
 namespace tokenpool::host {
 
-/// The steady clock, which asio::steady_timer counts by as well.
+/// The steady clock, which EventLoop's deadlines count by as well.
 inline core::Instant now() {
   return std::chrono::duration_cast<core::Instant>(
       std::chrono::steady_clock::now().time_since_epoch());

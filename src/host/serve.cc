@@ -8,11 +8,8 @@
 #include <optional>
 #include <utility>
 
-#include <asio/io_context.hpp>
-#include <asio/posix/stream_descriptor.hpp>
-#include <asio/signal_set.hpp>
-#include <asio/steady_timer.hpp>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "core/limits.h"
@@ -21,9 +18,11 @@
 #include "host/dispatcher.h"
 #include "host/dispatcher_config.h"
 #include "host/elastic.h"
+#include "host/event_loop.h"
 #include "host/named_process.h"
 #include "host/say.h"
 #include "host/serve_rescue.h"
+#include "host/shortage.h"
 #include "host/watchlist.h"
 #include "proc/capacity.h"
 #include "proc/passed_sockets.h"
@@ -53,7 +52,7 @@ class Server final : private DispatcherWorld {
                 [](const core::Payer&) { return 0; }),
         dispatcher_(protocol, &leases_, this, now()),
         connections_(&dispatcher_, ::geteuid()),
-        watched_(io_, [this](const WatchedProcess& process, int) { on_end(process.info.id); }) {
+        watched_(loop_, [this](const WatchedProcess& process, int) { on_end(process.info.id); }) {
     core::LeaseEffects none;
     leases_.supply(slots_, now(), &none);
     if (grace) leases_.set_grace(now() + core::kResumeGrace);
@@ -61,18 +60,26 @@ class Server final : private DispatcherWorld {
     apply(config);
   }
   ~Server() override {
-    if (ready_.is_open()) ready_.release();
+    if (signals_ >= 0) ::close(signals_);
   }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   void listen_on(int fd, bool is_unix) { connections_.listen_on(fd, is_unix); }
-  void run(const std::function<wire::Result<ServeConfig>()>& reload) {
-    ready_.assign(connections_.fd());
-    arm();
-    wait_for_signals(reload);
+  /// False: there are no descriptors left for what it needs.
+  bool run(const std::function<wire::Result<ServeConfig>()>& reload) {
+    sigset_t handled;
+    sigemptyset(&handled);
+    for (const int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&handled, signal);
+    ::sigprocmask(SIG_BLOCK, &handled, nullptr);
+    signals_ = ::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
+    const bool watches = loop_.works() &&
+                         loop_.watch(signals_, [this, reload](bool) { on_signals(reload); }) &&
+                         loop_.watch(connections_.fd(), [this](bool) { on_connections(); });
+    if (!watches) return false;
     after_event();
-    io_.run();
+    loop_.run();
+    return true;
   }
 
  private:
@@ -167,59 +174,46 @@ class Server final : private DispatcherWorld {
     dispatcher_.process_ended(who, now());
     after_event();
   }
-  void arm() {
-    ready_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [this](const asio::error_code& error) {
-                        if (error) return;
-                        connections_.serve([] {});
-                        after_event();
-                        arm();
-                      });
+  void on_connections() {
+    connections_.serve([] {});
+    after_event();
   }
   void after_event() {
     if (rescue_) supply(-rescue_->take_back());
     connections_.flush();
-    if (draining_ && leases_.leases().empty()) return io_.stop();
+    if (draining_ && leases_.leases().empty()) return loop_.stop();
     auto due = dispatcher_.next_deadline();
     if (follows_the_machine()) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
     if (const auto look = rescue_ ? rescue_->due() : std::nullopt) {
       due = due ? std::min(*due, *look) : look;
     }
-    if (due == timer_due_) return;
-    timer_due_ = due;
-    timer_.cancel();
-    if (!due) return;
-    timer_.expires_at(std::chrono::steady_clock::time_point(*due));
-    timer_.async_wait([this](const asio::error_code& error) {
-      if (error) return;
-      timer_due_.reset();
+    loop_.set_deadline(due, [this] {
       dispatcher_.advance(now());
       follow_the_machine();
       look_for_stuck();
       after_event();
     });
   }
-  void wait_for_signals(const std::function<wire::Result<ServeConfig>()>& reload) {
-    signals_.async_wait([this, reload](const asio::error_code& error, int signal) {
-      if (error) return;
-      if (signal == SIGHUP) {
+  void on_signals(const std::function<wire::Result<ServeConfig>()>& reload) {
+    signalfd_siginfo info{};
+    while (::read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      if (info.ssi_signo == SIGHUP) {
         on_reload(reload());
       } else if (draining_) {
-        return io_.stop();
+        return loop_.stop();
       } else {
         draining_ = true;
         dispatcher_.drain(now());
       }
-      after_event();
-      wait_for_signals(reload);
-    });
+    }
+    after_event();
   }
   void on_reload(const wire::Result<ServeConfig>& config) {
     if (!config) return say("serve", config.error().sentence + " (nothing is changed)");
     apply(*config);
   }
 
-  asio::io_context io_{1};
+  EventLoop loop_;
   int slots_;
   core::SlotRange range_;           ///< while elastic_
   std::optional<Elastic> elastic_;  ///< while the slots follow the machine
@@ -228,10 +222,7 @@ class Server final : private DispatcherWorld {
   Connections connections_;
   Watchlist watched_;
   std::optional<ServeRescue> rescue_;
-  asio::posix::stream_descriptor ready_{io_};
-  asio::steady_timer timer_{io_};
-  asio::signal_set signals_{io_, SIGHUP, SIGTERM, SIGINT};
-  std::optional<Instant> timer_due_;
+  int signals_ = -1;
   bool draining_ = false;
 };
 
@@ -316,9 +307,10 @@ int serve(const ServeConfig& config, const std::function<wire::Result<ServeConfi
     say("serve", text_of(config.slots) + (config.slots.max == 1 ? " slot" : " slots") + " on " +
                      sockets.addresses + " (cookie in " + sockets.cookie_file + ")");
   }
-  server.run(reload);
+  const bool served = server.run(reload);
+  if (!served) say("serve", shortage("wait for clients", kMoreFiles).sentence);
   for (const int fd : sockets.tcp) ::close(fd);
-  return 0;
+  return served ? 0 : 125;
 }
 
 }  // namespace tokenpool::host

@@ -3,28 +3,35 @@
 #include <unordered_map>
 #include <utility>
 
-#include <asio/io_context.hpp>
-#include <asio/posix/stream_descriptor.hpp>
 #include <poll.h>
 #include <unistd.h>
 
 namespace tokenpool::host {
 
 struct Watchlist::Entry {
+  Entry(WatchedProcess watched, int fd) : process(std::move(watched)), pidfd(fd) {}
+  ~Entry() {
+    if (pidfd >= 0) ::close(pidfd);
+  }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
   WatchedProcess process;
-  asio::posix::stream_descriptor pidfd;
+  int pidfd;  ///< -1: there is none that can be waited for
 };
 
 struct Watchlist::State {
-  asio::io_context& io;
+  EventLoop& loop;
   OnEnd on_end;
   std::unordered_map<pid_t, std::unique_ptr<Entry>> entries;
 };
 
-Watchlist::Watchlist(asio::io_context& io, OnEnd on_end)
-    : state_(std::make_unique<State>(State{io, std::move(on_end), {}})) {}
+Watchlist::Watchlist(EventLoop& loop, OnEnd on_end)
+    : state_(std::make_unique<State>(State{loop, std::move(on_end), {}})) {}
 
-Watchlist::~Watchlist() = default;
+Watchlist::~Watchlist() {
+  for (const auto& [pid, entry] : state_->entries) state_->loop.forget(entry->pidfd);
+}
 
 const WatchedProcess* Watchlist::find(pid_t pid) const {
   const auto found = state_->entries.find(pid);
@@ -42,14 +49,14 @@ bool Watchlist::add(const proc::ProcessInfo& info) {
     fd = -1;
   }
   if (fd < 0 && !proc::is_alive(info.id)) return false;
-  auto entry = std::make_unique<Entry>(Entry{{info, proc::command_of(info.id.pid), std::nullopt},
-                                             asio::posix::stream_descriptor(state_->io)});
-  asio::error_code refused;
-  if (fd >= 0) entry->pidfd.assign(fd, refused);
-  if (entry->pidfd.is_open()) {
-    arm(entry.get());
-  } else {
-    if (fd >= 0) ::close(fd);
+  auto entry = std::make_unique<Entry>(
+      WatchedProcess{info, proc::command_of(info.id.pid), std::nullopt}, fd);
+  const bool is_told = fd >= 0 && state_->loop.watch(fd, [this, id = info.id](bool) {
+    const auto* known = find(id.pid);
+    if (known != nullptr && known->info.id == id) report(id.pid);
+  });
+  if (!is_told) {
+    if (fd >= 0) ::close(std::exchange(entry->pidfd, -1));
     ++unwatchable_;
   }
   state_->entries[info.id.pid] = std::move(entry);
@@ -61,20 +68,13 @@ bool Watchlist::add(core::ProcessId who) {
   return info && info->id == who && add(*info);
 }
 
-void Watchlist::arm(Entry* entry) {
-  entry->pidfd.async_wait(asio::posix::stream_descriptor::wait_read,
-                          [this, id = entry->process.info.id](const asio::error_code& error) {
-                            const auto* known = error ? nullptr : find(id.pid);
-                            if (known != nullptr && known->info.id == id) report(id.pid);
-                          });
-}
-
 void Watchlist::report(pid_t pid) {
   const auto found = state_->entries.find(pid);
   const auto entry = std::move(found->second);
   state_->entries.erase(found);
-  if (!entry->pidfd.is_open()) --unwatchable_;
-  state_->on_end(entry->process, entry->pidfd.is_open() ? entry->pidfd.native_handle() : -1);
+  if (entry->pidfd < 0) --unwatchable_;
+  state_->loop.forget(entry->pidfd);
+  state_->on_end(entry->process, entry->pidfd);
 }
 
 void Watchlist::look_again(core::ProcessId who) {
@@ -95,8 +95,8 @@ void Watchlist::note_exit(pid_t pid, int status) {
 }
 
 bool Watchlist::has_ended(Entry& entry) {
-  if (!entry.pidfd.is_open()) return !proc::is_alive(entry.process.info.id);
-  pollfd ready{entry.pidfd.native_handle(), POLLIN, 0};
+  if (entry.pidfd < 0) return !proc::is_alive(entry.process.info.id);
+  pollfd ready{entry.pidfd, POLLIN, 0};
   return ::poll(&ready, 1, 0) == 1;
 }
 

@@ -9,11 +9,8 @@
 
 #include <sys/types.h>
 
+#include "host/event_loop.h"
 #include "proc/process.h"
-
-namespace asio {
-class io_context;
-}
 
 namespace tokenpool::host {
 
@@ -29,7 +26,7 @@ class Watchlist {
   /// `on_end` runs in the event loop, once for each process that ends while it is watched, with the
   /// pidfd still open; the process is off the list by then.
   using OnEnd = std::function<void(const WatchedProcess&, int pidfd)>;
-  Watchlist(asio::io_context& io, OnEnd on_end);
+  Watchlist(EventLoop& loop, OnEnd on_end);
   ~Watchlist();
   Watchlist(const Watchlist&) = delete;
   Watchlist& operator=(const Watchlist&) = delete;
@@ -55,7 +52,6 @@ class Watchlist {
 
  private:
   struct Entry;
-  void arm(Entry* entry);
   static bool has_ended(Entry& entry);
   void report(pid_t pid);
   struct State;

@@ -79,6 +79,9 @@ class Listener {
   /// The next stopped call, if there is one now, is in `receipt`, whose former call is forgotten.
   /// Never blocks as long as nobody else receives.
   [[nodiscard]] Received receive(Receipt* receipt) const;
+  /// The same where the listener has just been found readable (POLLIN) and nobody has received
+  /// since: then it does not ask again whether it is. Would block where that is not so.
+  [[nodiscard]] Received receive_ready(Receipt* receipt) const;
   /// Whether the kernel still waits for an answer to `id`.
   [[nodiscard]] bool is_waiting(std::uint64_t id) const;
   /// Writes a token to where the caller's read wants it; answer_one() then ends the read.

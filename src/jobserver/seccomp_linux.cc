@@ -208,14 +208,18 @@ Received Listener::receive(Receipt* receipt) const {
     if ((ready.revents & POLLIN) == 0) {
       return (ready.revents & POLLHUP) != 0 ? Received::hung_up : Received::nothing;
     }
-    *receipt = {};  // the kernel insists on it
-    if (::ioctl(fd_, SECCOMP_IOCTL_NOTIF_RECV, receipt) != 0) {
-      // ENOENT: the caller died between its call and now; the next one may be fine.
-      if (errno == ENOENT || errno == EINTR) continue;
-      return Received::nothing;
-    }
-    return Received::call;
+    // The next one may be fine.
+    if (receive_ready(receipt) == Received::call) return Received::call;
+    if (errno != ENOENT && errno != EINTR) return Received::nothing;
   }
+}
+
+// The kernel counts the calls that were ever made less those that were received or found dead, and
+// blocks at zero (kernel/seccomp.c, seccomp_notify_recv). One that is there is among them, and if
+// its caller dies before it is received the answer is ENOENT.
+Received Listener::receive_ready(Receipt* receipt) const {
+  *receipt = {};  // the kernel insists on it
+  return ::ioctl(fd_, SECCOMP_IOCTL_NOTIF_RECV, receipt) == 0 ? Received::call : Received::nothing;
 }
 
 bool Listener::is_waiting(std::uint64_t id) const {

@@ -3,7 +3,6 @@
 #include <array>
 #include <vector>
 
-#include <asio/io_context.hpp>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -14,8 +13,8 @@ namespace tokenpool::host {
 namespace {
 
 pid_t root_of(pid_t front, pid_t guardian) {
-  asio::io_context io;
-  Watchlist watched(io, [](const WatchedProcess&, int) {});
+  EventLoop loop;
+  Watchlist watched(loop, [](const WatchedProcess&, int) {});
   core::Pool pool(1);
   return Kinship(front, guardian, watched, pool).root();
 }
@@ -23,8 +22,8 @@ pid_t root_of(pid_t front, pid_t guardian) {
 TEST(KinshipTest, TheFrontIsTheRootOfItsBuild) { EXPECT_EQ(root_of(::getpid(), 0), ::getpid()); }
 
 TEST(KinshipTest, WhoKeepsThePoolIsNeverSuspected) {
-  asio::io_context io;
-  Watchlist watched(io, [](const WatchedProcess&, int) {});
+  EventLoop loop;
+  Watchlist watched(loop, [](const WatchedProcess&, int) {});
   core::Pool pool(1);
   const core::ProcessId front{4194302, 1}, guardian{4194303, 1}, shell{4194301, 1};
   for (const auto& who : {front, guardian, shell}) pool.introduce(who, {}, false);
@@ -77,8 +76,8 @@ struct Family {
 };
 
 std::vector<pid_t> orphans(bool is_known) {
-  asio::io_context io;
-  Watchlist watched(io, [](const WatchedProcess&, int) {});
+  EventLoop loop;
+  Watchlist watched(loop, [](const WatchedProcess&, int) {});
   core::Pool pool(1);
   const Family family;
   Kinship kin(::getpid(), 0, watched, pool);

@@ -6,7 +6,6 @@
 #include <set>
 #include <vector>
 
-#include <asio/io_context.hpp>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -163,8 +162,8 @@ class RestoreBooks : public ::testing::Test {
   MappedBoard board{map_board()};
   BoardLog log{board.get()};
   jobserver::Fifo fifo;
-  asio::io_context io;
-  Watchlist watched{io, [](const WatchedProcess&, int) {}};
+  EventLoop loop;
+  Watchlist watched{loop, [](const WatchedProcess&, int) {}};
   const core::ProcessId giver = living(::getpid());
   const core::ProcessId reader = living(::getppid());
   std::optional<core::Pool> pool;

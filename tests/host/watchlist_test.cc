@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include <asio/io_context.hpp>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,8 +60,8 @@ class WatchlistNames : public ::testing::Test {
   std::string name() { return watched_.find(child_.pid)->command; }
 
   Child child_;
-  asio::io_context io_;
-  Watchlist watched_{io_, [](const WatchedProcess&, int) {}};
+  EventLoop loop_;
+  Watchlist watched_{loop_, [](const WatchedProcess&, int) {}};
   core::ProcessId who_;
 };
 
