@@ -6,9 +6,11 @@
 // NS" (one call: a byte through a pipe of its own), "getppid NS". With `bare`, it is put under a
 // filter of the same reach whose listener does nothing but let every call go on: the floor of exact
 // tracking.
+#include <algorithm>
 #include <csignal>
 #include <cstddef>
 #include <cstring>
+#include <vector>
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -26,12 +28,20 @@ using tokenpool::bench::die;
 using tokenpool::bench::Ends;
 using tokenpool::bench::now_ns;
 
+// The median of the rounds' parts, so that what else the machine does in between does not count.
 template <typename Call>
 double cost(int rounds, Call call) {
+  constexpr int kParts = 100;
+  const int part = std::max(1, rounds / kParts);
   for (int i = 0; i < rounds / 10; ++i) call();
-  const std::int64_t begin = now_ns();
-  for (int i = 0; i < rounds; ++i) call();
-  return static_cast<double>(now_ns() - begin) / rounds;
+  std::vector<double> each;
+  for (int i = 0; i < kParts; ++i) {
+    const std::int64_t begin = now_ns();
+    for (int j = 0; j < part; ++j) call();
+    each.push_back(static_cast<double>(now_ns() - begin) / part);
+  }
+  std::nth_element(each.begin(), each.begin() + kParts / 2, each.end());
+  return each[kParts / 2];
 }
 
 int install_bare_filter() {

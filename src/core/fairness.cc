@@ -59,15 +59,24 @@ Asker& Pool::note_ask(const Request& request, Instant now) {
     asker.active = true;
     active_.push_back(request.who);
   }
-  if (request.blocking) return asker;
-  if (free_ == 0 && now - last_visible_ >= kBlindAfter) {
+  if (free_ > 0) {
+    asker.blind = 0;
+  } else if (request.blocking) {
+    return asker;
+  } else if (now - last_visible_ >= kBlindAfter) {
     asker.blind = std::min(asker.blind + 1, kMaxPassed);
     if (asker.blind >= 2) asker.ever_blind = true;
-  } else if (free_ > 0 || !asker.ever_blind) {
+  } else if (!asker.ever_blind) {
     // Who is known to be blind does not become a poller by asking just after a token was taken.
     asker.blind = 0;
   }
   return asker;
+}
+
+bool Pool::grants_at_once(ProcessId who, Instant now) const {
+  if (free_ == 0 || !waiting_.empty()) return false;
+  const auto asker = askers_.find(who);
+  return asker == askers_.end() || !may_be_polite(asker->second, now);
 }
 
 void Pool::note_refusal(ProcessId who, Asker* asker, Instant now) {
@@ -79,9 +88,14 @@ void Pool::note_refusal(ProcessId who, Asker* asker, Instant now) {
   if (!wants) wanting_.push_back({who, now});
 }
 
+bool Pool::may_be_polite(const Asker& asker, Instant now) const {
+  const std::size_t active = active_.size() + (asker.active ? 0 : 1);
+  if (asker.ever_blind || asker.was_polite || active < 2) return false;
+  return asker.last_give && now - *asker.last_give < kPolite;
+}
+
 bool Pool::polite(ProcessId who, Asker* asker, Instant now) {
-  if (asker->ever_blind || asker->was_polite || active_.size() < 2) return false;
-  if (!asker->last_give || now - *asker->last_give >= kPolite) return false;
+  if (!may_be_polite(*asker, now)) return false;
   std::erase_if(active_, [this, now](ProcessId other) {
     const auto entry = askers_.find(other);
     const bool idle = entry == askers_.end() || now - entry->second.last_ask > kActive;

@@ -59,6 +59,9 @@ class Pool {
 
   /// A client reads one token. Answers at once with a grant or a refusal, or later with a grant.
   void request(const Request& request, Instant now, Effects* effects);
+  /// Whether request() will grant `who` a token at once, be its read blocking or not: then nobody
+  /// need find out, and Request::blocking may be true for either.
+  [[nodiscard]] bool grants_at_once(ProcessId who, Instant now) const;
   /// The reader of `id` is gone or was interrupted. No-op for one already answered.
   void cancel(RequestId id, Instant now, Effects* effects);
   /// The grant of `request` could not be carried out. The booking is undone; the token stays in the
@@ -166,6 +169,7 @@ class Pool {
   [[nodiscard]] std::optional<std::size_t> next_wanter() const;
   Asker& note_ask(const Request& request, Instant now);
   void note_refusal(ProcessId who, Asker* asker, Instant now);
+  [[nodiscard]] bool may_be_polite(const Asker& asker, Instant now) const;
   [[nodiscard]] bool polite(ProcessId who, Asker* asker, Instant now);
   void stop_wanting(ProcessId who);
   void forget_asker(ProcessId who);

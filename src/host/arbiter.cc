@@ -25,6 +25,7 @@
 #include "host/stopped_calls.h"
 #include "host/watchlist.h"
 #include "jobserver/seccomp.h"
+#include "proc/descriptor_look.h"
 #include "proc/null_device.h"
 
 namespace tokenpool::host {
@@ -55,7 +56,9 @@ class Arbiter {
   void on_watch();
   void on_leases();
   void on_fifo();
-  void on_call(const Notification& call);
+  /// Whether it was one on the FIFO, or of who becomes a subreaper or ends.
+  bool on_call(const Notification& call);
+  void on_token_call(const Notification& call);
   void on_exit(const Notification& call);
   void on_subreaper(const Notification& call);
   void publish_books();
@@ -91,6 +94,7 @@ class Arbiter {
   std::optional<jobserver::Listener> listener_;
   EventLoop loop_;
   Watchlist watched_;
+  proc::DescriptorLook looks_;
   LeftBehind left_behind_;  ///< by the arbiter before this one
   core::Pool pool_;
   Kinship kin_;
@@ -118,7 +122,8 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
       pool_(tokens_of(settings_of(begin, left_behind_.settings))),
       kin_(config.front, begin.guardian, watched_, pool_),
       books_(fifo_, {begin.read_end, begin.write_end}, sees_calls_,
-             {&pool_, &effects_, [this] { carrier_.carry_out(event_time_); }, &kin_, &watched_}),
+             {&pool_, &effects_, [this] { carrier_.carry_out(event_time_); }, &kin_, &watched_,
+              &looks_}),
       leases_({.pool = &pool_,
                .kin = &kin_,
                .watched = &watched_,
@@ -180,9 +185,9 @@ void Arbiter::on_listener(bool readable) {
     return;
   }
   if (received == Received::nothing) return;
-  if (const auto call = log_.receipt()->call()) on_call(*call);
+  const auto call = log_.receipt()->call();
   // The call has been published, and without leases there is nothing to balance.
-  after_event(!leases_.is_idle());
+  if (call && on_call(*call)) after_event(!leases_.is_idle());
 }
 
 void Arbiter::on_watch() {
@@ -254,13 +259,24 @@ void Arbiter::on_timer() {
   after_event();
 }
 
-void Arbiter::on_call(const Notification& call) {
-  if (call.call == jobserver::Call::exit) return on_exit(call);
-  if (call.call == jobserver::Call::subreaper) return on_subreaper(call);
-  if (!sees_calls_ || !proc::descriptor_is(call.thread, call.fd, fifo_.id())) {
-    (void)listener_->let_continue(call);
-    return;
+bool Arbiter::on_call(const Notification& call) {
+  if (call.call == jobserver::Call::exit) {
+    on_exit(call);
+    return true;
   }
+  if (call.call == jobserver::Call::subreaper) {
+    on_subreaper(call);
+    return true;
+  }
+  if (!sees_calls_ || !looks_.is(call.thread, call.fd, fifo_.id(), now())) {
+    (void)listener_->let_continue(call);
+    return false;
+  }
+  on_token_call(call);
+  return true;
+}
+
+void Arbiter::on_token_call(const Notification& call) {
   const auto who = kin_.identify(call.thread);
   if (!who) {
     // It died while it was looked at, or there is no descriptor left to look with: the kernel then
@@ -323,7 +339,8 @@ void Arbiter::leave_to_kernel(const Notification& call, ProcessId who) {
 
 void Arbiter::answer_call(const Notification& call, ProcessId who) {
   if (call.call == jobserver::Call::read) {
-    const bool blocking = !proc::descriptor_is_nonblocking(call.thread, call.fd);
+    const bool blocking = pool_.grants_at_once(who, event_time_) ||
+                          !proc::descriptor_is_nonblocking(call.thread, call.fd);
     const core::Request request{call.id, who, blocking};
     waiting_.add({call, request});
     pool_.request(request, event_time_, &effects_);
@@ -413,7 +430,7 @@ void Arbiter::on_command_ended(bool all_ended) {
   if (listener_) {
     for (int i = 0; i < kLastCalls; ++i) {
       if (listener_->receive(log_.receipt()) != Received::call) break;
-      if (const auto call = log_.receipt()->call()) on_call(*call);
+      if (const auto call = log_.receipt()->call()) (void)on_call(*call);
     }
     watched_.sweep();
     books_.settle_at_once();
@@ -505,7 +522,7 @@ void Arbiter::resume_from_board() {
     if (const auto who = kin_.identify(call.thread)) answer_call(call, *who);
   }
   const auto& last = left.received;
-  if (last && !waiting_.contains(last->id) && listener_->is_waiting(last->id)) on_call(*last);
+  if (last && !waiting_.contains(last->id) && listener_->is_waiting(last->id)) (void)on_call(*last);
 }
 
 // Nobody's calls are seen, or no longer: who waits for an answer reads from the FIFO itself, like

@@ -72,12 +72,16 @@ void Carrier::apply(const Effect& effect) {
 
 void Carrier::grant(const Effect& effect, bool from_fifo) {
   TOKENPOOL_CHECK(world_.waiting.contains(effect.request));
-  const StoppedCall waiting = world_.waiting.at(effect.request);
+  StoppedCall waiting = world_.waiting.at(effect.request);
   world_.log.announce_grant(
       {.who = waiting.request.who, .id = effect.request, .from_fifo = from_fifo});
   touched_ = touched_ || from_fifo;
   if (from_fifo && world_.fifo.take(1) == 0) {
     world_.log.revoke_grant();
+    // Until now it made no difference.
+    waiting.request.blocking =
+        !proc::descriptor_is_nonblocking(waiting.call.thread, waiting.call.fd);
+    world_.waiting.add(waiting);
     world_.pool.grant_failed(waiting.request, true, core::GrantFailure::byte_missing, now(),
                              &world_.effects);
     world_.books.settle();

@@ -54,14 +54,20 @@ void Conservation::settle(bool may_wait) {
   if (!tracked_) return;
   if (doubtful_since_ && now() - *doubtful_since_ >= kLate) doubtful_since_.reset();
   const int drift = books_.pool->drift(fifo_.level());
-  if (drift != 0) return look(may_wait, false);
+  if (drift != 0) return look(early(), may_wait, false);
   unexplained_since_.reset();
   explain(drift, {});
 }
 
-void Conservation::look() { look(true, false); }
+void Conservation::look() { look(early(), true, false); }
 
-void Conservation::look_after_own_moves() { look(true, true); }
+void Conservation::look_after_own_moves() {
+  auto touches = early();
+  const bool reported = watch_.collect(&touches);
+  // With names nothing but ours was reported, most of the time, and that is no news.
+  if (watch_.names_processes() && !reported) return;
+  look(std::move(touches), true, true);
+}
 
 std::optional<core::Instant> Conservation::due() const {
   std::optional<core::Instant> due;
@@ -71,13 +77,11 @@ std::optional<core::Instant> Conservation::due() const {
   return due;
 }
 
-void Conservation::look(bool may_wait, bool own_moves) {
+void Conservation::look(jobserver::FifoTouches touches, bool may_wait, bool own_moves) {
   if (!tracked_) return;
-  jobserver::FifoTouches touches;
-  if (now() - early_since_ < kLate) touches = early_;
-  if (touches.reads == 0 && touches.writes == 0) early_since_ = now();
-  const int drift = books_.pool->drift(collect(&touches, own_moves ? 1 : kRounds));
+  const int drift = books_.pool->drift(own_moves ? fifo_.level() : collect(&touches));
   // By the time that it has read, it may have ended.
+  if (!touches.opened.empty()) books_.looks->forget();
   (void)adopted(std::exchange(touches.opened, {}));
   const bool named = watch_.names_processes();
   // Without names a report may be of a move that was found before it, or of one of ours.
@@ -100,10 +104,18 @@ void Conservation::look(bool may_wait, bool own_moves) {
   }
 }
 
+// What was reported and nothing seen of it yet.
+jobserver::FifoTouches Conservation::early() {
+  jobserver::FifoTouches touches;
+  if (now() - early_since_ < kLate) touches = early_;
+  if (touches.reads == 0 && touches.writes == 0) early_since_ = now();
+  return touches;
+}
+
 // Level and report belong together when nothing was reported between two equal levels.
-int Conservation::collect(jobserver::FifoTouches* touches, int rounds) {
+int Conservation::collect(jobserver::FifoTouches* touches) {
   int level = -1;
-  for (; rounds > 0; --rounds) {
+  for (int rounds = 0; rounds < kRounds; ++rounds) {
     const bool reported = watch_.collect(touches);
     const int before = std::exchange(level, fifo_.level());
     if (!reported && before == level) break;
@@ -173,6 +185,7 @@ void Conservation::deduce(int drift, const jobserver::FifoTouches& touches) {
 }
 
 void Conservation::book(const Moves& taken, const Moves& returned) {
+  books_.looks->forget();
   for (const auto& move : taken) {
     for (const auto& who : move.who) books_.watched->look_again(who);
   }

@@ -16,6 +16,7 @@
 #include "host/watchlist.h"
 #include "jobserver/fifo.h"
 #include "jobserver/fifo_watch.h"
+#include "proc/descriptor_look.h"
 
 namespace tokenpool::host {
 
@@ -28,6 +29,7 @@ class Conservation {
     std::function<void()> apply;  ///< carries `effects` out
     Kinship* kin = nullptr;
     Watchlist* watched = nullptr;
+    proc::DescriptorLook* looks = nullptr;  ///< told when somebody made calls that nobody saw
   };
   /// `ends`: the numbers of the inherited descriptors, read and write. Not `tracked`: nobody's
   /// calls are seen, and what does not fit is left alone.
@@ -53,8 +55,9 @@ class Conservation {
  private:
   using Moves = std::vector<core::UnseenMove>;
   void settle(bool may_wait);
-  void look(bool may_wait, bool own_moves);
-  int collect(jobserver::FifoTouches* touches, int rounds);
+  void look(jobserver::FifoTouches touches, bool may_wait, bool own_moves);
+  [[nodiscard]] jobserver::FifoTouches early();
+  int collect(jobserver::FifoTouches* touches);
   [[nodiscard]] bool waits_for_report(int drift, const jobserver::FifoTouches& touches);
   core::MoveCounts explain(int drift, const jobserver::FifoTouches& touches);
   /// The same where nobody was named.
