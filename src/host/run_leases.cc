@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "host/clock.h"
 #include "host/dispatcher_config.h"
 #include "host/named_process.h"
 #include "proc/process.h"
@@ -16,6 +17,9 @@ namespace {
 using core::Instant;
 using core::Payer;
 using core::ProcessId;
+
+// Looking at all processes of the build takes at most so large a part of the time.
+constexpr int kLookShare = 10;
 
 // What is not there now may be there in a while, where the slots follow the machine.
 int ceiling_of(const RunLeasesContext& context) {
@@ -113,12 +117,18 @@ void RunLeases::advance(Instant now) {
   now_ = now;
   dispatcher_.advance(now);
   slots_.advance(now);
+  if (look_is_missing_ && look_due_ <= now) {
+    look_at_root();
+    leases_.reconsider(now, &lease_effects_);
+  }
 }
 
 std::optional<Instant> RunLeases::next_deadline() const {
-  const auto due = dispatcher_.next_deadline();
-  const auto other = slots_.next_deadline();
-  return due && other ? std::min(*due, *other) : due ? due : other;
+  auto due = dispatcher_.next_deadline();
+  const auto at = [&due](Instant when) { due = due ? std::min(*due, when) : when; };
+  if (const auto other = slots_.next_deadline()) at(*other);
+  if (look_is_missing_) at(look_due_);
+  return due;
 }
 
 bool RunLeases::is_idle() const {
@@ -233,10 +243,18 @@ int RunLeases::covered(const Payer& payer) const {
 }
 
 // The command's implicit slot is in use while a client of tokens runs that no lease was taken for.
+// Who has made a call is known. For those that are clients only by their names all processes have
+// to be looked at, so that is not done for each request: one that came meanwhile is found at the
+// next look, as one is that comes right behind a look.
 void RunLeases::look_at_root() {
-  root_is_free_ = !root_has_client();
-  if (!root_is_free_) return;
+  const bool has_client = root_has_client();
+  const bool may_look = look_due_ <= now_;
+  look_is_missing_ = !has_client && !may_look && !root_is_free_;
+  if (has_client) root_is_free_ = false;
+  if (has_client || !may_look) return;
+  const Instant begin = now();
   context_.kin->look_for_clients();
+  look_due_ = now() + kLookShare * (now() - begin);
   root_is_free_ = !root_has_client();
 }
 

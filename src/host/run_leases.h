@@ -107,6 +107,8 @@ class RunLeases final : private DispatcherWorld {
   std::map<std::string, int> kept_limits_;  ///< as they stand on the board
   core::Instant now_{};
   bool root_is_free_ = false;
+  core::Instant look_due_{};      ///< when all processes may be looked at again
+  bool look_is_missing_ = false;  ///< the root may be free, and nobody has looked since
   bool wants_fifo_ = false;
 };
 
