@@ -92,7 +92,7 @@ _tokenpool_exec() {
     *)
       if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--slots --type --target --memory --priority --timeout --alone-after
-          --opam -h --help --' -- "$cur")
+          --opam -q -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"
       fi
@@ -129,7 +129,7 @@ _tokenpool_server() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     compopt -o filenames 2>/dev/null
   elif [[ $cur == -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$1 --server --cookie-file -h --help" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "$1 --server --run --cookie-file -h --help" -- "$cur")
   else
     mapfile -t COMPREPLY < <(compgen -W "${2-}" -- "$cur")
     if [[ ${COMPREPLY[0]-} == *= ]]; then compopt -o nospace 2>/dev/null; fi
@@ -148,7 +148,7 @@ _tokenpool() {
     run) _tokenpool_run ;;
     serve) _tokenpool_serve ;;
     exec) _tokenpool_exec ;;
-    status) _tokenpool_server '--json --watch' ;;
+    status) _tokenpool_server '--json --watch --all' ;;
     set) _tokenpool_server '' 'jobs= limit.link= limit.compile= limit.test=' ;;
     pause | resume) _tokenpool_server '' ;;
     env) _tokenpool_server '--json' ;;

@@ -74,10 +74,13 @@ complete -c tokenpool -n '__tokenpool_in_options exec' -l priority -x -d 'Higher
 complete -c tokenpool -n '__tokenpool_in_options exec' -l alone-after -x -d 'Run outside of the pool when an arbiter has not answered so long'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l timeout -x -d 'Seconds to wait for slots'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l opam -d 'Extended jobserver of opam'
+complete -c tokenpool -n '__tokenpool_in_options exec' -s q -d 'Say nothing'
 complete -c tokenpool -n '__fish_seen_subcommand_from run exec' -a '(__tokenpool_complete_cmd)'
 
 complete -c tokenpool -n '__fish_seen_subcommand_from doctor env status; and not __fish_seen_subcommand_from run exec' -l json -d 'Print JSON'
 complete -c tokenpool -n '__fish_seen_subcommand_from status; and not __fish_seen_subcommand_from run exec' -l watch -d 'Go on until the arbiter ends'
+complete -c tokenpool -n '__fish_seen_subcommand_from status; and not __fish_seen_subcommand_from run exec' -l all -d 'List all pools'
+complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l run -x -d 'The run: number, pid or folder'
 complete -c tokenpool -n '__fish_seen_subcommand_from set; and not __fish_seen_subcommand_from run exec' -a 'jobs= limit.link= limit.compile= limit.test='
 complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l server -r -F -d 'The arbiter'
 complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l cookie-file -r -F -d 'Where its cookie is'

@@ -31,7 +31,7 @@ int env(const std::vector<std::string>& words) {
   const auto options = parse_status_options("env", words);
   if (!options) return fail("env", options.error());
   if (options->help) return print(stdout, help_text("env", use_colour(stdout))) ? 0 : 1;
-  if (options->server.server || options->server.cookie_file) {
+  if (options->server.server || options->server.cookie_file || options->server.run) {
     const auto server = find_server(options->server);
     if (!server) return fail("env", server.error());
     return print_all(surroundings_of(*server, proc::own_environment()), options->json);

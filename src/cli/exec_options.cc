@@ -131,7 +131,7 @@ constexpr std::array<Option, 7> kValued{{{"--slots", read_slots},
                                          {"--alone-after", read_alone_after}}};
 
 std::vector<std::string> known_options() {
-  std::vector<std::string> known{"--opam", "--help"};
+  std::vector<std::string> known{"-q", "--opam", "--help"};
   for (const Option& option : kValued) known.emplace_back(option.name);
   return known;
 }
@@ -142,6 +142,10 @@ wire::Result<void> read_option(const std::vector<std::string>& words, std::size_
   const std::string& word = words[(*at)++];
   if (word == "-h" || word == "--help") {
     options->help = true;
+    return {};
+  }
+  if (word == "-q") {
+    options->config.quiet = true;
     return {};
   }
   if (word == "--opam") {

@@ -22,10 +22,10 @@ Usage:
   tokenpool run [OPTION]... [--] CMD [ARG]...   run a build under one pool of slots
   tokenpool serve [OPTION]...                   an arbiter that stands alone
   tokenpool exec [OPTION]... [--] CMD [ARG]...  run one command on slots of the surrounding pool
-  tokenpool status [--json] [--watch]           who holds slots, and who waits for them
+  tokenpool status [--watch] [RUN]              what runs, who holds slots, and who waits for them
   tokenpool set KEY=VALUE...                    change the number of slots, or the limits of types
-  tokenpool pause                               grant nothing new until tokenpool resume
-  tokenpool resume                              grant again
+  tokenpool pause [RUN]                         grant nothing new until tokenpool resume
+  tokenpool resume [RUN]                        grant again
   tokenpool doctor [--json]                     what this machine and its tools can do
   tokenpool env [--json] [--server ADDR]        the variables of a pool, for a shell
   tokenpool help [COMMAND]                      this text, or that of a command
@@ -141,6 +141,7 @@ Options (they end where CMD begins; given twice, the last one counts):
                       for so long (default: wait for it)
   --timeout SECONDS   how long to wait for slots; 0: only take what is free (default: no limit)
   --opam              give CMD opam's extended jobserver, OPAMJOBSERVER=R,W (default: no)
+  -q                  say nothing of who is waited for, nor that there is no arbiter
   -h, --help          this text
 
 In each ARG {slots} becomes the number of slots; {{slots}} becomes {slots}. CMD finds the number in
@@ -164,19 +165,24 @@ Standard input, output and error are CMD's; tokenpool itself writes to standard 
 See also tokenpool-exec(1).
 )page"},
     {"status",
-     R"page(tokenpool status shows who holds the slots of an arbiter and who waits for them.
+     R"page(tokenpool status shows what runs, who holds its slots, and who waits for them.
 
 Usage:
-  tokenpool status [--json] [--watch] [--server ADDR] [--cookie-file FILE]
+  tokenpool status [--json] [--watch] [RUN | --server ADDR] [--cookie-file FILE]
+  tokenpool status --all [--json]
 
 Options:
   --json              one JSON object; its keys are those of status in tokenpool-protocol(7)
                       (default: text)
-  --watch             on a terminal show it anew whenever something happens; elsewhere, and with
-                      --json, print a line for each event; until the arbiter ends (default: once)
+  --watch             on a terminal show it anew whenever something happens, until q is typed;
+                      elsewhere, and with --json, print a line for the state and then one for
+                      each event; until the arbiter ends (default: once)
+  --all               list all of your runs and servers
+  --run RUN           one of your runs and servers, as tokenpool status --all lists them: its
+                      number, its pid, or the folder in which it was started; --run may be left out
   --server ADDR       the arbiter: unix:/path, tcp:HOST:PORT or the path of a socket (default: that
-                      of TOKENPOOL_ADDR, else the pool around this process, else the server at
-                      $XDG_RUNTIME_DIR/tokenpool/socket)
+                      of TOKENPOOL_ADDR, else the pool around this process, else all that
+                      live: one is shown, several are listed)
   --cookie-file FILE  where its cookie is (default: TOKENPOOL_COOKIE where TOKENPOOL_ADDR is
                       ADDR, else PATH.cookie beside a Unix socket, else TOKENPOOL_COOKIE_FILE)
   -h, --help          this text
@@ -184,6 +190,7 @@ Options:
 Examples:
   tokenpool status --watch
   tokenpool status --json | jq .free
+  tokenpool status .                 the run that was started in this folder
   tokenpool status --server unix:/run/ci/socket
 
 Exit status:
@@ -196,16 +203,18 @@ See also tokenpool-status(1).
      R"page(tokenpool set changes what an arbiter hands out, from now on. Leases stay as they are.
 
 Usage:
-  tokenpool set KEY=VALUE... [--server ADDR] [--cookie-file FILE]
+  tokenpool set KEY=VALUE... [--run RUN | --server ADDR] [--cookie-file FILE]
 
 Keys:
   jobs=N              slots of the pool, 1-512; they do not follow the machine any more
   limit.TYPE=N|none   leases of that type at one time, 0-512, or no limit
 
 Options:
+  --run RUN           one of your runs and servers, as tokenpool status --all lists them: its
+                      number, its pid, or the folder in which it was started
   --server ADDR       the arbiter: unix:/path, tcp:HOST:PORT or the path of a socket (default: that
                       of TOKENPOOL_ADDR, else the pool around this process, else the server at
-                      $XDG_RUNTIME_DIR/tokenpool/socket)
+                      $XDG_RUNTIME_DIR/tokenpool/socket, else your only run)
   --cookie-file FILE  where its cookie is (default: TOKENPOOL_COOKIE where TOKENPOOL_ADDR is
                       ADDR, else PATH.cookie beside a Unix socket, else TOKENPOOL_COOKIE_FILE)
   -h, --help          this text
@@ -224,12 +233,14 @@ Prints what is set now. See also tokenpool-status(1).
 goes on.
 
 Usage:
-  tokenpool pause [--server ADDR] [--cookie-file FILE]
+  tokenpool pause [RUN | --server ADDR] [--cookie-file FILE]
 
 Options:
+  --run RUN           one of your runs and servers, as tokenpool status --all lists them: its
+                      number, its pid, or the folder in which it was started; --run may be left out
   --server ADDR       the arbiter: unix:/path, tcp:HOST:PORT or the path of a socket (default: that
                       of TOKENPOOL_ADDR, else the pool around this process, else the server at
-                      $XDG_RUNTIME_DIR/tokenpool/socket)
+                      $XDG_RUNTIME_DIR/tokenpool/socket, else your only run)
   --cookie-file FILE  where its cookie is (default: TOKENPOOL_COOKIE where TOKENPOOL_ADDR is
                       ADDR, else PATH.cookie beside a Unix socket, else TOKENPOOL_COOKIE_FILE)
   -h, --help          this text
@@ -246,12 +257,14 @@ Prints what is set now. See also tokenpool-status(1).
      R"page(tokenpool resume ends what tokenpool pause began: the arbiter grants slots again.
 
 Usage:
-  tokenpool resume [--server ADDR] [--cookie-file FILE]
+  tokenpool resume [RUN | --server ADDR] [--cookie-file FILE]
 
 Options:
+  --run RUN           one of your runs and servers, as tokenpool status --all lists them: its
+                      number, its pid, or the folder in which it was started; --run may be left out
   --server ADDR       the arbiter: unix:/path, tcp:HOST:PORT or the path of a socket (default: that
                       of TOKENPOOL_ADDR, else the pool around this process, else the server at
-                      $XDG_RUNTIME_DIR/tokenpool/socket)
+                      $XDG_RUNTIME_DIR/tokenpool/socket, else your only run)
   --cookie-file FILE  where its cookie is (default: TOKENPOOL_COOKIE where TOKENPOOL_ADDR is
                       ADDR, else PATH.cookie beside a Unix socket, else TOKENPOOL_COOKIE_FILE)
   -h, --help          this text

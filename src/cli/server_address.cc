@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "cli/live_pools.h"
 #include "cli/neighbourhood.h"
 #include "cli/server_files.h"
 #include "proc/environ.h"
@@ -129,10 +130,18 @@ wire::Result<Server> only_run(const ServerSources& sources) {
         ", and no tokenpool run of yours is in TMPDIR; start one with tokenpool serve, or give "
         "--server ADDR");
   }
-  std::string sentence =
-      std::to_string(runs.size()) + " runs of yours live; give --server ADDR, one of";
-  for (const Server& run : runs) sentence += " " + run.address.substr(0, run.address.find(';'));
-  return failed(sentence);
+  const auto pools = sources.look(runs);
+  if (const auto only = only_living(pools)) return pools[*only].server;
+  return failed(std::to_string(runs.size()) + " runs of yours live; give --run, one of " +
+                named_pools(pools));
+}
+
+wire::Result<Server> named_run(const std::string& word, const ServerSources& sources) {
+  const auto pools = own_pools(sources);
+  if (!pools) return tl::make_unexpected(pools.error());
+  const auto place = meant_pool(*pools, word, sources.here);
+  if (!place) return tl::make_unexpected(place.error());
+  return (*pools)[*place].server;
 }
 
 }  // namespace
@@ -173,7 +182,20 @@ wire::Result<std::optional<Server>> standing_server(const ServerSources& sources
   return Server{to_string(*address), **std::move(cookie)};
 }
 
+bool names_arbiter(const ServerWords& words, const ServerSources& sources) {
+  return words.run || words.cookie_file || !meant_server(words, sources).address.empty();
+}
+
+wire::Result<std::vector<LivePool>> own_pools(const ServerSources& sources) {
+  std::vector<Server> servers = reachable(sources.runs());
+  auto standing = standing_server(sources);
+  if (!standing && servers.empty()) return tl::make_unexpected(standing.error());
+  if (standing && *standing) servers.push_back(**std::move(standing));
+  return sources.look(servers);
+}
+
 wire::Result<Server> find_server(const ServerWords& words, const ServerSources& sources) {
+  if (words.run) return named_run(*words.run, sources);
   Meant meant = meant_server(words, sources);
   if (meant.address.empty() && words.cookie_file) {
     meant.address = "unix:" + default_socket(sources.environment, sources.user);
@@ -199,11 +221,18 @@ wire::Result<Server> find_server(const ServerWords& words, const ServerSources& 
 
 namespace {
 
+std::string current_folder() {
+  std::error_code error;
+  return std::filesystem::current_path(error).string();
+}
+
 ServerSources own_sources() {
   return {proc::own_environment(),
           geteuid(),
           own_surroundings,
           own_runs,
+          look_at_pools,
+          current_folder(),
           [](const std::string& path) { return read_cookie_file(path); },
           proc::is_served};
 }
@@ -215,6 +244,10 @@ wire::Result<std::optional<Server>> standing_server() { return standing_server(o
 wire::Result<Server> find_server(const ServerWords& words) {
   return find_server(words, own_sources());
 }
+
+bool names_arbiter(const ServerWords& words) { return names_arbiter(words, own_sources()); }
+
+wire::Result<std::vector<LivePool>> own_pools() { return own_pools(own_sources()); }
 
 Barred explain(client::Reason reason, const std::string& address, const std::string& seen) {
   const std::string eval = "set both as tokenpool env --server ADDR prints them";

@@ -1,9 +1,9 @@
 // Which arbiter a command is for, and the way to it.
 //
-// The order: what --server names; TOKENPOOL_ADDR; the pool that surrounds this process; the user's
-// standing server at its default socket; the user's run, if there is one alone. One that was named
-// is never replaced by another one: what is wrong with it is an Error. The cookie is in no Error's
-// sentence.
+// The order: what --server or --run names; TOKENPOOL_ADDR; the pool that surrounds this process;
+// the user's standing server at its default socket; the user's run, if there is one alone, or one
+// alone whose command is not over. One that was named is never replaced by another one: what is
+// wrong with it is an Error. The cookie is in no Error's sentence.
 #pragma once
 
 #include <functional>
@@ -26,6 +26,7 @@ namespace tokenpool::cli {
 struct ServerWords {
   std::optional<wire::Address> server;     ///< --server
   std::optional<std::string> cookie_file;  ///< --cookie-file; comes before all other cookies
+  std::optional<std::string> run;          ///< --run: one of own_pools(), see meant_pool()
   friend bool operator==(const ServerWords&, const ServerWords&) = default;
 };
 
@@ -35,12 +36,16 @@ struct Server {
   friend bool operator==(const Server&, const Server&) = default;
 };
 
+struct LivePool;  // live_pools.h
+
 /// What is looked at, and how.
 struct ServerSources {
   Environment environment;
   uid_t user = 0;
   std::function<std::optional<Surroundings>()> surroundings;
-  std::function<std::vector<Environment>()> runs;  ///< as own_runs()
+  std::function<std::vector<Environment>()> runs;                         ///< as own_runs()
+  std::function<std::vector<LivePool>(const std::vector<Server>&)> look;  ///< as look_at_pools()
+  std::string here;                                                       ///< the current folder
   /// As read_cookie_file().
   std::function<wire::Result<std::optional<std::string>>(const std::string& path)> cookie_in;
   std::function<bool(const wire::Address& unix_address)> is_served;  ///< as proc::is_served()
@@ -62,6 +67,17 @@ std::string cookie_file_of(std::string_view socket_path);
 wire::Result<std::optional<Server>> standing_server(const ServerSources& sources);
 /// The same for this process.
 wire::Result<std::optional<Server>> standing_server();
+
+/// Whether somebody has named one: `words`, the environment, or the pool around.
+bool names_arbiter(const ServerWords& words, const ServerSources& sources);
+/// The same for this process.
+bool names_arbiter(const ServerWords& words);
+
+/// The user's standing server and his runs that can be reached. Error 1: the server's cookie is not
+/// to be had, and there is nothing else.
+wire::Result<std::vector<LivePool>> own_pools(const ServerSources& sources);
+/// The same for this process.
+wire::Result<std::vector<LivePool>> own_pools();
 
 /// Error 1: there is none, or its cookie is not to be had. Pure but for `sources`.
 wire::Result<Server> find_server(const ServerWords& words, const ServerSources& sources);

@@ -1,12 +1,18 @@
 #include "cli/status.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
+#include <filesystem>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "cli/help.h"
+#include "cli/live_pools.h"
+#include "cli/pid_numbers.h"
 #include "cli/screen.h"
 #include "cli/server_address.h"
 #include "cli/status_options.h"
@@ -23,25 +29,27 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kRefresh = std::chrono::seconds(1);
 constexpr auto kLeastApart = std::chrono::milliseconds(100);
 
-wire::Result<std::string> text_of_status(std::string_view result, const Server& server,
-                                         const StatusView& view) {
-  const auto status = wire::parse_status(result);
-  if (status) return to_text(*status, server.address, view);
-  return tl::make_unexpected(
-      wire::Error{1, "the arbiter's answer is no status: is it another version?"});
-}
+const wire::Error kNoStatus{1, "the arbiter's answer is no status: is it another version?"};
 
 StatusView view_of_stdout() {
   const auto screen = screen_size();
   return {screen ? screen->columns : kWholeLines, use_colour(stdout)};
 }
 
+int show(const std::string& result, const Server& server, bool json) {
+  if (json) {
+    const auto text = status_json(result);
+    return text ? (print(stdout, *text) ? 0 : 1) : fail("status", text.error());
+  }
+  const auto status = wire::parse_status(result);
+  if (!status) return fail("status", kNoStatus);
+  return print(stdout, to_text(*status, server.address, view_of_stdout())) ? 0 : 1;
+}
+
 int show_once(client::Pool& pool, const Server& server, bool json) {
-  const auto result = pool.status();
+  auto result = pool.status();
   if (!result) return fail("status", call_failed(server, result.error()));
-  const auto text = json ? status_json(*result) : text_of_status(*result, server, view_of_stdout());
-  if (!text) return fail("status", text.error());
-  return print(stdout, *text) ? 0 : 1;
+  return show(in_own_numbers(*std::move(result), pool.fd()), server, json);
 }
 
 int gone(const Server& server) {
@@ -55,11 +63,27 @@ std::optional<std::string> next_event(client::Pool& pool) {
   return std::nullopt;
 }
 
+std::string time_of_day() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  std::array<char, 16> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%H:%M:%S ", &local);
+  return {text.data(), size};
+}
+
 int tell_events(client::Pool& pool, const Server& server, bool json) {
   const Screen screen(false);
+  const auto result = pool.status();
+  if (!result) return fail("status", call_failed(server, result.error()));
+  const auto status = wire::parse_status(*result);
+  if (!status) return fail("status", kNoStatus);
+  if (!print(stdout, json ? state_json(*result) : time_of_day() + state_text(*status))) return 1;
   while (true) {
     while (const auto params = next_event(pool)) {
-      if (!print(stdout, json ? event_json(*params) : event_text(*params))) return 1;
+      if (!print(stdout, json ? event_json(*params) : time_of_day() + event_text(*params))) {
+        return 1;
+      }
     }
     if (!pool.connected()) return gone(server);
     pool.wait(std::nullopt);
@@ -73,17 +97,21 @@ int draw_events(client::Pool& pool, const Server& server) {
   while (true) {
     const auto now = Clock::now();
     if (now < due) {
-      pool.wait(std::chrono::ceil<std::chrono::milliseconds>(due - now));
+      if (screen.wait_for_key(pool, std::chrono::ceil<std::chrono::milliseconds>(due - now))) {
+        return 0;
+      }
       if (!pool.connected()) return gone(server);
       while (next_event(pool)) due = soonest;
       continue;
     }
-    const auto result = pool.status();
+    auto result = pool.status();
     if (!result && result.error().code == 0) return gone(server);
     if (!result) return fail("status", call_failed(server, result.error()));
-    const auto text = text_of_status(*result, server, view_of_stdout());
-    if (!text) return fail("status", text.error());
-    if (!screen.draw(*text)) return 1;
+    const auto status = wire::parse_status(in_own_numbers(*std::move(result), pool.fd()));
+    if (!status) return fail("status", kNoStatus);
+    StatusView view = view_of_stdout();
+    view.rows = screen.rows();
+    if (!screen.draw(to_text(*status, server.address, view))) return 1;
     soonest = Clock::now() + kLeastApart;
     due = soonest + (kRefresh - kLeastApart);
   }
@@ -92,8 +120,40 @@ int draw_events(client::Pool& pool, const Server& server) {
 int watch(client::Pool& pool, const Server& server, bool json) {
   const auto subscribed = pool.call("subscribe", "{}");
   if (!subscribed) return fail("status", call_failed(server, subscribed.error()));
-  const bool draws = !json && screen_size().has_value();
-  return draws ? draw_events(pool, server) : tell_events(pool, server, json);
+  return !json && can_draw() ? draw_events(pool, server) : tell_events(pool, server, json);
+}
+
+int look(const Server& server, const StatusOptions& options) {
+  const auto pool = connect(server, "tokenpool status");
+  if (!pool) return fail("status", pool.error());
+  return options.watch ? watch(**pool, server, options.json)
+                       : show_once(**pool, server, options.json);
+}
+
+/// Nobody has named one: all that there are, or the only one.
+int look_at_all(const StatusOptions& options) {
+  const auto pools = own_pools();
+  if (!pools) return fail("status", pools.error());
+  if (options.watch) {
+    if (const auto only = only_living(*pools)) return look((*pools)[*only].server, options);
+  }
+  const bool one = pools->size() == 1 && pools->front().status && !options.all;
+  if (one) return look(pools->front().server, options);
+  if (pools->empty() && !options.all) {
+    const auto none = find_server(options.server);
+    return none ? look(*none, options) : fail("status", none.error());
+  }
+  if (options.watch) {
+    return fail("status",
+                {1, "several pools live: watch which? give one of " + named_pools(*pools)});
+  }
+  const std::string list = options.json ? pools_json(*pools) : pools_text(*pools, view_of_stdout());
+  if (!print(stdout, list)) return 1;
+  // What follows is for who reads the list on a terminal.
+  if (!options.json && pools->size() > 1 && screen_size()) {
+    print(stdout, "\nOne of them: tokenpool status NUMBER, PID or FOLDER\n");
+  }
+  return 0;
 }
 
 }  // namespace
@@ -102,12 +162,10 @@ int status(const std::vector<std::string>& words) {
   const auto options = parse_status_options("status", words);
   if (!options) return fail("status", options.error());
   if (options->help) return print(stdout, help_text("status", use_colour(stdout))) ? 0 : 1;
+  if (options->all || !names_arbiter(options->server)) return look_at_all(*options);
   const auto server = find_server(options->server);
   if (!server) return fail("status", server.error());
-  const auto pool = connect(*server, "tokenpool status");
-  if (!pool) return fail("status", pool.error());
-  return options->watch ? watch(**pool, *server, options->json)
-                        : show_once(**pool, *server, options->json);
+  return look(*server, *options);
 }
 
 }  // namespace tokenpool::cli

@@ -15,6 +15,7 @@ class Reader {
     if (command == "status" || command == "env")
       flags_.emplace_back("--json", &StatusOptions::json);
     if (command == "status") flags_.emplace_back("--watch", &StatusOptions::watch);
+    if (command == "status") flags_.emplace_back("--all", &StatusOptions::all);
   }
 
   wire::Result<StatusOptions> read() {
@@ -25,13 +26,25 @@ class Reader {
       if (!done) return tl::make_unexpected(done.error());
       if (options_.help) return options_;
     }
+    if (options_.server.run && options_.server.server) {
+      return usage("--server and the name of a run: give one of them");
+    }
     return std::move(options_);
   }
 
  private:
   wire::Result<void> read_word(const std::string& word) {
-    if (command_ != "set") return usage(word + ": it takes no arguments" + see_help(command_));
-    options_.words.push_back(word);
+    if (command_ == "set") {
+      options_.words.push_back(word);
+      return {};
+    }
+    if (command_ == "env") return usage(word + ": it takes no arguments" + see_help(command_));
+    if (word.empty()) return usage("'': an empty name; is a variable unset?");
+    if (options_.server.run) {
+      return usage(word + ": one run can be named, and " + *options_.server.run + " is" +
+                   see_help(command_));
+    }
+    options_.server.run = word;
     return {};
   }
 
@@ -42,7 +55,9 @@ class Reader {
       only_words_ = true;
       return {};
     }
-    if (name == "--server" || name == "--cookie-file") return read_value(name, equals, word);
+    if (name == "--server" || name == "--cookie-file" || name == "--run") {
+      return read_value(name, equals, word);
+    }
     bool* flag = nullptr;
     if (name == "-h" || name == "--help") flag = &options_.help;
     for (const auto& [known, member] : flags_) {
@@ -69,6 +84,10 @@ class Reader {
       options_.server.cookie_file = std::move(value);
       return {};
     }
+    if (name == "--run") {
+      options_.server.run = std::move(value);
+      return {};
+    }
     auto address = parse_server(value);
     if (!address) return usage("--server: " + address.error().sentence);
     options_.server.server = *std::move(address);
@@ -76,7 +95,7 @@ class Reader {
   }
 
   [[nodiscard]] std::vector<std::string> known_options() const {
-    std::vector<std::string> known{"--server", "--cookie-file", "--help"};
+    std::vector<std::string> known{"--server", "--run", "--cookie-file", "--help"};
     for (const auto& [flag, member] : flags_) known.push_back(flag);
     return known;
   }

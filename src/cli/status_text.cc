@@ -23,50 +23,8 @@ std::string count_of(std::uint64_t count, std::string_view one) {
   return std::to_string(count) + " " + std::string(one) + (count == 1 ? "" : "s");
 }
 
-class StatusPage {
- public:
-  explicit StatusPage(const StatusView& view) : view_(view) {}
-
-  void line(std::string_view text, Style style = Style::plain) {
-    text_ += styled(cut(text, view_.columns), style, view_.colour) + "\n";
-  }
-  void field(std::string_view name, std::string_view value, Style style = Style::plain) {
-    std::string text(name);
-    text.resize(10, ' ');
-    line(text + std::string(value), style);
-  }
-  void heading(std::string_view text) {
-    text_ += "\n";
-    line(text, Style::heading);
-  }
-  void table(const std::vector<Column>& columns, const std::vector<Cells>& rows) {
-    for (const std::string& row : lay_out(columns, rows, view_.columns)) line(row);
-  }
-  /// Words in columns of one width, as many on a line as fit.
-  void words(const std::vector<std::string>& all) {
-    std::size_t widest = 0;
-    for (const std::string& word : all) widest = std::max(widest, word.size());
-    const std::size_t columns = view_.columns == kWholeLines ? StatusView{}.columns : view_.columns;
-    std::string row;
-    for (std::string word : all) {
-      if (!row.empty() && row.size() + 2 + word.size() > columns) {
-        line(row.substr(0, row.find_last_not_of(' ') + 1));
-        row.clear();
-      }
-      word.resize(widest, ' ');
-      row += "  " + word;
-    }
-    line(row.substr(0, row.find_last_not_of(' ') + 1));
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  StatusView view_;
-  std::string text_;
-};
-
 std::string who(const std::string& name, std::int32_t pid) {
-  const std::string number = " " + std::to_string(pid);
+  const std::string number = pid == 0 ? " ?" : " " + std::to_string(pid);
   return cut(clean_line(name), kMostOfName - number.size()) + number;
 }
 
@@ -79,23 +37,54 @@ int withheld(const wire::StatusResult& status) {
   return status.slots - status.free - status.leased - status.tokens - status.implicit;
 }
 
-void add_head(StatusPage* page, const wire::StatusResult& status, std::string_view address) {
+void add_run(Page* page, const wire::RunStatus& run) {
+  const std::string pid = run.pid == 0 ? "" : ", pid " + std::to_string(run.pid);
+  page->named("Run", clean_line(run.command), pid + ", since " + age_text(run.age_ms));
+  page->named("Folder", clean_line(run.folder), "");
+  if (run.over) {
+    page->field("Over", "its command has ended; the arbiter serves what that left running",
+                Style::attention);
+  }
+}
+
+std::string tracking_text(const wire::RunStatus& run) {
+  std::string text = clean_line(run.tracking);
+  if (run.tracking == "infer") text += ", so holders are not known";
+  text += "; tokens: " + std::to_string(run.recovered) + " recovered";
+  const auto add = [&text](std::uint64_t count, std::string_view what) {
+    if (count > 0) text += ", " + std::to_string(count) + " " + std::string(what);
+  };
+  add(run.taken, "taken");
+  add(run.returned, "returned");
+  add(run.refused, "refused");
+  add(run.minted, "minted");
+  return text;
+}
+
+void add_head(Page* page, const wire::StatusResult& status, std::string_view address) {
+  if (status.run) add_run(page, *status.run);
   page->field("Server", clean_line(status.server) + ", pid " + std::to_string(status.pid) +
                             ", up " + age_text(status.uptime_ms));
-  page->field("Address", clean_line(address));
+  page->named("Address", clean_line(address), "");
   const std::string elastic =
       status.range.is_elastic() ? " of " + range(status.range.min, status.range.max) : "";
   page->field("Slots", std::to_string(status.slots) + elastic + ": " + std::to_string(status.free) +
                            " free, " + std::to_string(status.leased) + " held by leases, " +
                            std::to_string(status.tokens) + " by make's tokens" +
                            (status.implicit > 0 ? ", 1 implicit" : ""));
+  if (status.run) page->field("Tracking", tracking_text(*status.run));
   if (const int slots = withheld(status); slots > 0) {
     page->field("Withheld",
                 count_of(static_cast<std::uint64_t>(slots), "slot") + " that nobody gets",
                 Style::attention);
   }
-  page->field("Waiting", count_of(status.waiting_total, "request") + "; " +
-                             count_of(status.sessions, "session"));
+  const int readers = status.run ? status.run->waiting : 0;
+  page->field(
+      "Waiting",
+      count_of(status.waiting_total, "request") + "; " +
+          (readers > 0 ? count_of(static_cast<std::uint64_t>(readers), "reader") + " of tokens; "
+                       : "") +
+          count_of(status.sessions, "session"));
   if (status.frozen > 0) {
     page->field("Frozen",
                 count_of(static_cast<std::size_t>(status.frozen), "job") +
@@ -106,10 +95,42 @@ void add_head(StatusPage* page, const wire::StatusResult& status, std::string_vi
   if (status.draining) page->field("Ending", "nothing new is granted", Style::attention);
 }
 
-void add_rows(StatusPage* page, const std::string& title, const std::vector<wire::StatusRow>& rows,
+std::string pid_text(std::int32_t pid) { return pid == 0 ? "?" : std::to_string(pid); }
+
+/// Each holder, and below it what runs on its tokens.
+void add_tokens(Page* page, const wire::StatusResult& status) {
+  std::vector<Cells> cells;
+  for (const wire::HolderRow& holder : status.holders) {
+    const bool known = holder.pid != 0 || !holder.command.empty();
+    cells.push_back({pid_text(holder.pid), std::to_string(holder.tokens),
+                     known ? age_text(holder.age_ms) : "",
+                     known ? clean_line(holder.command) : "taken unseen, by one of several"});
+    for (const wire::JobRow& job : status.jobs) {
+      if (holder.pid == 0 || job.holder != holder.pid) continue;
+      cells.push_back(
+          {pid_text(job.pid), "", age_text(job.age_ms), "  " + clean_line(job.command)});
+    }
+  }
+  page->table(
+      "Tokens (" + std::to_string(status.tokens) + ")", Worth::rows,
+      {{"PID", 0, true}, {"TOKENS", 0, true}, {"SINCE", 0, true}, {"COMMAND", 0, false, true}},
+      cells, cells.size());
+}
+
+void add_left(Page* page, const wire::StatusResult& status) {
+  if (!status.run || !status.run->over) return;
+  std::vector<Cells> cells;
+  for (const wire::JobRow& job : status.jobs) {
+    if (job.holder != 0) continue;
+    cells.push_back({pid_text(job.pid), age_text(job.age_ms), clean_line(job.command)});
+  }
+  page->table("Left running (" + std::to_string(cells.size()) + ")", Worth::rows,
+              {{"PID", 0, true}, {"SINCE", 0, true}, {"COMMAND", 0, false, true}}, cells,
+              cells.size());
+}
+
+void add_rows(Page* page, const std::string& title, const std::vector<wire::StatusRow>& rows,
               std::size_t total, bool waiting) {
-  if (total == 0) return;
-  page->heading(title + " (" + std::to_string(total) + ")");
   std::vector<Cells> cells;
   for (const wire::StatusRow& row : rows) {
     std::string slots = waiting ? range(row.min, row.max) : std::to_string(row.slots);
@@ -118,25 +139,24 @@ void add_rows(StatusPage* page, const std::string& title, const std::vector<wire
                      row.priority == 0 ? "" : std::to_string(row.priority), clean_line(row.type),
                      clean_line(row.target)});
   }
-  page->table({{"WHO", kMostOfName},
+  page->table(title + " (" + std::to_string(total) + ")", Worth::rows,
+              {{"WHO", kMostOfName},
                {"SLOTS"},
                {"SINCE", 0, true},
                {"PRIORITY", 0, true},
                {"TYPE", 12},
-               {"TARGET"}},
-              cells);
-  if (total > rows.size()) page->line("  and " + std::to_string(total - rows.size()) + " more");
+               {"TARGET", 0, false, true}},
+              cells, total);
 }
 
-void add_limits(StatusPage* page, const std::vector<wire::LimitUse>& limits) {
-  if (limits.empty()) return;
-  page->heading("Limits");
+void add_limits(Page* page, const std::vector<wire::LimitUse>& limits) {
   std::vector<Cells> rows;
   for (const wire::LimitUse& limit : limits) {
     rows.push_back(
         {clean_line(limit.type), std::to_string(limit.limit), std::to_string(limit.used)});
   }
-  page->table({{"TYPE"}, {"LIMIT", 0, true}, {"USED", 0, true}}, rows);
+  page->table("Limits", Worth::all, {{"TYPE"}, {"LIMIT", 0, true}, {"USED", 0, true}}, rows,
+              rows.size());
 }
 
 std::string cause_of(const std::string& cause) {
@@ -145,20 +165,22 @@ std::string cause_of(const std::string& cause) {
   return clean_line(cause);
 }
 
-void add_recoveries(StatusPage* page, const std::vector<wire::RecoveryRow>& recoveries) {
-  if (recoveries.empty()) return;
-  page->heading("Recovered");
+void add_recoveries(Page* page, const std::vector<wire::RecoveryRow>& recoveries) {
   std::vector<Cells> rows;
   for (const wire::RecoveryRow& one : recoveries) {
     rows.push_back({who(one.name, one.pid), std::to_string(one.slots), age_text(one.ago_ms),
                     cause_of(one.cause), clean_line(one.target)});
   }
-  page->table({{"WHO", kMostOfName}, {"SLOTS"}, {"AGO", 0, true}, {"CAUSE", 16}, {"TARGET"}}, rows);
+  page->table("Recovered", Worth::less,
+              {{"WHO", kMostOfName},
+               {"SLOTS"},
+               {"AGO", 0, true},
+               {"CAUSE", 16},
+               {"TARGET", 0, false, true}},
+              rows, rows.size());
 }
 
-void add_uncooperative(StatusPage* page, const std::vector<wire::UncooperativeRow>& rows) {
-  if (rows.empty()) return;
-  page->heading("Not following the pool");
+void add_uncooperative(Page* page, const std::vector<wire::UncooperativeRow>& rows) {
   std::vector<Cells> cells;
   for (const wire::UncooperativeRow& row : rows) {
     const std::int64_t tenths = (row.millicores + 50) / 100;
@@ -166,16 +188,17 @@ void add_uncooperative(StatusPage* page, const std::vector<wire::UncooperativeRo
                      std::to_string(tenths / 10) + "." + std::to_string(tenths % 10),
                      age_text(row.since_ms), clean_line(row.command)});
   }
-  page->table({{"PID", 0, true}, {"CPUS TOO MANY", 0, true}, {"SINCE", 0, true}, {"COMMAND"}},
-              cells);
+  page->table("Not following the pool", Worth::all,
+              {{"PID", 0, true}, {"CPUS TOO MANY", 0, true}, {"SINCE", 0, true}, {"COMMAND"}},
+              cells, cells.size());
 }
 
-void add_counters(StatusPage* page, const wire::StatusCounters& counters) {
-  page->heading("Counters");
+void add_counters(Page* page, const wire::StatusCounters& counters) {
   const auto word = [](std::string_view name, std::uint64_t count) {
     return std::string(name) + " " + std::to_string(count);
   };
-  page->words({word("granted", counters.granted), word("released", counters.released),
+  page->words("Counters", Worth::least,
+              {word("granted", counters.granted), word("released", counters.released),
                word("recovered", counters.recovered), word("timed out", counters.timed_out),
                word("cancelled", counters.cancelled), word("refused", counters.refused),
                word("unauthorized", counters.unauthorized), word("resumed", counters.resumed)});
@@ -185,15 +208,17 @@ void add_counters(StatusPage* page, const wire::StatusCounters& counters) {
 
 std::string to_text(const wire::StatusResult& status, std::string_view address,
                     const StatusView& view) {
-  StatusPage page(view);
+  Page page(view);
   add_head(&page, status, address);
+  add_uncooperative(&page, status.uncooperative);
+  add_tokens(&page, status);
+  add_left(&page, status);
   add_rows(&page, "Leases", status.leases, status.leases_total, false);
   add_rows(&page, "Waiting", status.waiting, status.waiting_total, true);
   add_limits(&page, status.limits);
-  add_uncooperative(&page, status.uncooperative);
   add_recoveries(&page, status.recoveries);
   add_counters(&page, status.counters);
-  return page.take();
+  return page.text();
 }
 
 wire::Result<std::string> status_json(std::string_view result) {
@@ -216,8 +241,8 @@ std::string event_text(std::string_view params) {
   };
   std::string line = text_of("kind");
   if (line.empty()) line = "event";
-  constexpr std::array<const char*, 8> kMembers{"lease", "slots",   "type", "free",
-                                                "lost",  "session", "name", "target"};
+  constexpr std::array kMembers{"lease",   "slots", "tokens", "type",   "free",   "lost",
+                                "session", "pid",   "name",   "target", "command"};
   for (const char* name : kMembers) {
     const std::string value = text_of(name);
     if (!value.empty()) line += " " + std::string(name) + "=" + value;
@@ -225,27 +250,27 @@ std::string event_text(std::string_view params) {
   return line + "\n";
 }
 
+std::string state_text(const wire::StatusResult& status) {
+  std::string line =
+      "status slots=" + std::to_string(status.slots) + " free=" + std::to_string(status.free) +
+      " leased=" + std::to_string(status.leased) + " tokens=" + std::to_string(status.tokens) +
+      " waiting=" + std::to_string(status.waiting_total) +
+      " pid=" + std::to_string(status.run ? status.run->pid : status.pid);
+  if (status.run) line += " command=" + clean_line(status.run->command);
+  return line + "\n";
+}
+
+std::string state_json(std::string_view result) {
+  Json members = Json::parse(result, nullptr, false);
+  Json json = {{"kind", "status"}};
+  if (members.is_object()) json.update(members);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 std::string event_json(std::string_view params) {
   const Json json = Json::parse(params, nullptr, false);
   if (json.is_discarded()) return {};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-std::string age_text(std::int64_t milliseconds) {
-  const std::int64_t seconds = std::max<std::int64_t>(milliseconds, 0) / 1000;
-  const auto two = [](std::int64_t number) {
-    return (number < 10 ? "0" : "") + std::to_string(number);
-  };
-  constexpr std::int64_t kMinute = 60;
-  constexpr std::int64_t kHour = 60 * kMinute;
-  constexpr std::int64_t kDay = 24 * kHour;
-  if (seconds < kMinute) return std::to_string(seconds) + "s";
-  if (seconds < kHour)
-    return std::to_string(seconds / kMinute) + "m" + two(seconds % kMinute) + "s";
-  if (seconds < kDay) {
-    return std::to_string(seconds / kHour) + "h" + two(seconds % kHour / kMinute) + "m";
-  }
-  return std::to_string(seconds / kDay) + "d" + two(seconds % kDay / kHour) + "h";
 }
 
 }  // namespace tokenpool::cli

@@ -5,17 +5,12 @@
 #include <string>
 #include <string_view>
 
+#include "cli/page.h"
 #include "wire/error.h"
+#include "wire/plain_text.h"
 #include "wire/protocol_results.h"
 
 namespace tokenpool::cli {
-
-inline constexpr std::size_t kWholeLines = 1U << 20;
-
-struct StatusView {
-  std::size_t columns = 80;  ///< no line is wider; kWholeLines: none is cut
-  bool colour = false;
-};
 
 /// The whole status of the arbiter at `address`, lines that end with a newline each. Not meant to
 /// be parsed. What clients call themselves and their targets cannot control the terminal.
@@ -27,13 +22,17 @@ std::string to_text(const wire::StatusResult& status, std::string_view address,
 /// is no JSON object.
 wire::Result<std::string> status_json(std::string_view result);
 
+/// What the first line of a watch tells where nothing is drawn, with a newline: for people, as
+/// event_text(), and for programs, the members of the result behind "kind" ("status").
+std::string state_text(const wire::StatusResult& status);
+std::string state_json(std::string_view result);
+
 /// The params of an `event` as a line for people, with a newline: "granted lease=12 slots=2
 /// type=link free=3 name=cc target=bin/app", of those that it has.
 std::string event_text(std::string_view params);
 /// ... and for programs: the params as they are, in one line.
 std::string event_json(std::string_view params);
 
-/// "0s", "59s", "3m05s", "2h05m", "3d04h".
-std::string age_text(std::int64_t milliseconds);
+using wire::age_text;
 
 }  // namespace tokenpool::cli

@@ -2,32 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 
 namespace tokenpool::cli {
 namespace {
 
-struct Character {
-  char32_t code = 0;
-  std::size_t bytes = 0;  ///< 0: those at its place are no UTF-8
-};
+using wire::Character;
+using wire::first_of;
 
-/// The one at the beginning of `text`, which is not empty.
-Character first_of(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
-  const std::size_t bytes = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < bytes) return {};
-  char32_t code = lead & (0xffU >> (bytes + 1));
-  for (std::size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xc0U) != 0x80U) return {};
-    code = code << 6U | (byte(i) & 0x3fU);
-  }
-  const bool too_long = (bytes == 3 && code < 0x800) || (bytes == 4 && code < 0x10000);
-  if (too_long || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return {};
-  return {code, bytes};
-}
+constexpr std::size_t kGap = 2;  // columns before each column
 
 struct Range {
   char32_t first;
@@ -41,12 +23,6 @@ bool is_in(const std::array<Range, count>& ranges, char32_t code) {
   });
 }
 
-constexpr std::array<Range, 6> kHarmful{{{0, 0x1f},
-                                         {0x7f, 0x9f},
-                                         {0x200e, 0x200f},
-                                         {0x2028, 0x202e},
-                                         {0x2066, 0x2069},
-                                         {0xfeff, 0xfeff}}};
 // Unicode 15: East_Asian_Width W and F in large pieces, and the blocks of combining marks.
 constexpr std::array<Range, 8> kWide{{{0x1100, 0x115f},
                                       {0x2e80, 0x303e},
@@ -76,6 +52,18 @@ std::string_view beginning(std::string_view text, std::size_t columns) {
   return text.substr(0, bytes);
 }
 
+/// As many from its end.
+std::string_view ending(std::string_view text, std::size_t columns) {
+  while (columns_of(text) > columns) {
+    text.remove_prefix(std::max<std::size_t>(first_of(text).bytes, 1));
+  }
+  // A mark that has lost what it stood on.
+  while (!text.empty() && width_of(first_of(text).code) == 0) {
+    text.remove_prefix(std::max<std::size_t>(first_of(text).bytes, 1));
+  }
+  return text;
+}
+
 std::string padded(const std::string& cell, std::size_t width, bool right) {
   const std::size_t used = columns_of(cell);
   const std::string blanks(width > used ? width - used : 0, ' ');
@@ -95,23 +83,19 @@ std::vector<std::size_t> widths_of(const std::vector<Column>& columns,
   return widths;
 }
 
-}  // namespace
-
-std::string clean_line(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  while (!text.empty()) {
-    const Character character = first_of(text);
-    const std::size_t bytes = std::max<std::size_t>(character.bytes, 1);
-    if (character.bytes == 0 || is_in(kHarmful, character.code)) {
-      clean += '?';
-    } else {
-      clean += text.substr(0, bytes);
-    }
-    text.remove_prefix(bytes);
+/// The last one that is not left out gets what is left of `width`.
+void fit_last(std::size_t width, std::vector<std::size_t>* widths) {
+  const auto last =
+      std::find_if(widths->rbegin(), widths->rend(), [](auto one) { return one > 0; });
+  if (last == widths->rend()) return;
+  std::size_t used = kGap;
+  for (auto other = last + 1; other != widths->rend(); ++other) {
+    if (*other > 0) used += *other + kGap;
   }
-  return clean;
+  *last = std::min(*last, std::max<std::size_t>(width, used + 1) - used);
 }
+
+}  // namespace
 
 std::size_t columns_of(std::string_view text) {
   std::size_t columns = 0;
@@ -129,17 +113,29 @@ std::string cut(std::string_view text, std::size_t columns) {
   return std::string(beginning(text, columns - dots)) + std::string(dots, '.');
 }
 
+std::string cut_middle(std::string_view text, std::size_t columns) {
+  constexpr std::size_t kDots = 3;
+  if (columns_of(text) <= columns || columns < 3 * kDots) return cut(text, columns);
+  const std::size_t kept = columns - kDots;
+  return std::string(beginning(text, kept / 3)) + std::string(kDots, '.') +
+         std::string(ending(text, kept - kept / 3));
+}
+
 std::vector<std::string> lay_out(const std::vector<Column>& columns,
                                  const std::vector<std::vector<std::string>>& rows,
                                  std::size_t width) {
   std::vector<std::string> lines;
   if (rows.empty()) return lines;
-  const std::vector<std::size_t> widths = widths_of(columns, rows);
+  std::vector<std::size_t> widths = widths_of(columns, rows);
+  fit_last(width, &widths);
   const auto add = [&](const auto& cell_at) {
     std::string line;
     for (std::size_t i = 0; i < columns.size(); ++i) {
       if (widths[i] == 0) continue;
-      line += "  " + padded(cut(cell_at(i), widths[i]), widths[i], columns[i].right);
+      const std::string cell = cell_at(i);
+      const std::string shown =
+          columns[i].ends ? cut_middle(cell, widths[i]) : cut(cell, widths[i]);
+      line += std::string(kGap, ' ') + padded(shown, widths[i], columns[i].right);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     lines.push_back(cut(line, width));

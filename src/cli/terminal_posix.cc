@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/terminal.h"
+#include "wire/plain_text.h"
 
 namespace tokenpool::cli {
 
@@ -51,10 +52,7 @@ int fail(std::string_view command, const wire::Error& error) {
   std::string line = "tokenpool";
   if (!command.empty()) line += " " + std::string(command);
   line += ": " + error.sentence;
-  for (char& letter : line) {
-    if (static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f) letter = '?';
-  }
-  print(stderr, line + "\n");
+  print(stderr, wire::clean_line(line) + "\n");
   return error.status;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/tool_process.h"
+#include "wire/plain_text.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -18,7 +19,7 @@ constexpr int kMostHops = 8;
 }  // namespace
 
 void say_as_shim(const std::string& text) {
-  const std::string line = "tokenpool: " + text + "\n";
+  const std::string line = "tokenpool: " + wire::clean_line(text) + "\n";
   // A closed stderr is nothing to mend.
   [[maybe_unused]] const ssize_t written = write(2, line.data(), line.size());
 }

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include <unistd.h>
+
 #include "cli/exec_options.h"
 #include "cli/help.h"
 #include "cli/terminal.h"
@@ -63,6 +65,8 @@ int run_tool(const std::string& name, host::LaunchConfig config) {
   }
   // What a tool of another kind starts may be jobs of their own.
   config.whole = kind != WrappedKind::unknown;
+  // Who starts a compiler may read what it says, as cargo and configure do.
+  config.waits_silently = isatty(2) != 1;
   if (config.wanted.type.empty() && proc::own_variable("TOKENPOOL_LEASE").empty()) {
     config.wanted.type = std::move(call.type);
   }

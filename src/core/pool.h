@@ -59,21 +59,19 @@ class Pool {
 
   /// A client reads one token. Answers at once with a grant or a refusal, or later with a grant.
   void request(const Request& request, Instant now, Effects* effects);
-  /// Whether request() will grant `who` a token at once, be its read blocking or not: then nobody
-  /// need find out, and Request::blocking may be true for either.
+  /// Whether request() will grant `who` a token at once, be its read blocking or not.
   [[nodiscard]] bool grants_at_once(ProcessId who, Instant now) const;
   /// The reader of `id` is gone or was interrupted. No-op for one already answered.
   void cancel(RequestId id, Instant now, Effects* effects);
   /// The grant of `request` could not be carried out. The booking is undone; the token stays in the
   /// pool (caller_gone) or is left to drift() to find (byte_missing: the read waits on in front of
-  /// the queue, or is refused when it does not block; next_deadline() is then `now`, as the byte
-  /// may have come back meanwhile). To be told while the effects are carried out, before the next
-  /// event. No-op when the account of the caller is closed already: ended() has freed the token.
+  /// the queue, or is refused when it does not block; next_deadline() is then `now`). To be told
+  /// while the effects are carried out, before the next event. No-op when the account of the caller
+  /// is closed already: ended() has freed the token.
   void grant_failed(const Request& request, bool from_fifo, GrantFailure failure, Instant now,
                     Effects* effects);
   /// `who` returned `count` tokens; none of them is in the FIFO yet.
   void give(ProcessId who, int count, Instant now, Effects* effects);
-
   /// Bytes in the FIFO less the bytes that there should be. The host asks this before each event
   /// and whenever the FIFO was touched by somebody else; when it is not zero, it calls unseen().
   [[nodiscard]] int drift(int bytes_in_fifo) const { return bytes_in_fifo - free_; }
@@ -83,7 +81,6 @@ class Pool {
   /// The same where one of `openers` did it all.
   void unseen(int drift, const std::vector<ProcessId>& openers, bool certain, Instant now,
               Effects* effects);
-
   /// See Ledger::attribute.
   void attribute(ProcessId who) { ledger_.attribute(who); }
 

@@ -481,6 +481,7 @@ void Arbiter::end_build() {
 void Arbiter::publish_books() {
   log_.publish(pool_, leases_.settings(), leases_.count(), carrier_.owed(),
                books_.unseen().callers());
+  leases_.tell_of_tokens();
 }
 
 void Arbiter::publish() {

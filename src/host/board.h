@@ -91,7 +91,12 @@ struct AccountPage {
   Announced announced;
 };
 
+/// Bytes of a command line and of a path, for those who look at what runs.
+inline constexpr std::size_t kBoardLine = 1024;
+
 struct Board {
+  std::array<char, kBoardLine> command{};  ///< of the run; written before the first arbiter begins
+  std::array<char, kBoardLine> folder{};   ///< ... in which it was started
   std::array<AccountPage, 2> pages;
   std::atomic<std::uint32_t> current{0};  ///< the page that is valid
 

@@ -64,7 +64,7 @@ bool Dispatcher::drop_oldest(Strangers* strangers) {
     Session* session = find(strangers->due.front().second);
     strangers->due.pop_front();
     if (session == nullptr) continue;
-    if (!is_stranger(session->state)) continue;
+    if (!session->is_stranger()) continue;
     if (session->state == State::stranger) complain(session, {}, ErrorCode::too_many, kTooMany);
     close(session);
     return true;
@@ -124,7 +124,7 @@ void Dispatcher::closed(SessionId id, Instant now) {
   const auto entry = sessions_.find(id);
   if (entry == sessions_.end()) return;
   Session& session = entry->second;
-  if (is_stranger(session.state)) --strangers_of(session).count;
+  if (session.is_stranger()) --strangers_of(session).count;
   if (session.subscribed) --subscribers_;
   if (session.process) {
     auto [at, end] = by_process_.equal_range(*session.process);
@@ -381,7 +381,7 @@ void Dispatcher::note_recovery(const core::LeaseEffect& effect, Instant now) {
   recovery.when = now;
   if (const auto session = sessions_.find(effect.session); session != sessions_.end()) {
     recovery.row.name = session->second.name;
-    recovery.row.pid = session->second.shown_pid;
+    recovery.row.pid = pid_of(session->second);
   }
   if (lease.owner) recovery.row.pid = lease.owner->pid;
   if (subscribers_ > 0) {
@@ -394,6 +394,7 @@ void Dispatcher::note_recovery(const core::LeaseEffect& effect, Instant now) {
 
 void Dispatcher::tell(wire::Event event) {
   event.free = world_.free_slots();
+  const std::int32_t pid = event.pid;
   for (auto& [id, session] : sessions_) {
     if (!session.subscribed || session.state != State::member) continue;
     if (session.outbox.size() > core::kMaxUnread / 2) {
@@ -401,9 +402,19 @@ void Dispatcher::tell(wire::Event event) {
       continue;
     }
     event.lost = std::exchange(session.lost_events, 0);
+    event.pid = pid == 0 ? 0 : session.pids(pid);
     wire::append_event(&session.outbox, event);
     list(&session);
   }
+}
+
+void Dispatcher::tell_of_tokens(const TokenEvent& tokens) {
+  wire::Event event;
+  event.kind = tokens.kind;
+  event.tokens = tokens.tokens;
+  event.pid = tokens.who.pid;
+  event.command = tokens.command;
+  tell(std::move(event));
 }
 
 void Dispatcher::drain(Instant now) {
@@ -433,7 +444,7 @@ void Dispatcher::complain(Session* session, const wire::CallId& id, ErrorCode co
 }
 
 void Dispatcher::close(Session* session) {
-  if (is_stranger(session->state)) --strangers_of(*session).count;
+  if (session->is_stranger()) --strangers_of(*session).count;
   session->state = State::closing;
   list(session);
 }

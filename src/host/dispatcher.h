@@ -9,13 +9,13 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "core/lease_pool.h"
+#include "host/client_session.h"
 #include "host/dispatcher_world.h"
 #include "wire/protocol.h"
 #include "wire/protocol_codec.h"
@@ -77,33 +77,16 @@ class Dispatcher {
   /// one of another machine. False: there is none.
   bool drop_stranger();
 
+  /// The leases that there are, as a status has them.
+  [[nodiscard]] wire::StatusResult leases(core::Instant now) const;
+
+  /// Somebody wants to hear of events.
+  [[nodiscard]] bool has_subscribers() const { return subscribers_ > 0; }
+  void tell_of_tokens(const TokenEvent& tokens);
+
  private:
-  enum class State : std::uint8_t { stranger, punished, member, closing };
-  static bool is_stranger(State state) {
-    return state == State::stranger || state == State::punished;
-  }
-  struct Session {
-    core::SessionId id = 0;
-    State state = State::stranger;
-    Peer peer;
-    std::optional<core::ProcessId> process;
-    std::int32_t shown_pid = 0;
-    std::uint64_t named_start = 0;
-    std::string name;
-    Standing standing;
-    std::string unfinished;  ///< the begin of a line
-    std::string outbox;
-    std::uint64_t sent = 0;  ///< bytes that were in front of it
-    /// Granted, and in the outbox up to that byte.
-    std::deque<std::pair<core::LeaseId, std::uint64_t>> promised;
-    std::unordered_map<std::string, core::Ticket> asked;  ///< by key_of(id)
-    std::set<core::LeaseId> finished;                     ///< not released yet, kMaxLeasesOfSession
-    std::optional<core::Instant> deadline;                ///< of stranger and punished
-    int bad_lines = 0;
-    bool listed = false;  ///< in outputs_
-    bool subscribed = false;
-    std::uint64_t lost_events = 0;
-  };
+  using Session = ClientSession;
+  using State = ClientSession::State;
   struct Asked {
     core::SessionId session = 0;
     wire::CallId id;
@@ -128,6 +111,7 @@ class Dispatcher {
   void on_cancel(Session* session, const wire::CallId& id, const wire::CancelCall& call,
                  core::Instant now);
   void on_status(Session* session, const wire::CallId& id, core::Instant now);
+  void on_subscribe(Session* session, const wire::CallId& id);
   void on_set(Session* session, const wire::CallId& id, const wire::SetCall& call,
               core::Instant now);
   /// False, and nothing is changed: too many limits.
@@ -162,6 +146,11 @@ class Dispatcher {
   [[nodiscard]] std::vector<wire::LimitUse> limits() const;
   [[nodiscard]] wire::StatusRow row_of(core::SessionId session, const core::Job& job,
                                        core::Instant since, core::Instant now) const;
+  /// The process of `session` in our own numbers, where it is known, else as it has named itself.
+  [[nodiscard]] static std::int32_t pid_of(const Session& session);
+  void add_leases(wire::StatusResult* status, const PidsSeen& pids, core::Instant now) const;
+  void add_waiting(wire::StatusResult* status, const PidsSeen& pids, core::Instant now) const;
+  [[nodiscard]] PidsSeen pids_seen_by(const Session& session) const;
 
   struct Recovery {
     wire::RecoveryRow row;

@@ -2,6 +2,7 @@
 // and what only the arbiter can change.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct SlotCount {
   core::SlotRange range;  ///< within which they follow the machine
 };
 
+/// From one number of a process to another one.
+using PidsSeen = std::function<std::int32_t(std::int32_t)>;
+
 /// What the dispatcher asks of the arbiter around it. All are called on its thread.
 class DispatcherWorld {
  public:
@@ -63,6 +67,12 @@ class DispatcherWorld {
   [[nodiscard]] virtual std::vector<wire::UncooperativeRow> uncooperative() const { return {}; }
   /// Jobs that are made to stand still, now.
   [[nodiscard]] virtual int frozen_jobs() const { return 0; }
+  /// Fills in what a status tells of the build of a run, where there is one.
+  virtual void describe_build(wire::StatusResult* /*status*/) const {}
+  /// The numbers of our processes as `viewer` sees them; 0: it cannot.
+  [[nodiscard]] virtual PidsSeen pids_seen_by(core::ProcessId /*viewer*/) const {
+    return [](std::int32_t pid) { return pid; };
+  }
 };
 
 }  // namespace tokenpool::host

@@ -16,7 +16,7 @@ namespace {
 constexpr int kBatch = 64;
 constexpr std::int64_t kSecond = 1'000'000'000;
 
-std::uint64_t key_of(int fd, std::uint32_t round) {
+std::uint64_t event_key(int fd, std::uint32_t round) {
   return (std::uint64_t{round} << 32) | static_cast<std::uint32_t>(fd);
 }
 
@@ -44,7 +44,7 @@ EventLoop::~EventLoop() {
 
 bool EventLoop::watch(int fd, Handler on_ready) {
   const std::uint32_t round = ++rounds_;
-  if (!add(set_, fd, key_of(fd, round))) return false;
+  if (!add(set_, fd, event_key(fd, round))) return false;
   watched_[fd] = {round, std::make_shared<const Handler>(std::move(on_ready))};
   return true;
 }

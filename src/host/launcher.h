@@ -27,9 +27,11 @@ struct LaunchConfig {
   /// The job runs with one slot of no pool when an arbiter that lives has not answered for so long;
   /// none: it is waited for.
   std::optional<client::Milliseconds> alone_after;
-  bool opam = false;         ///< the job gets opam's extended jobserver (opam_pipes.h)
-  bool tells_width = false;  ///< other tools are told the number of slots, too
-  bool verbatim = false;     ///< {slots} in an argument stays as it is
+  bool opam = false;            ///< the job gets opam's extended jobserver (opam_pipes.h)
+  bool tells_width = false;     ///< other tools are told the number of slots, too
+  bool verbatim = false;        ///< {slots} in an argument stays as it is
+  bool quiet = false;           ///< nothing is said but errors
+  bool waits_silently = false;  ///< nothing is said of who is waited for
   /// All that the job starts is part of it: TOKENPOOL_WRAPPED repeats the lease in its environment,
   /// and shims of `run --wrap` ask for nothing as long as both are the same.
   bool whole = false;
@@ -51,8 +53,11 @@ std::string with_slots(std::string_view word, int slots);
 ///
 /// Without an arbiter and a jobserver the job has one slot, and one line on stderr says so
 /// (launcher_notice.h). An arbiter that lives but does not answer (it is stopped, or has no room
-/// for one more client) is waited for, as `alone_after` says. Errors: 125 no lease (the arbiter
-/// refuses, wanted.timeout is over) or no resources, then no job was started; 126 and 127 as
+/// for one more client) is waited for, as `alone_after` says. When it has waited for five seconds,
+/// and seldom then, one line says who holds the slots: on a terminal for one of those in a process
+/// group, elsewhere as for the other line. With `quiet` none of them is said. Errors: 125 no lease
+/// (the arbiter refuses, wanted.timeout is over) or no resources, then no job was started; 126 and
+/// 127 as
 /// cannot_execute() tells.
 wire::Result<int> launch(const LaunchConfig& config);
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <poll.h>
+#include <unistd.h>
 
 #include "core/limits.h"
 #include "host/launcher.h"
@@ -16,6 +17,8 @@
 #include "host/launcher_process.h"
 #include "host/opam_pipes.h"
 #include "host/say.h"
+#include "host/who_holds.h"
+#include "wire/protocol_codec.h"
 
 namespace tokenpool::host {
 namespace {
@@ -30,10 +33,11 @@ constexpr int kMaxPauseMs = 1000;
 // A short --timeout is for slots: an arbiter that is well answers sooner than this.
 constexpr client::Milliseconds kLeastPatience{1000};
 
-void say_in_one_line(std::string sentence) {
-  for (char& letter : sentence) {
-    if (static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f) letter = '?';
-  }
+// When it is told who is waited for, and how much later again.
+constexpr auto kPatience = std::chrono::seconds(5);
+constexpr auto kSeldom = std::chrono::minutes(1);
+
+void say_in_one_line(const std::string& sentence) {
   // A reader of stderr that has gone away ends neither this process nor its job.
   const auto was = std::signal(SIGPIPE, SIG_IGN);
   say("exec", sentence);
@@ -105,6 +109,16 @@ void tell_width(int slots, JobSpec* spec) {
   }
 }
 
+/// Whether nobody in this process's group waits for longer than it does: on a terminal one of them
+/// tells.
+bool is_first_of_group(const wire::StatusResult& status) {
+  for (const wire::StatusRow& row : status.waiting) {
+    if (row.pid == ::getpid()) return true;
+    if (row.pid > 0 && ::getpgid(row.pid) == ::getpgrp()) return false;
+  }
+  return false;
+}
+
 /// One job and its lease.
 class Launch {
  public:
@@ -115,6 +129,9 @@ class Launch {
   wire::Result<void> connect();
   wire::Result<void> wait_for_arbiter(const client::Options& options);
   wire::Result<void> start();
+  client::Result<client::Lease> acquire();
+  void tell_of_waiting();
+  [[nodiscard]] bool may_tell() const;
   [[nodiscard]] JobSpec spec() const;
   JobEnd serve();
   void serve_opam();
@@ -125,6 +142,8 @@ class Launch {
   client::Lease lease_;
   std::unique_ptr<OpamPipes> opam_;
   std::unique_ptr<JobProcess> job_;
+  std::chrono::steady_clock::time_point since_;  ///< when slots were asked for
+  bool has_told_ = false;                        ///< that it waits
 };
 
 // An arbiter that dies before it has answered is started anew: its place is taken within moments.
@@ -146,7 +165,7 @@ wire::Result<void> Launch::wait_for_arbiter(const client::Options& options) {
     }
     if (!told && waited >= options.patience) {
       told = true;
-      if (is_first_to_tell(2)) {
+      if (!config_.quiet && is_first_to_tell(2)) {
         say_in_one_line(why_no_arbiter(*pool_) + "; " + config_.command.front() +
                         " waits for it (--alone-after SECONDS would run it outside of the pool)");
       }
@@ -171,7 +190,7 @@ wire::Result<void> Launch::connect() {
   wanted_.min = 1;
   wanted_.max = 1;
   const bool outside = pool_->reason() == Reason::no_answer;
-  if (outside || is_first_to_tell(2)) {
+  if (outside || (!config_.quiet && is_first_to_tell(2))) {
     say_in_one_line("no arbiter (" + why_no_arbiter(*pool_) + "); " + config_.command.front() +
                     " runs with one slot");
   }
@@ -196,6 +215,47 @@ JobSpec Launch::spec() const {
   return spec;
 }
 
+client::Result<client::Lease> Launch::acquire() {
+  since_ = std::chrono::steady_clock::now();
+  auto due = since_ + kPatience;
+  const client::Ticket ticket = pool_->begin(wanted_);
+  while (true) {
+    if (auto taken = pool_->take(ticket)) return std::move(*taken);
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= due) {
+      tell_of_waiting();
+      due = now + kSeldom;
+    }
+    pool_->wait(std::chrono::ceil<std::chrono::milliseconds>(due - now));
+    while (pool_->take_notice()) {
+    }
+  }
+}
+
+bool Launch::may_tell() const { return !config_.quiet && (has_told_ || is_first_to_tell(2)); }
+
+void Launch::tell_of_waiting() {
+  if (config_.quiet || config_.waits_silently) return;
+  if (pool_->mode() == Mode::jobserver) {
+    has_told_ = may_tell();
+    if (has_told_) {
+      say_in_one_line(
+          "waits for a token of the jobserver in MAKEFLAGS, which tells nobody who has "
+          "them");
+    }
+    return;
+  }
+  const auto result = pool_->connected() ? pool_->status() : client::Error{};
+  const auto status = result ? wire::parse_status(*result) : std::nullopt;
+  if (!status) return;
+  has_told_ = ::isatty(2) == 1 ? is_first_of_group(*status) : may_tell();
+  if (!has_told_) return;
+  const auto waited = std::chrono::steady_clock::now() - since_;
+  say_in_one_line(
+      waiting_line(*status, wanted_.min, wanted_.type,
+                   std::chrono::duration_cast<std::chrono::milliseconds>(waited).count()));
+}
+
 wire::Result<void> Launch::start() {
   std::vector<int> inherited;
   if (opam_) inherited = {opam_->job_ends().first, opam_->job_ends().second};
@@ -204,7 +264,7 @@ wire::Result<void> Launch::start() {
     // Of a lease that was lost before the job could have it.
     job_.reset();
     lease_.release();
-    auto lease = pool_->acquire(wanted_);
+    auto lease = acquire();
     if (!lease) return tl::unexpected(no_lease(wanted_, lease.error()));
     lease_ = std::move(*lease);
     auto job = JobProcess::start(spec(), inherited);
@@ -214,7 +274,7 @@ wire::Result<void> Launch::start() {
     const auto handed = lease_.hand_to(job_->pid());
     held = lease_.slots() > 0 && (handed.has_value() || handed.error().code != kNoSuchLease);
   }
-  if (pool_->mode() == Mode::protocol && lease_.id() == 0 && is_first_to_tell(2)) {
+  if (pool_->mode() == Mode::protocol && lease_.id() == 0 && may_tell()) {
     say_in_one_line("the arbiter has gone while " + config_.command.front() +
                     " waited for it; it runs with one slot");
   }
@@ -229,7 +289,7 @@ void Launch::serve_opam() {
   one.memory = 0;
   one.timeout.reset();
   one.pid = job_->pid();
-  for (std::string& sentence : opam_->serve(pool_.get(), one)) say_in_one_line(std::move(sentence));
+  for (const std::string& sentence : opam_->serve(pool_.get(), one)) say_in_one_line(sentence);
 }
 
 JobEnd Launch::serve() {

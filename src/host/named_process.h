@@ -11,6 +11,9 @@ namespace tokenpool::host {
 /// among this user's processes.
 std::optional<core::ProcessId> find_named(const Peer& peer, const wire::NamedProcess& named);
 
+/// See DispatcherWorld::pids_seen_by().
+PidsSeen pids_of_viewer(core::ProcessId viewer);
+
 /// See DispatcherWorld::is_below().
 bool is_below_process(core::ProcessId who, core::ProcessId ancestor);
 

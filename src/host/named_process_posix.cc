@@ -3,6 +3,7 @@
 #include "core/limits.h"
 #include "host/named_process.h"
 #include "proc/peer.h"
+#include "proc/pid_view.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
@@ -10,6 +11,10 @@ namespace tokenpool::host {
 std::optional<core::ProcessId> find_named(const Peer& peer, const wire::NamedProcess& named) {
   if (peer.process) return proc::find_as_seen_by(*peer.process, named.pid, named.start);
   return proc::find_by_start(named.pid, named.start, ::geteuid());
+}
+
+PidsSeen pids_of_viewer(core::ProcessId viewer) {
+  return [view = proc::PidView(viewer.pid)](std::int32_t pid) { return view.of(pid); };
 }
 
 bool is_below_process(core::ProcessId who, core::ProcessId ancestor) {

@@ -16,6 +16,7 @@
 #include "host/cannot_execute.h"
 #include "host/front.h"
 #include "host/report.h"
+#include "host/run_status.h"
 #include "host/say.h"
 #include "jobserver/environment.h"
 #include "jobserver/run_folder.h"
@@ -205,6 +206,7 @@ wire::Result<void> prepare(Run* run) {
                                                std::strerror(errno) + "; free some memory"});
   }
   BoardLog(run->board).keep_limits(run->config.limits);
+  keep_command(run->config.command, run->board);
   if (auto created = create_fifo(run); !created || run->fifo.fd() < 0) return created;
   const int issued = run->start - 1;
   if (run->fifo.put(issued) != issued) {

@@ -9,6 +9,7 @@
 #include "host/clock.h"
 #include "host/dispatcher_config.h"
 #include "host/named_process.h"
+#include "host/run_status.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
@@ -38,7 +39,8 @@ RunLeases::RunLeases(const RunLeasesContext& context, Instant now)
       dispatcher_(config_, &leases_, this, now),
       connections_(&dispatcher_, ::geteuid()),
       slots_(eyes_of_slots(), settings_of(*context.begin, context.left_behind->settings), now),
-      now_(now) {
+      now_(now),
+      over_(context.begin->left) {
   const LeftBehind& left = *context.left_behind;
   if (left.leases > 0) leases_.set_grace(now + core::kResumeGrace, left.leases);
   kept_limits_ = context.log->limits();
@@ -132,7 +134,19 @@ std::optional<Instant> RunLeases::next_deadline() const {
 }
 
 bool RunLeases::is_idle() const {
-  return leases_.waiting_count() == 0 && leases_.leases().empty() && context_.pool->lent() == 0;
+  return leases_.waiting_count() == 0 && leases_.leases().empty() && context_.pool->lent() == 0 &&
+         !dispatcher_.has_subscribers();
+}
+
+// Where holders are not known, the books tell nothing.
+void RunLeases::tell_of_tokens() {
+  if (!dispatcher_.has_subscribers() || !tracked_) return news_.forget();
+  const auto command_of = [this](ProcessId who) {
+    const WatchedProcess* known = context_.watched->find(who.pid);
+    return known != nullptr ? known->command : proc::command_of(who.pid);
+  };
+  news_.look(*context_.pool, command_of,
+             [this](const TokenEvent& event) { dispatcher_.tell_of_tokens(event); });
 }
 
 void RunLeases::close(Instant now) {
@@ -144,6 +158,7 @@ void RunLeases::close(Instant now) {
 
 void RunLeases::command_ended(bool all_ended, Instant now) {
   now_ = now;
+  over_ = true;
   slots_.command_ended(now);
   if (all_ended) close(now);
 }
@@ -306,6 +321,19 @@ std::vector<wire::UncooperativeRow> RunLeases::uncooperative() const {
 }
 
 int RunLeases::frozen_jobs() const { return slots_.frozen_jobs(); }
+
+void RunLeases::describe_build(wire::StatusResult* status) const {
+  describe_run({.pool = *context_.pool,
+                .watched = *context_.watched,
+                .config = *context_.config,
+                .begin = *context_.begin,
+                .tracked = tracked_,
+                .over = over_,
+                .now = now_},
+               status);
+}
+
+PidsSeen RunLeases::pids_seen_by(ProcessId viewer) const { return pids_of_viewer(viewer); }
 
 int RunLeases::tokens_held() const { return std::max(0, slots_.tokens_out()); }
 

@@ -14,6 +14,7 @@
 #include "host/dispatcher.h"
 #include "host/kinship.h"
 #include "host/run_slots.h"
+#include "host/token_news.h"
 #include "host/watchlist.h"
 
 namespace tokenpool::host {
@@ -56,7 +57,9 @@ class RunLeases final : private DispatcherWorld {
   void process_ended(core::ProcessId who, bool client, core::Instant now);
   void advance(core::Instant now);
   [[nodiscard]] std::optional<core::Instant> next_deadline() const;
-  /// Nobody holds or wants a lease: settle() and flush() would do nothing.
+  /// Tells those who watch what became of tokens; call it when the books are published.
+  void tell_of_tokens();
+  /// Nobody holds or wants a lease, nor watches: settle() and flush() would do nothing.
   [[nodiscard]] bool is_idle() const;
   /// See RunSlots::command_ended(). `all_ended`: no process is left who could ask.
   void command_ended(bool all_ended, core::Instant now);
@@ -78,6 +81,8 @@ class RunLeases final : private DispatcherWorld {
   [[nodiscard]] int free_slots() const override;
   [[nodiscard]] std::vector<wire::UncooperativeRow> uncooperative() const override;
   [[nodiscard]] int frozen_jobs() const override;
+  void describe_build(wire::StatusResult* status) const override;
+  [[nodiscard]] PidsSeen pids_seen_by(core::ProcessId viewer) const override;
 
   /// Whether that process pays for its children with tokens.
   [[nodiscard]] bool is_client(core::ProcessId who) const;
@@ -106,6 +111,8 @@ class RunLeases final : private DispatcherWorld {
   core::LeaseEffects lease_effects_;
   std::map<std::string, int> kept_limits_;  ///< as they stand on the board
   core::Instant now_{};
+  TokenNews news_;
+  bool over_;  ///< the command has ended
   bool root_is_free_ = false;
   core::Instant look_due_{};      ///< when all processes may be looked at again
   bool look_is_missing_ = false;  ///< the root may be free, and nobody has looked since

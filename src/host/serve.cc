@@ -24,6 +24,7 @@
 #include "host/serve_rescue.h"
 #include "host/shortage.h"
 #include "host/watchlist.h"
+#include "host/who_holds.h"
 #include "proc/capacity.h"
 #include "proc/passed_sockets.h"
 #include "proc/served_socket.h"
@@ -52,7 +53,8 @@ class Server final : private DispatcherWorld {
                 [](const core::Payer&) { return 0; }),
         dispatcher_(protocol, &leases_, this, now()),
         connections_(&dispatcher_, ::geteuid()),
-        watched_(loop_, [this](const WatchedProcess& process, int) { on_end(process.info.id); }) {
+        watched_(loop_, [this](const WatchedProcess& process, int) { on_end(process.info.id); }),
+        quiet_(config.quiet) {
     core::LeaseEffects none;
     leases_.supply(slots_, now(), &none);
     if (grace) leases_.set_grace(now() + core::kResumeGrace);
@@ -95,6 +97,9 @@ class Server final : private DispatcherWorld {
     if (process) standing.client = *process;
     if (leases_.find(under) != nullptr) standing.payer = {core::Payer::Kind::lease, {}, under};
     return standing;
+  }
+  [[nodiscard]] PidsSeen pids_seen_by(ProcessId viewer) const override {
+    return pids_of_viewer(viewer);
   }
   void asks(const Standing&) override {}
   void offer_for_resize(int) override {}
@@ -204,9 +209,15 @@ class Server final : private DispatcherWorld {
       } else {
         draining_ = true;
         dispatcher_.drain(now());
+        tell_of_draining();
       }
     }
     after_event();
+  }
+  void tell_of_draining() {
+    if (quiet_ || leases_.leases().empty()) return;
+    say("serve", "ends when the last lease does, and grants nothing new: " +
+                     who_holds(dispatcher_.leases(now())) + "; a second signal ends it at once");
   }
   void on_reload(const wire::Result<ServeConfig>& config) {
     if (!config) return say("serve", config.error().sentence + " (nothing is changed)");
@@ -223,6 +234,7 @@ class Server final : private DispatcherWorld {
   Watchlist watched_;
   std::optional<ServeRescue> rescue_;
   int signals_ = -1;
+  const bool quiet_;
   bool draining_ = false;
 };
 

@@ -62,6 +62,9 @@ void append_event(std::string* out, const Event& event) {
   if (!event.target.empty()) line.member("target", event.target);
   if (!event.type.empty()) line.member("type", event.type);
   if (event.slots != 0) line.member("slots", event.slots);
+  if (event.tokens != 0) line.member("tokens", event.tokens);
+  if (event.pid != 0) line.member("pid", event.pid);
+  if (!event.command.empty()) line.member("command", event.command);
   line.member("free", event.free);
   if (event.lost != 0) line.member("lost", event.lost);
   line.raw("}}\n");

@@ -51,6 +51,9 @@ struct Event {
   int slots = 0;
   int free = 0;
   std::uint64_t lost = 0;
+  int tokens = 0;            ///< of the GNU make jobserver, for which the next two are
+  std::int32_t pid = 0;      ///< of who took, returned or lost them
+  std::string command = {};  ///< ... and its command line
 };
 void append_event(std::string* out, const Event& event);
 void append_recall(std::string* out, std::uint64_t lease, int slots);

@@ -65,6 +65,39 @@ struct UncooperativeRow {
   std::int64_t since_ms = 0;
   friend bool operator==(const UncooperativeRow&, const UncooperativeRow&) = default;
 };
+/// The build of a `tokenpool run`, and what became of its tokens.
+struct RunStatus {
+  std::string command;      ///< blanks between the words
+  std::string folder;       ///< in which it was started
+  std::int32_t pid = 0;     ///< of `tokenpool run`; 0: it has returned
+  std::int64_t age_ms = 0;  ///< since it was started
+  bool over = false;        ///< the command has ended; its arbiter serves what it left running
+  std::string tracking;     ///< "exact": who holds which token is known; "infer": it is not
+  int waiting = 0;          ///< reads that wait for a token, as far as they are seen
+  std::uint64_t taken = 0;
+  std::uint64_t returned = 0;
+  std::uint64_t recovered = 0;  ///< tokens of processes that ended with them
+  std::uint64_t refused = 0;    ///< tokens that were returned once too often
+  std::uint64_t minted = 0;     ///< in place of others that did not come back
+  friend bool operator==(const RunStatus&, const RunStatus&) = default;
+};
+/// A process that holds tokens of the GNU make jobserver.
+struct HolderRow {
+  std::int32_t pid = 0;  ///< 0: they were taken unseen, by nobody knows whom
+  int tokens = 0;
+  std::string command;
+  std::int64_t age_ms = 0;  ///< of the process
+  friend bool operator==(const HolderRow&, const HolderRow&) = default;
+};
+/// A process that runs on the tokens of a holder, which has started it, or (holder 0) that the
+/// command of a run has left running.
+struct JobRow {
+  std::int32_t holder = 0;
+  std::int32_t pid = 0;
+  std::string command;
+  std::int64_t age_ms = 0;  ///< of the process
+  friend bool operator==(const JobRow&, const JobRow&) = default;
+};
 struct StatusCounters {
   std::uint64_t granted = 0;
   std::uint64_t released = 0;
@@ -99,9 +132,13 @@ struct StatusResult {
   StatusCounters counters;
   std::vector<RecoveryRow> recoveries;          ///< at most kMaxRecoveryRows
   std::vector<UncooperativeRow> uncooperative;  ///< at most kMaxRecoveryRows
+  std::optional<RunStatus> run;                 ///< none: a server
+  std::vector<HolderRow> holders;               ///< at most kMaxHolderRows
+  std::vector<JobRow> jobs;                     ///< at most kMaxStatusRows
   friend bool operator==(const StatusResult&, const StatusResult&) = default;
 };
 inline constexpr std::size_t kMaxStatusRows = 64;
 inline constexpr std::size_t kMaxRecoveryRows = 16;
+inline constexpr std::size_t kMaxHolderRows = 16;
 
 }  // namespace tokenpool::wire

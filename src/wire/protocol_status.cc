@@ -52,6 +52,31 @@ void write_uncooperative(LineWriter& line, const std::vector<UncooperativeRow>& 
   line.raw("]");
 }
 
+void write_run(LineWriter& line, const RunStatus& run) {
+  line.key("run").raw("{").member("command", run.command).member("folder", run.folder);
+  if (run.pid != 0) line.member("pid", run.pid);
+  line.member("age_ms", run.age_ms);
+  line.member("over", run.over).member("tracking", run.tracking).member("waiting", run.waiting);
+  line.member("taken", run.taken).member("returned", run.returned);
+  line.member("recovered", run.recovered).member("refused", run.refused);
+  line.member("minted", run.minted).raw("}");
+}
+
+void write_holders(LineWriter& line, const std::vector<HolderRow>& rows) {
+  line.key("holders").raw("[");
+  for (std::size_t i = 0; i < std::min(rows.size(), kMaxHolderRows); ++i) {
+    const HolderRow& row = rows[i];
+    line.element().raw("{").member("pid", row.pid).member("tokens", row.tokens);
+    line.member("command", row.command).member("age_ms", row.age_ms).raw("}");
+  }
+  line.raw("]");
+}
+
+void write_row(LineWriter& line, const JobRow& row) {
+  line.element().raw("{").member("holder", row.holder).member("pid", row.pid);
+  line.member("command", row.command).member("age_ms", row.age_ms).raw("}");
+}
+
 void write_row(LineWriter& line, const StatusRow& row) {
   line.element().raw("{").member("session", row.session).member("name", row.name);
   line.member("pid", row.pid).member("target", row.target).member("type", row.type);
@@ -65,7 +90,8 @@ void write_row(LineWriter& line, const StatusRow& row) {
 }
 
 /// As many of the first rows as there may be, and as fit until `out` is `end` long.
-void write_rows(LineWriter& line, std::string_view name, const std::vector<StatusRow>& rows,
+template <typename Row>
+void write_rows(LineWriter& line, std::string_view name, const std::vector<Row>& rows,
                 std::size_t end) {
   line.key(name).raw("[");
   for (std::size_t i = 0; i < std::min(rows.size(), kMaxStatusRows); ++i) {
@@ -101,8 +127,14 @@ void append_result(std::string* out, const CallId& id, const StatusResult& resul
   write_recoveries(line, result.recoveries);
   // Most builds have none, and older clients know no such member.
   if (!result.uncooperative.empty()) write_uncooperative(line, result.uncooperative);
-  // Rows of the longest names and targets do not all fit: then each list has half of what is left.
+  if (result.run) {
+    write_run(line, *result.run);
+    write_holders(line, result.holders);
+  }
+  // Rows of the longest names and targets do not all fit: then each list has a share of what is
+  // left.
   const std::size_t end = std::max(begin + core::kMaxLine - kEnd, line.size());
+  if (result.run) write_rows(line, "jobs", result.jobs, line.size() + (end - line.size()) / 3);
   write_rows(line, "waiting", result.waiting, line.size() + (end - line.size()) / 2);
   write_rows(line, "leases", result.leases, end);
   line.raw("}").end_result();

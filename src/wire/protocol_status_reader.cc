@@ -23,7 +23,9 @@ constexpr std::string_view kWords[] = {
     "lease",     "paid",          "min",          "max",          "limit",         "used",
     "cause",     "ago_ms",        "granted",      "released",     "recovered",     "timed_out",
     "cancelled", "refused",       "unauthorized", "resumed",      "implicit",      "slots_min",
-    "slots_max", "uncooperative", "command",      "since_ms",     "millicores",    "frozen"};
+    "slots_max", "uncooperative", "command",      "since_ms",     "millicores",    "frozen",
+    "run",       "folder",        "over",         "tracking",     "taken",         "returned",
+    "minted",    "holders",       "jobs",         "holder"};
 constexpr std::size_t kWordCount = std::size(kWords);
 
 /// The last place is for words that nobody knows.
@@ -126,6 +128,41 @@ UncooperativeRow to_uncooperative(Row& row) {
   return one;
 }
 
+RunStatus to_run(Row& row) {
+  RunStatus run;
+  row.take("command", &run.command);
+  row.take("folder", &run.folder);
+  row.take("pid", &run.pid);
+  row.take("age_ms", &run.age_ms);
+  row.take("over", &run.over);
+  row.take("tracking", &run.tracking);
+  row.take("waiting", &run.waiting);
+  row.take("taken", &run.taken);
+  row.take("returned", &run.returned);
+  row.take("recovered", &run.recovered);
+  row.take("refused", &run.refused);
+  row.take("minted", &run.minted);
+  return run;
+}
+
+HolderRow to_holder(Row& row) {
+  HolderRow holder;
+  row.take("pid", &holder.pid);
+  row.take("tokens", &holder.tokens);
+  row.take("command", &holder.command);
+  row.take("age_ms", &holder.age_ms);
+  return holder;
+}
+
+JobRow to_job(Row& row) {
+  JobRow job;
+  row.take("holder", &job.holder);
+  row.take("pid", &job.pid);
+  row.take("command", &job.command);
+  row.take("age_ms", &job.age_ms);
+  return job;
+}
+
 StatusCounters to_counters(Row& row) {
   StatusCounters counters;
   row.take("granted", &counters.granted);
@@ -150,8 +187,16 @@ class StatusSink final : public JsonSink {
   std::optional<StatusResult> result();
 
  private:
-  enum class Level : std::uint8_t { outside, top, counters, list, row };
-  enum class List : std::uint8_t { limits, leases, waiting, recoveries, uncooperative };
+  enum class Level : std::uint8_t { outside, top, counters, run, list, row };
+  enum class List : std::uint8_t {
+    limits,
+    leases,
+    waiting,
+    recoveries,
+    uncooperative,
+    holders,
+    jobs
+  };
 
   [[nodiscard]] std::optional<List> list_at_current();
   bool enter(Kind kind);
@@ -189,6 +234,8 @@ std::optional<StatusSink::List> StatusSink::list_at_current() {
   if (current_ == top_.place("waiting")) return List::waiting;
   if (current_ == top_.place("recoveries")) return List::recoveries;
   if (current_ == top_.place("uncooperative")) return List::uncooperative;
+  if (current_ == top_.place("holders")) return List::holders;
+  if (current_ == top_.place("jobs")) return List::jobs;
   return std::nullopt;
 }
 
@@ -204,6 +251,10 @@ void StatusSink::clear_list() {
       return status_.recoveries.clear();
     case List::uncooperative:
       return status_.uncooperative.clear();
+    case List::holders:
+      return status_.holders.clear();
+    case List::jobs:
+      return status_.jobs.clear();
   }
 }
 
@@ -217,6 +268,11 @@ bool StatusSink::enter(Kind kind) {
   if (level_ == Level::top && is_object && current_ == top_.place("counters")) {
     row_ = {};
     level_ = Level::counters;
+    return true;
+  }
+  if (level_ == Level::top && is_object && current_ == top_.place("run")) {
+    row_ = {};
+    level_ = Level::run;
     return true;
   }
   if (level_ == Level::list && is_object) {
@@ -269,6 +325,12 @@ void StatusSink::end_row() {
     case List::uncooperative:
       keep(&status_.uncooperative, kMaxRecoveryRows, to_uncooperative(row_));
       break;
+    case List::holders:
+      keep(&status_.holders, kMaxHolderRows, to_holder(row_));
+      break;
+    case List::jobs:
+      keep(&status_.jobs, kMaxStatusRows, to_job(row_));
+      break;
   }
   failed_ = failed_ || row_.failed();
 }
@@ -285,6 +347,11 @@ void StatusSink::close(std::size_t /*end*/) {
       break;
     case Level::counters:
       status_.counters = to_counters(row_);
+      failed_ = failed_ || row_.failed();
+      level_ = Level::top;
+      break;
+    case Level::run:
+      status_.run = to_run(row_);
       failed_ = failed_ || row_.failed();
       level_ = Level::top;
       break;
@@ -318,8 +385,9 @@ std::optional<StatusResult> StatusSink::result() {
   top_.take("waiting_total", &status_.waiting_total);
   top_.take("sessions", &status_.sessions);
   top_.expect("counters", Kind::object);
+  top_.expect("run", Kind::object);
   for (const std::string_view list :
-       {"limits", "leases", "waiting", "recoveries", "uncooperative"}) {
+       {"limits", "leases", "waiting", "recoveries", "uncooperative", "holders", "jobs"}) {
     top_.expect(list, Kind::list);
   }
   if (failed_ || top_.failed()) return std::nullopt;

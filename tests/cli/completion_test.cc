@@ -67,7 +67,8 @@ TEST_F(BashCompletion, OptionsAndTheirValues) {
 
 TEST_F(BashCompletion, CommandsForAServer) {
   EXPECT_THAT(offered("tokenpool status --"),
-              UnorderedElementsAre("--json", "--watch", "--server", "--cookie-file", "--help"));
+              UnorderedElementsAre("--json", "--watch", "--all", "--server", "--run",
+                                   "--cookie-file", "--help"));
   EXPECT_THAT(offered("tokenpool pause --s"), UnorderedElementsAre("--server"));
   EXPECT_THAT(offered("tokenpool set j"), UnorderedElementsAre("jobs="));
   EXPECT_THAT(offered("tokenpool env --server /et"), UnorderedElementsAre("/etc"));

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/env.h"
+#include "cli/live_pools.h"
 #include "cli/server_address.h"
 #include "cli/server_files.h"
 
@@ -30,6 +32,7 @@ struct World {
   std::optional<Surroundings> surroundings;
   std::vector<Environment> runs;
   std::map<std::string, std::string> files;
+  std::set<std::string> over;  ///< addresses of runs whose command has ended
   bool is_served = true;
   int looks = 0;  ///< at the surroundings
 
@@ -42,6 +45,19 @@ struct World {
       return surroundings;
     };
     sources.runs = [this] { return runs; };
+    sources.here = "/work";
+    sources.look = [this](const std::vector<Server>& servers) {
+      std::vector<LivePool> pools;
+      for (const Server& server : servers) {
+        LivePool pool{server, wire::StatusResult{}, "{}"};
+        pool.status->run = wire::RunStatus{};
+        pool.status->run->command = "make";
+        pool.status->run->folder = "/work" + server.address.substr(server.address.rfind('/'));
+        pool.status->run->over = over.contains(server.address);
+        pools.push_back(std::move(pool));
+      }
+      return pools;
+    };
     sources.cookie_in =
         [this](const std::string& path) -> wire::Result<std::optional<std::string>> {
       const auto file = files.find(path);
@@ -70,7 +86,9 @@ struct World {
   }
 };
 
-ServerWords at(const std::string& address) { return {*parse_server(address), std::nullopt}; }
+ServerWords at(const std::string& address) {
+  return {*parse_server(address), std::nullopt, std::nullopt};
+}
 
 TEST(FindServer, TheEnvironmentNamesIt) {
   World world;
@@ -112,11 +130,15 @@ TEST(FindServer, TheOnlyRunOfTheUser) {
   world.runs = {run_at("unix:/a;tcp:127.0.0.1:7", '5'), {"PATH=/bin"}};
   EXPECT_EQ(world.found(), (Server{"unix:/a;tcp:127.0.0.1:7", digits('5')}));
   world.runs.push_back(run_at("unix:/b", '6'));
-  EXPECT_EQ(world.refused(), "2 runs of yours live; give --server ADDR, one of unix:/a unix:/b");
+  EXPECT_EQ(world.refused(),
+            "2 runs of yours live; give --run, one of 1 make in /work/a;tcp:127.0.0.1:7, "
+            "2 make in /work/b");
   world.files["/x/tokenpool/socket.cookie"] = digits('3');
   EXPECT_EQ(world.found().cookie, digits('3')) << "a standing server comes first";
   world.is_served = false;
   EXPECT_THAT(world.refused(), StartsWith("2 runs of yours live")) << "a cookie is no server";
+  world.over = {"unix:/b"};
+  EXPECT_EQ(world.found().cookie, digits('5')) << "the other one is over";
   world.runs.pop_back();
   EXPECT_EQ(world.found().cookie, digits('5'));
 }
@@ -127,6 +149,16 @@ TEST(FindServer, ARunIsKnownByItsAddress) {
   EXPECT_EQ(world.found(at("/b")), (Server{"unix:/b", digits('6')}));
   EXPECT_EQ(world.found(at("tcp:127.0.0.1:7")).cookie, digits('5'));
   EXPECT_THAT(world.refused(at("/c")), HasSubstr("/c.cookie: there is no such cookie file"));
+}
+
+TEST(FindServer, ARunIsNamed) {
+  World world;
+  world.environment = {"TOKENPOOL_ADDR=unix:/a", "TOKENPOOL_COOKIE=" + digits('1')};
+  world.runs = {run_at("unix:/a", '5'), run_at("unix:/b", '6')};
+  world.is_served = false;
+  EXPECT_EQ(world.found({{}, {}, "b"}), (Server{"unix:/b", digits('6')}));
+  EXPECT_EQ(world.found({{}, {}, "1"}).cookie, digits('5'));
+  EXPECT_THAT(world.refused({{}, {}, "c"}), StartsWith("c: no pool of yours is called so; "));
 }
 
 TEST(FindServer, TheNamedOneComesFirst) {
@@ -174,13 +206,13 @@ TEST(FindServer, TheGivenCookieFileComesFirst) {
   world.environment = {"TOKENPOOL_ADDR=unix:/a", "TOKENPOOL_COOKIE=" + digits('1'),
                        "TOKENPOOL_COOKIE_FILE=/c", "XDG_RUNTIME_DIR=/x"};
   world.files = {{"/mine", digits('7')}, {"/c", digits('6')}, {"/refused", ""}};
-  EXPECT_EQ(world.found({*parse_server("unix:/a"), "/mine"}), (Server{"unix:/a", digits('7')}));
-  EXPECT_EQ(world.found({*parse_server("tcp:127.0.0.1:7"), "/mine"}).cookie, digits('7'));
-  EXPECT_EQ(world.found({std::nullopt, "/mine"}), (Server{"unix:/a", digits('7')}));
-  EXPECT_THAT(world.refused({*parse_server("/a"), "/none"}), StartsWith("/none: there is no"));
-  EXPECT_THAT(world.refused({*parse_server("/a"), "/refused"}), HasSubstr("is refused"));
+  EXPECT_EQ(world.found({*parse_server("unix:/a"), "/mine", {}}), (Server{"unix:/a", digits('7')}));
+  EXPECT_EQ(world.found({*parse_server("tcp:127.0.0.1:7"), "/mine", {}}).cookie, digits('7'));
+  EXPECT_EQ(world.found({std::nullopt, "/mine", {}}), (Server{"unix:/a", digits('7')}));
+  EXPECT_THAT(world.refused({*parse_server("/a"), "/none", {}}), StartsWith("/none: there is no"));
+  EXPECT_THAT(world.refused({*parse_server("/a"), "/refused", {}}), HasSubstr("is refused"));
   world.environment = {"XDG_RUNTIME_DIR=/x"};
-  EXPECT_EQ(world.found({std::nullopt, "/mine"}),
+  EXPECT_EQ(world.found({std::nullopt, "/mine", {}}),
             (Server{"unix:/x/tokenpool/socket", digits('7')}));
 }
 

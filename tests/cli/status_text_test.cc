@@ -1,5 +1,6 @@
 #include "cli/status_text.h"
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -88,6 +89,74 @@ Counters
 )"));
 }
 
+wire::StatusResult build() {
+  wire::StatusResult status;
+  status.server = "tokenpool 0.1.0";
+  status.pid = 4000;
+  status.slots = 4;
+  status.tokens = 3;
+  status.implicit = 1;
+  status.run = wire::RunStatus{
+      "make -j4 \033[2J", "/home/me/src", 3999, 65'000, false, "exact", 1, 17, 13, 1, 0, 0};
+  status.holders = {{0, 1, "", 0}, {4711, 2, "make -C lib", 60'000}};
+  status.jobs = {{4711, 4712, "cc -c a.c", 1000}, {4711, 4713, "cc -c \xff.c", 999}};
+  return status;
+}
+
+TEST(StatusText, ABuild) {
+  const std::string text = to_text(build(), "unix:/x", {});
+  EXPECT_EQ(text.substr(0, text.find("\nCounters")), page(R"(
+Run       make -j4 ?[2J, pid 3999, since 1m05s
+Folder    /home/me/src
+Server    tokenpool 0.1.0, pid 4000, up 0s
+Address   unix:/x
+Slots     4: 0 free, 0 held by leases, 3 by make's tokens, 1 implicit
+Tracking  exact; tokens: 1 recovered, 17 taken, 13 returned
+Waiting   0 requests; 1 reader of tokens; 0 sessions
+
+Tokens (3)
+   PID  TOKENS  SINCE  COMMAND
+     ?       1         taken unseen, by one of several
+  4711       2  1m00s  make -C lib
+  4712             1s    cc -c a.c
+  4713             0s    cc -c ?.c
+)"));
+}
+
+TEST(StatusText, ABuildThatIsOver) {
+  wire::StatusResult status = build();
+  status.run->over = true;
+  status.run->pid = 0;
+  status.holders.clear();
+  status.jobs = {{0, 4712, "sccache", 1000}};
+  const std::string text = to_text(status, "unix:/x", {});
+  EXPECT_THAT(text, HasSubstr("Run       make -j4 ?[2J, since 1m05s\n"));
+  EXPECT_THAT(text, HasSubstr("\nOver      its command has ended; "));
+  EXPECT_THAT(text,
+              HasSubstr("\nLeft running (1)\n   PID  SINCE  COMMAND\n  4712     1s  sccache\n"));
+}
+
+TEST(StatusText, HoldersThatAreNotKnown) {
+  wire::StatusResult status = build();
+  status.run->tracking = "infer";
+  status.holders.clear();
+  status.jobs.clear();
+  EXPECT_THAT(to_text(status, "unix:/x", {}),
+              HasSubstr("\nTracking  infer, so holders are not known; tokens: 1 recovered, 17 "
+                        "taken, 13 returned\n"));
+}
+
+TEST(StatusText, WhatDoesNotFitIsTold) {
+  wire::StatusResult status = busy();
+  for (int i = 0; i < 30; ++i) status.waiting.push_back(row("cc", 100 + i, 1, "x.o"));
+  status.waiting_total = 40;
+  status.uncooperative = {{7, "make -j8", 4000, 0}};
+  const std::string text = to_text(status, "unix:/x", {80, false, 23});
+  EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 23);
+  EXPECT_THAT(text, HasSubstr("make -j8"));
+  EXPECT_THAT(text, HasSubstr(" more\n"));
+}
+
 TEST(StatusText, SlotsThatNobodyGets) {
   wire::StatusResult status;
   status.slots = 4;
@@ -161,7 +230,7 @@ TEST(StatusText, NoLineIsWiderThanTheTerminal) {
     std::istringstream lines(to_text(status, "unix:/" + std::string(100, 'p'), {columns, false}));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(columns_of(line), columns) << line;
   }
-  EXPECT_THAT(to_text(status, "a", {80, false}), HasSubstr("ttt..."));
+  EXPECT_THAT(to_text(status, "a", {80, false}), HasSubstr("t...tt"));
   EXPECT_THAT(to_text(status, "a", {600, false}), HasSubstr(std::string(256, 't')));
 }
 
@@ -204,8 +273,16 @@ TEST(EventText, Golden) {
             "set slots=4 free=0 lost=7\n");
   EXPECT_EQ(event_text(R"({"kind":"queued","target":"a\nb\u001b","free":0})"),
             "queued free=0 target=a?b?\n");
+  EXPECT_EQ(event_text(R"({"kind":"taken","tokens":1,"pid":7,"command":"make x","free":0})"),
+            "taken tokens=1 free=0 pid=7 command=make x\n");
   EXPECT_EQ(event_text("{}"), "event\n");
   EXPECT_EQ(event_text("nonsense"), "event\n");
+}
+
+TEST(StateOfAWatch, OneLine) {
+  EXPECT_EQ(state_text(build()),
+            "status slots=4 free=0 leased=0 tokens=3 waiting=0 pid=3999 command=make -j4 ?[2J\n");
+  EXPECT_EQ(state_json("{\n \"slots\": 4}"), "{\"kind\":\"status\",\"slots\":4}\n");
 }
 
 TEST(EventJson, OneLine) {

@@ -89,7 +89,7 @@ class Server:
 def variables_of(pid):
     """By which the pool of that job is reached."""
     words = read_proc(pid, "environ").split(b"\0")
-    found = dict(word.decode().partition("=")[::2] for word in words if b"=" in word)
+    found = dict(word.decode(errors="replace").partition("=")[::2] for word in words if b"=" in word)
     return {name: found[name] for name in ("TOKENPOOL_ADDR", "TOKENPOOL_COOKIE")}
 
 

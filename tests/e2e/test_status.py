@@ -319,7 +319,7 @@ def test_watch_ends_with_the_arbiter(ctx):
     for watch in (people, programs):
         expect(watch.wait(), 0, "status")
         expect_one_line(watch, 0, "has gone", variables["TOKENPOOL_ADDR"])
-    kinds = [line.split(" ")[0] for line in people.stdout().splitlines()]
+    kinds = [line.split(" ")[1] for line in people.stdout().splitlines()]
     expect_that("granted" in kinds and "set" in kinds, f"kinds of events: {kinds}")
     events = [json.loads(line) for line in programs.stdout().splitlines()]
     expect_that(any(event["kind"] == "granted" and event["type"] == "test" for event in events),
@@ -556,7 +556,8 @@ def test_a_run_is_found_from_another_terminal(ctx):
     expect(cli(ctx, "set", "jobs=2", env=outside).stdout(), "slots 2, no limits\n", "now")
     other = ctx.run(["job", "b"], slots=5)
     ctx.desk.wait(lambda: ctx.desk.count("b") == 1, "the job of another run")
-    expect_one_line(cli(ctx, "status", env=outside), 1, "2 runs", "--server")
+    expect_one_line(cli(ctx, "set", "jobs=3", env=outside), 1, "2 runs", "--run", "make -C a",
+                    "job b")
     guest = next(one for one in ctx.desk.inside if one.name == "b")
     socket = variables_of(guest.pid)["TOKENPOOL_ADDR"].split(";")[0]
     seen = json.loads(cli(ctx, "status", "--json", "--server", socket, env=outside).stdout())

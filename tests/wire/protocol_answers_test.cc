@@ -212,11 +212,34 @@ TEST(ProtocolStatusRead, WhatIsNone) {
                                  R"({"slots":1,"uncooperative":{}})",
                                  R"({"slots":1,"uncooperative":[{"millicores":1.5}]})",
                                  R"({"slots":1,"counters":{"granted":-1}})",
+                                 R"({"slots":1,"run":[]})",
+                                 R"({"slots":1,"run":{"over":1}})",
+                                 R"({"slots":1,"holders":{}})",
+                                 R"({"slots":1,"holders":[{"tokens":-1}]})",
+                                 R"({"slots":1,"jobs":[{"command":7}]})",
                                  R"({"slots":1,"leases":[{"name":null}]})",
                                  R"({"slots":{}})",
                                  R"({"slots":1)"}) {
     EXPECT_FALSE(parse_status(body)) << body;
   }
+}
+
+TEST(ProtocolStatusRead, WhatIsWrittenOfABuild) {
+  StatusResult status;
+  status.slots = 4;
+  status.run = RunStatus{"make \x1b", "/src", 7, 8, true, "exact", 1, 2, 3, 4, 5, 6};
+  status.holders = {{9, 2, "make", 10}};
+  status.jobs = {{9, 11, "cc", 12}, {0, 13, "sccache", 14}};
+  std::string line;
+  append_result(&line, kSeven, status);
+  const std::optional<Answer> answer =
+      parse_answer(std::string_view(line).substr(0, line.size() - 1));
+  ASSERT_TRUE(answer);
+  const std::optional<StatusResult> read = parse_status(answer->body);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->run, status.run);
+  EXPECT_EQ(read->holders, status.holders);
+  EXPECT_EQ(read->jobs, status.jobs);
 }
 
 TEST(ProtocolStatusRead, UnknownMembersAreIgnored) {
