@@ -89,7 +89,6 @@ class Pool {
              std::optional<ProcessId> heir, Instant now, Effects* effects);
   /// No process of the build is left: every token is recovered. Afterwards free() == issued().
   void all_ended(Instant now, Effects* effects);
-
   /// Lends `count` <= lendable() tokens to the leases, see Effect::Kind::lend_from_fifo.
   void lend(int count, Instant now, Effects* effects);
   /// So many bytes of a lend_from_fifo were not there. As with grant_failed(), drift() is to be

@@ -16,8 +16,8 @@
 namespace tokenpool::host {
 
 struct ClientSession {
-  /// stranger: has not said hello; punished: has said a wrong one, whose answer waits; closing: when
-  /// what there is has been sent.
+  /// stranger: has not said hello; punished: has said a wrong one, whose answer waits; closing:
+  /// when what there is has been sent.
   enum class State : std::uint8_t { stranger, punished, member, closing };
   [[nodiscard]] bool is_stranger() const {
     return state == State::stranger || state == State::punished;
