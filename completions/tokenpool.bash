@@ -152,7 +152,7 @@ _tokenpool() {
     set) _tokenpool_server '' 'jobs= limit.link= limit.compile= limit.test=' ;;
     pause | resume) _tokenpool_server '' ;;
     env) _tokenpool_server '--json' ;;
-    doctor) mapfile -t COMPREPLY < <(compgen -W '--json -h --help' -- "$cur") ;;
+    doctor) mapfile -t COMPREPLY < <(compgen -W '-v --verbose --json -h --help' -- "$cur") ;;
     help)
       if ((COMP_CWORD == 2)); then
         mapfile -t COMPREPLY < <(compgen -W 'run serve exec status set pause resume doctor env' -- "$cur")

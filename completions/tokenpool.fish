@@ -78,6 +78,7 @@ complete -c tokenpool -n '__tokenpool_in_options exec' -s q -d 'Say nothing'
 complete -c tokenpool -n '__fish_seen_subcommand_from run exec' -a '(__tokenpool_complete_cmd)'
 
 complete -c tokenpool -n '__fish_seen_subcommand_from doctor env status; and not __fish_seen_subcommand_from run exec' -l json -d 'Print JSON'
+complete -c tokenpool -n '__fish_seen_subcommand_from doctor; and not __fish_seen_subcommand_from run exec' -s v -l verbose -d 'Print all details'
 complete -c tokenpool -n '__fish_seen_subcommand_from status; and not __fish_seen_subcommand_from run exec' -l watch -d 'Go on until the arbiter ends'
 complete -c tokenpool -n '__fish_seen_subcommand_from status; and not __fish_seen_subcommand_from run exec' -l all -d 'List all pools'
 complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l run -x -d 'The run: number, pid or folder'

@@ -83,8 +83,8 @@ int doctor(const std::vector<std::string>& words) {
   if (options->help) return print(stdout, help_text("doctor", colour)) ? 0 : 1;
   const Facts facts = look_around();
   const Diagnosis diagnosis = diagnose(facts);
-  const std::string text =
-      options->json ? to_json(facts, diagnosis) : to_text(facts, diagnosis, colour);
+  const std::string text = options->json ? to_json(facts, diagnosis)
+                                         : to_text(facts, diagnosis, colour, options->verbose);
   return print(stdout, text) && diagnosis.well() ? 0 : 1;
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "cli/help.h"
+#include "cli/table.h"
 #include "cli/terminal.h"
 
 namespace tokenpool::cli {
@@ -17,7 +18,7 @@ std::string padded_bytes(std::string_view text, std::size_t width) {
 }
 
 std::string row(std::string_view name, const std::string& value) {
-  return "  " + padded_bytes(name, 30) + value + "\n";
+  return "  " + padded_bytes(name, 30) + clean_line(value) + "\n";
 }
 
 std::string tried(std::string_view name, const proc::Trial& trial) {
@@ -77,8 +78,9 @@ std::string tools(const std::vector<ToolFacts>& tools) {
     const std::string role = one.tool.dialect
                                  ? "client, " + std::string(wire::to_string(*one.tool.dialect))
                                  : "no client";
-    text += "  " + padded_bytes(one.name, 12) + padded_bytes(one.tool.version_text, version + 2) +
-            padded_bytes(one.path, path + 2) + role + "\n";
+    text += "  " + padded_bytes(one.name, 12) +
+            padded_bytes(clean_line(one.tool.version_text), version + 2) +
+            padded_bytes(clean_line(one.path), path + 2) + role + "\n";
     if (!one.tool.leaves.empty()) text += "              leaves by: " + one.tool.leaves + "\n";
   }
   return text;
@@ -100,8 +102,8 @@ std::string findings(const Diagnosis& diagnosis, bool colour) {
   std::string text;
   for (const Finding& finding : diagnosis.findings) {
     text += finding.attention ? styled("  ! ", Style::attention, colour) : "  - ";
-    text += finding.subject + ": " + finding.text + "\n";
-    if (!finding.remedy.empty()) text += "      " + finding.remedy + "\n";
+    text += clean_line(finding.subject + ": " + finding.text) + "\n";
+    if (!finding.remedy.empty()) text += "      " + clean_line(finding.remedy) + "\n";
   }
   return text;
 }
@@ -117,27 +119,26 @@ std::string verdict(const Diagnosis& diagnosis, bool colour) {
 
 }  // namespace
 
-std::string to_text(const Facts& facts, const Diagnosis& diagnosis, bool colour) {
+std::string to_text(const Facts& facts, const Diagnosis& diagnosis, bool colour, bool details) {
   const auto heading = [colour](std::string_view text) {
     return styled(text, Style::heading, colour);
   };
-  std::string text = "tokenpool " + std::string(version()) + "\n\n";
+  std::string text = "tokenpool " + std::string(version()) + "\n\n" + verdict(diagnosis, colour);
+  text += findings(diagnosis, colour) + "\n";
   text += heading("Tracking: ") + (diagnosis.exact ? "exact" : "infer") + "\n  " +
-          diagnosis.tracking_reason + "\n";
+          clean_line(diagnosis.tracking_reason) + "\n";
   text += heading("Slots: ") + std::to_string(facts.capacity.usable) + "\n  " +
-          diagnosis.slots_reason + "\n";
+          clean_line(diagnosis.slots_reason) + "\n";
   text += heading("Pool around this process: ") +
-          (facts.surroundings ? facts.surroundings->fifo : std::string("none")) + "\n";
+          (facts.surroundings ? clean_line(facts.surroundings->fifo) : std::string("none")) + "\n";
+  if (!details) return text + "\ntokenpool doctor -v tells of the machine and of each tool.\n";
   text += heading("Client here: ") + client_of(facts.client) +
           "\n  protocol: " + to_string(facts.client.reason) +
           ", jobserver: " + to_string(facts.client.jobserver) + "\n";
-  text += heading("Shims: ") + (facts.shims_folder.empty() ? "none" : facts.shims_folder) + "\n\n";
+  text += heading("Shims: ") +
+          (facts.shims_folder.empty() ? "none" : clean_line(facts.shims_folder)) + "\n\n";
   text += heading("Machine") + "\n" + machine_rows(facts.probe) + "\n";
-  text += heading("Tools") + "\n" + tools(facts.tools) + "\n";
-  if (!diagnosis.findings.empty()) {
-    text += heading("Findings") + "\n" + findings(diagnosis, colour) + "\n";
-  }
-  return text + verdict(diagnosis, colour);
+  return text + heading("Tools") + "\n" + tools(facts.tools);
 }
 
 }  // namespace tokenpool::cli

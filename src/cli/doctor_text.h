@@ -7,7 +7,9 @@
 
 namespace tokenpool::cli {
 
-/// The whole text, with a newline at the end. Not meant to be parsed: see cli/json.h for that.
-std::string to_text(const Facts& facts, const Diagnosis& diagnosis, bool colour);
+/// The verdict, what was found, and what is concluded from it; with `details` also what was looked
+/// at. A newline at the end; nothing in it can control a terminal but the colours. Not meant to be
+/// parsed: see cli/json.h for that.
+std::string to_text(const Facts& facts, const Diagnosis& diagnosis, bool colour, bool details);
 
 }  // namespace tokenpool::cli

@@ -26,7 +26,7 @@ Usage:
   tokenpool set KEY=VALUE...                    change the number of slots, or the limits of types
   tokenpool pause [RUN]                         grant nothing new until tokenpool resume
   tokenpool resume [RUN]                        grant again
-  tokenpool doctor [--json]                     what this machine and its tools can do
+  tokenpool doctor [-v] [--json]                what this machine and its tools can do
   tokenpool env [--json] [--server ADDR]        the variables of a pool, for a shell
   tokenpool help [COMMAND]                      this text, or that of a command
   tokenpool --version
@@ -282,9 +282,10 @@ Prints what is set now. See also tokenpool-status(1).
 here and why, and what would make a build tool on PATH leave the pool.
 
 Usage:
-  tokenpool doctor [--json]
+  tokenpool doctor [-v] [--json]
 
 Options:
+  -v          also what was looked at: the machine, and each tool on PATH. --verbose is the same
   --json      one JSON object; its keys are documented in tokenpool-doctor(1) (default: text)
   -h, --help  this text
 

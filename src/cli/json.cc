@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/help.h"
+#include "wire/plain_text.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string printed(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return wire::clean_json(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 Json json_of(const proc::Trial& trial) {

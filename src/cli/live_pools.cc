@@ -189,7 +189,7 @@ std::string pools_json(const std::vector<LivePool>& pools) {
     list.push_back(std::move(one));
   }
   const Json json = {{"schema", "tokenpool-pools"}, {"version", 1}, {"pools", list}};
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return wire::clean_json(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 }  // namespace tokenpool::cli

@@ -199,7 +199,8 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
 wire::Result<PrintOptions> parse_print(std::string_view command,
                                        const std::vector<std::string>& words) {
   PrintOptions options;
-  const std::vector<CommandOption> known{{"--json", &options.json}, {"--help,-h", &options.help}};
+  const std::vector<CommandOption> known{
+      {"--json", &options.json}, {"-v,--verbose", &options.verbose}, {"--help,-h", &options.help}};
   const auto rest = parse_words(command, known, words);
   if (!rest) return tl::make_unexpected(rest.error());
   if (options.help || rest->empty()) return options;

@@ -26,10 +26,11 @@ wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int us
 struct PrintOptions {
   bool help = false;
   bool json = false;
+  bool verbose = false;  ///< the text has all details
   friend bool operator==(const PrintOptions&, const PrintOptions&) = default;
 };
 
-/// `doctor [--json]`; `command` is the name for the sentences.
+/// `doctor [-v] [--json]`; `command` is the name for the sentences.
 wire::Result<PrintOptions> parse_print(std::string_view command,
                                        const std::vector<std::string>& words);
 

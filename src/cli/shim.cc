@@ -169,8 +169,13 @@ void join(Call* call, const wire::Jobserver& pool) {
   const wire::Jobserver held = dialect == wire::Dialect::fifo ? pool : hold_ends(pool);
   setenv("MAKEFLAGS", wire::compose_makeflags(flags, held, dialect).c_str(), 1);
   if (!surgery.removed.empty() && claim(folder, "jobs-" + std::string(to_string(call->kind)))) {
+    const auto jobs = wire::jobs_in(surgery.removed.back());
+    const bool other = jobs && *jobs != pool.slots;
     say_as_shim("took " + listed(surgery.removed) + " off " + call->name + ": the pool decides (" +
-                std::to_string(pool.slots) + (pool.slots == 1 ? " slot)" : " slots)"));
+                std::to_string(pool.slots) + (pool.slots == 1 ? " slot" : " slots") + ")" +
+                (other ? "; for " + std::to_string(*jobs) + " give that to tokenpool run: -j" +
+                             std::to_string(*jobs)
+                       : ""));
   }
   call->args = std::move(surgery.args);
 }

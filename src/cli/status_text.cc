@@ -229,7 +229,7 @@ wire::Result<std::string> status_json(std::string_view result) {
   }
   Json json = {{"schema", "tokenpool-status"}, {"version", 1}};
   for (auto& [name, value] : members.items()) json[name] = std::move(value);
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return wire::clean_json(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 std::string event_text(std::string_view params) {
@@ -264,13 +264,13 @@ std::string state_json(std::string_view result) {
   Json members = Json::parse(result, nullptr, false);
   Json json = {{"kind", "status"}};
   if (members.is_object()) json.update(members);
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return wire::clean_json(json.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 std::string event_json(std::string_view params) {
   const Json json = Json::parse(params, nullptr, false);
   if (json.is_discarded()) return {};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return wire::clean_json(json.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 }  // namespace tokenpool::cli

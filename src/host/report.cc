@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "wire/plain_text.h"
+
 namespace tokenpool::host {
 namespace {
 
@@ -164,7 +166,7 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
   report["memory"] = {{"peak_process_bytes", outcome.peak_process_bytes}};
   report["left_running"] = outcome.left_running;
   report["arbiter_restarts"] = board.arbiter_deaths;
-  return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return wire::clean_json(report.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 std::string shown(std::string command) {

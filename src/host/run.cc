@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/limits.h"
 #include "host/board_log.h"
 #include "host/cannot_execute.h"
 #include "host/front.h"
@@ -23,8 +24,10 @@
 #include "jobserver/shim_folder.h"
 #include "proc/build_group.h"
 #include "proc/capacity.h"
+#include "proc/environ.h"
 #include "proc/listening_socket.h"
 #include "proc/probe.h"
+#include "proc/process.h"
 #include "proc/process_files.h"
 #include "proc/random.h"
 #include "proc/tool.h"
@@ -229,6 +232,21 @@ std::optional<wire::Dialect> dialect_of_make(const std::string& shims) {
   return wire::describe_tool(wire::ToolKind::make, *version).dialect.value_or(wire::Dialect::both);
 }
 
+/// The run around this one, as far as it can be seen: "pid 7: tokenpool run make".
+std::string outer_run() {
+  if (proc::own_variable("TOKENPOOL_FIFO").empty()) return {};
+  const proc::FileId program = proc::own_program();
+  pid_t pid = ::getppid();
+  for (std::size_t steps = 0; pid > 0 && steps < core::kMaxAncestors; ++steps) {
+    if (proc::runs_program(pid, program)) {
+      return "pid " + std::to_string(pid) + ": " + shown(proc::command_of(pid));
+    }
+    const auto process = proc::read_process(pid);
+    pid = process ? process->parent : 0;
+  }
+  return {};
+}
+
 void describe_build(Run* run, const std::string& shims, std::optional<wire::Dialect> make_dialect) {
   const wire::Jobserver jobserver{run->fifo.path(), run->spec.read_end, run->spec.write_end,
                                   run->config.slots.max};
@@ -238,6 +256,7 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   options.address = run->address;
   options.cookie = run->cookie;
   options.wrap_folder = run->wrap_folder;
+  options.outer_run = outer_run();
   auto environment = jobserver::build_environment(jobserver, options, ::environ);
   for (const auto& note : environment.notes) say("run", note);
   run->spec.environment = std::move(environment.variables);

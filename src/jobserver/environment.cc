@@ -32,6 +32,7 @@ class Builder {
   Environment build(const char* const* environ) {
     for (; *environ != nullptr; ++environ) result_.variables.emplace_back(*environ);
     is_below_a_run_ = get("TOKENPOOL_FIFO").has_value();
+    note_outer_run();
     makeflags();
     drop("MFLAGS");
     parallel_levels();
@@ -93,6 +94,27 @@ class Builder {
     return flags;
   }
 
+  // Of its words, in whichever variables, nothing more is said then.
+  void note_outer_run() {
+    JobserverWord outer;
+    outer.form = JobserverWord::Form::fifo;
+    outer.path = get("TOKENPOOL_FIFO").value_or("");
+    if (outer.path.empty() || !is_alive(outer)) return;
+    outer_fifo_ = outer.path;
+    outer_fds_ = get("TOKENPOOL_FDS").value_or("");
+    note("inside of another tokenpool run" +
+         (options_.outer_run.empty() ? "" : " (" + options_.outer_run + ")") +
+         ", whose pool is left alone: this build has a pool of its own beside it");
+  }
+
+  [[nodiscard]] bool is_outer_run(const JobserverWord& word) const {
+    if (outer_fifo_.empty()) return false;
+    const std::string fds = std::to_string(word.read_fd) + "," + std::to_string(word.write_fd);
+    return word.form == JobserverWord::Form::fifo
+               ? word.path == outer_fifo_
+               : word.form == JobserverWord::Form::descriptors && fds == outer_fds_;
+  }
+
   // Several words, in one variable or in several, may name the same jobserver in different ways.
   void note_foreign(const std::string& name, const std::vector<JobserverWord>& words) {
     const auto place = [](const JobserverWord& one) {
@@ -102,7 +124,7 @@ class Builder {
         words, [&](const JobserverWord& one) { return foreign_.contains(place(one)); });
     for (const JobserverWord& one : words) foreign_.insert(place(one));
     const JobserverWord& word = words.back();
-    if (known || word.form == JobserverWord::Form::negative) return;
+    if (known || word.form == JobserverWord::Form::negative || is_outer_run(word)) return;
     note(name + " names another jobserver (" + word.text + "), which is " +
          (is_alive(word) ? "alive: it is left alone" : "dead: it is ignored") +
          ", this build has a pool of its own");
@@ -192,6 +214,8 @@ class Builder {
   Environment result_;
   std::set<std::string> foreign_;
   bool is_below_a_run_ = false;
+  std::string outer_fifo_;  ///< of the run around this one, while it lives
+  std::string outer_fds_;
 };
 
 }  // namespace

@@ -42,6 +42,7 @@ struct EnvironmentOptions {
   std::string address{};  ///< of the arbiter's sockets, ';' between them; empty: it has none
   std::string cookie{};
   std::string wrap_folder{};  ///< of shim_folder.h; empty: no shims in front of compilers
+  std::string outer_run{};  ///< the run around this one, for people; empty: nothing is known of it
 };
 
 struct Environment {

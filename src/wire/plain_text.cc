@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 namespace tokenpool::wire {
 namespace {
@@ -54,6 +55,25 @@ std::string clean_line(std::string_view text) {
       clean += text.substr(0, bytes);
     }
     text.remove_prefix(bytes);
+  }
+  return clean;
+}
+
+std::string clean_json(std::string_view json) {
+  constexpr char32_t kFirst = 0x7f;  // before it, JSON allows none of them but between its parts
+  std::string clean;
+  clean.reserve(json.size());
+  while (!json.empty()) {
+    const Character character = first_of(json);
+    const std::size_t bytes = std::max<std::size_t>(character.bytes, 1);
+    if (character.code >= kFirst && is_harmful(character.code)) {
+      std::array<char, 8> escape{};
+      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(character.code));
+      clean += escape.data();
+    } else {
+      clean += json.substr(0, bytes);
+    }
+    json.remove_prefix(bytes);
   }
   return clean;
 }

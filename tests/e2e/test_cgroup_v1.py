@@ -106,7 +106,7 @@ def test_who_ignores_the_pool_is_named(ctx):
 
 @needs("root", "unshare")
 def test_doctor(ctx):
-    run = cli(ctx, "doctor", wrap=without_version_2())
+    run = cli(ctx, "doctor", "-v", wrap=without_version_2())
     rows = {line.split("  ")[1]: line for line in run.stdout().splitlines() if line.startswith("  ")}
     expect_that("v1, /" in rows["cgroups"], rows["cgroups"])
     expect_that(rows["... a group of our own"].endswith(" yes"), rows["... a group of our own"])

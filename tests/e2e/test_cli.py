@@ -190,6 +190,36 @@ def test_shims_run_the_real_tool_outside_of_a_pool(ctx):
                (plain.status, plain.stdout(), plain.stderr()), tool)
 
 
+@needs("make-4.3")
+def test_a_number_of_jobs_belongs_before_the_command(ctx):
+    """Where a shim takes it off it says how many the pool has; past the shims it would leave the pool."""
+    ctx.makefile("a", 1, "a")
+
+    def said(*command, **options):
+        run = ctx.run(list(command), tools=["make-4.3"], slots=2, **options)
+        ctx.desk.let_all_out(run)
+        run.books = False
+        expect(run.wait(), 0, "status")
+        return [line for line in run.stderr().splitlines() if "-j8" in line and "forced" not in line]
+
+    (line,) = said("make", "-C", "a", "-j8")
+    expect_that("took -j8 off make: the pool decides (2 slots); for 8 give that to tokenpool run: -j8"
+                in line, line)
+    (line,) = said("make", "-C", "a", "-j8", options=["--shims", "off"])
+    expect_that("tokenpool run: make has -j8, by which it leaves the pool: give that to tokenpool "
+                "run, before the command: tokenpool run -j8 make" in line, line)
+    expect(said("make", "-C", "a", "-j8", options=["-q", "--shims", "off"]), [], "quiet")
+
+
+def test_a_run_inside_of_a_run_says_so(ctx):
+    inner = f"{ctx.tokenpool} run -j2 -- true"
+    run = ctx.run(["sh", "-c", inner])
+    expect(run.wait(), 0, "status")
+    (line,) = [line for line in run.stderr().splitlines() if "another tokenpool run" in line]
+    expect_that(f"(pid {run.pid}: " in line and "a pool of its own" in line, line)
+    expect_that("jobserver-" not in run.stderr(), f"not as somebody else's: {run.stderr()}")
+
+
 @needs("static")
 def test_installed_program_needs_nothing_around_it(ctx):
     """One static file, in a chroot that has nothing but it and a static shell's job."""

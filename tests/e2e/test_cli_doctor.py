@@ -8,7 +8,7 @@ from lifecycle_kit import cli, expect_one_line, expect_quiet, finished, lines_of
 
 
 def test_text_and_json_agree(ctx):
-    text = cli(ctx, "doctor")
+    text = cli(ctx, "doctor", "-v")
     data = cli(ctx, "doctor", "--json")
     facts = json.loads(data.stdout())
     expect((text.stderr(), data.stderr()), ("", ""), "stderr")

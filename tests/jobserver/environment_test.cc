@@ -193,6 +193,27 @@ TEST_F(PoolTest, ForeignJobserverIsNamedOnce) {
   close(keeper);
 }
 
+TEST_F(PoolTest, ARunAroundThisOneIsNamedAsSuch) {
+  const std::string outer = "TOKENPOOL_FIFO=" + fifo_;
+  const std::string makeflags = "MAKEFLAGS= -j --jobserver-fds=900,901";
+  const std::string cargo = "CARGO_MAKEFLAGS=--jobserver-auth=fifo:" + fifo_;
+  const std::vector<const char*> environ = {outer.c_str(), "TOKENPOOL_FDS=900,901",
+                                            makeflags.c_str(), cargo.c_str(),
+                                            "TOKENPOOL_ADDR=unix:/outer"};
+  const auto dead = build({"", Dialect::fifo}, environ);
+  EXPECT_THAT(dead.notes, ElementsAre(HasSubstr("MAKEFLAGS names another jobserver"),
+                                      HasSubstr("CARGO_MAKEFLAGS names another jobserver")));
+  const int keeper = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
+  EnvironmentOptions options{"", Dialect::fifo};
+  EXPECT_THAT(build(options, environ).notes,
+              ElementsAre("inside of another tokenpool run, whose pool is left alone: this build "
+                          "has a pool of its own beside it"));
+  options.outer_run = "pid 7: tokenpool run make";
+  EXPECT_THAT(build(options, environ).notes,
+              ElementsAre(HasSubstr("tokenpool run (pid 7: tokenpool run make), whose")));
+  close(keeper);
+}
+
 TEST_F(PoolTest, ForeignJobserverIsNamedOnceHoweverItIsWritten) {
   const std::string path = "--jobserver-auth=fifo:" + fifo_;
   const std::string cargo = "CARGO_MAKEFLAGS= -j --jobserver-fds=900,901 " + path;

@@ -121,5 +121,14 @@ TEST(StripJobs, NoArguments) {
   for (const Tool& tool : {kMake, kNinja, kCmake, kCtest}) EXPECT_EQ(cut(tool, ""), " | ");
 }
 
+TEST(StripJobs, TheNumberOfWhatWasRemoved) {
+  for (const char* word : {"-j8", "-j 8", "--jobs=8", "--parallel 8", "-j+8", "-kj8"}) {
+    EXPECT_EQ(jobs_in(word), 8) << word;
+  }
+  for (const char* word : {"-j", "--jobs", "-j0", "", "-j99999"}) {
+    EXPECT_EQ(jobs_in(word), std::nullopt) << word;
+  }
+}
+
 }  // namespace
 }  // namespace tokenpool::wire
