@@ -54,8 +54,7 @@ int Governor::more(const LoadSample& sample, double expected, double each) const
     const double of_slot = sample.own / sample.in_use;
     count = std::min(count, static_cast<int>(std::min<double>(room / of_slot, kMaxSlots)));
   }
-  const int most = static_cast<int>(std::ceil(kMaxSlotsPerCpu * sample.capacity));
-  return std::min(count, std::min(max_, most) - slots_);
+  return std::min(count, max_ - slots_);
 }
 
 int Governor::step(const LoadSample& sample, Instant now) {

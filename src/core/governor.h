@@ -39,7 +39,8 @@ inline constexpr std::chrono::nanoseconds kOverloadWindow = std::chrono::seconds
 inline constexpr double kIdleBelow = 0.96;
 inline constexpr double kOverloadAbove = 1.15;
 inline constexpr double kRelievedAt = 1.02;
-/// However much its jobs sleep, a build has no more slots than so many for each CPU.
+/// However much its jobs sleep, `-j auto` has no more slots than so many for each CPU. Who names a
+/// MAX knows what the jobs wait for: other machines, downloads.
 inline constexpr int kMaxSlotsPerCpu = 3;
 
 /// What the machine did since the sample before; in CPUs (seconds per second).

@@ -252,6 +252,9 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
                                   run->config.slots.max};
   jobserver::EnvironmentOptions options;
   options.shims_folder = shims;
+  if (!shims.empty()) {
+    options.bsd_shims_folder = jobserver::make_bsd_shims_folder(proc::search_path());
+  }
   options.make_dialect = make_dialect;
   options.address = run->address;
   options.cookie = run->cookie;
@@ -343,8 +346,7 @@ void close_books(const Run& run, const RunOutcome& outcome) {
 int run(const RunConfig& config) {
   occupy_standard_descriptors();
   // Asked before there is anything on the disk: this takes longer than all the rest of the start.
-  const std::string shims =
-      config.shims ? jobserver::make_shims_folder(proc::search_path()) : std::string();
+  const std::string shims = config.shims ? jobserver::make_shims_folder() : std::string();
   if (config.shims && shims.empty()) {
     say("run",
         "no shims are installed beside this program, and none can be made among your data "

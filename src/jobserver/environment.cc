@@ -161,6 +161,7 @@ class Builder {
     const std::string& wrap = options_.wrap_folder;
     if (shims.empty() && wrap.empty()) return;
     if (!shims.empty()) put(shims);
+    if (!shims.empty() && !options_.bsd_shims_folder.empty()) put(options_.bsd_shims_folder);
     if (!wrap.empty()) put(wrap);
     const std::string outer_shims = get("TOKENPOOL_SHIMS").value_or("");
     const std::string outer_wrap = get("TOKENPOOL_WRAP").value_or("");
@@ -169,9 +170,10 @@ class Builder {
     for (std::string_view rest = old;;) {
       const std::size_t colon = rest.find(':');
       const std::string_view entry = rest.substr(0, colon);
-      const bool ours = !entry.empty() && (entry == shims || entry == wrap ||
-                                           (!shims.empty() && entry == outer_shims) ||
-                                           (!wrap.empty() && entry == outer_wrap));
+      const bool ours =
+          !entry.empty() &&
+          (entry == shims || entry == wrap || entry == options_.bsd_shims_folder ||
+           (!shims.empty() && entry == outer_shims) || (!wrap.empty() && entry == outer_wrap));
       if (!ours) {
         put(entry);
         if (entry.empty() || entry != outer_shims) real += ":" + std::string(entry);

@@ -43,6 +43,7 @@ struct EnvironmentOptions {
   std::string cookie{};
   std::string wrap_folder{};  ///< of shim_folder.h; empty: no shims in front of compilers
   std::string outer_run{};  ///< the run around this one, for people; empty: nothing is known of it
+  std::string bsd_shims_folder{};  ///< of shim_folder.h; empty: there is none
 };
 
 struct Environment {

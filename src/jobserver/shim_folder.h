@@ -9,8 +9,8 @@
 // ~/.local/share. What is in it is never changed, so that runs at the same time do not disturb each
 // other, and stays.
 //
-// For every run, beside it in shims/ID, where no folder of shims is installed beside the program or
-// a tool is there for which none is installed.
+// For every run, beside it in shims/ID, where no folder of shims is installed beside the program,
+// and for a BSD make, which has a shim only where there is one.
 #pragma once
 
 #include <string>
@@ -33,10 +33,12 @@ struct WrapFolder {
 wire::Result<WrapFolder> make_wrap_folder(const wire::WrapNames& names,
                                           const std::string& search_path);
 
-/// The folder of the shims of make, ninja and their like: the installed one, unless there is none
-/// or a BSD make is on `search_path`, for which none is installed (configure scripts take what they
-/// find). Then it is made. Empty where neither is to be had.
-std::string make_shims_folder(const std::string& search_path);
+/// The folder of the shims of make, ninja and their like: the installed one, or one that is made.
+/// Empty where neither is to be had.
+std::string make_shims_folder();
+
+/// The same for the BSD makes on `search_path`; empty also where there is none.
+std::string make_bsd_shims_folder(const std::string& search_path);
 
 /// Whether a program that was executed by this path lies in such a folder.
 bool is_in_wrap_folder(std::string_view path);

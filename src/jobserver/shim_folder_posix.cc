@@ -164,16 +164,18 @@ wire::Result<WrapFolder> make_wrap_folder(const wire::WrapNames& names,
   return folder;
 }
 
-std::string make_shims_folder(const std::string& search_path) {
+std::string make_shims_folder() {
   std::string installed = find_shims_folder();
+  if (!installed.empty()) return installed;
+  return make_links(kShimsPlace, {wire::kShimNames.begin(), wire::kShimNames.end()}).value_or("");
+}
+
+std::string make_bsd_shims_folder(const std::string& search_path) {
   std::set<std::string> names;
   for (const std::string_view name : wire::kBsdMakes) {
-    if (proc::find_tool(std::string(name), search_path, installed)) names.emplace(name);
+    if (proc::find_tool(name, search_path, {})) names.emplace(name);
   }
-  if (!installed.empty() && names.empty()) return installed;
-  for (const std::string_view name : wire::kShimNames) names.emplace(name);
-  auto made = make_links(kShimsPlace, names);
-  return made ? *std::move(made) : installed;
+  return names.empty() ? std::string() : make_links(kShimsPlace, names).value_or("");
 }
 
 bool is_in_wrap_folder(std::string_view path) {

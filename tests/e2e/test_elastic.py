@@ -15,7 +15,7 @@ from test_status import let_out, look, serve, tell, wait_status
 
 IDLE, BUSY = 1, 90  # threads that run, the reader of the file included
 CPUS = sorted(os.sched_getaffinity(0))[:2]
-MOST = 3 * len(CPUS)  # that the governor gives so many CPUs
+MOST = 3 * len(CPUS)  # that -j auto gives so many CPUs
 
 
 class Machine:
@@ -46,12 +46,12 @@ class Machine:
             os.close(file)
 
 
-def make_run(ctx, machine, slots=(1, 64), jobs=200, **options):
+def make_run(ctx, machine, slots=(1, MOST), jobs=200, **options):
     """A make with as many jobs in as an idle machine is given."""
     ctx.makefile("a", jobs, "a")
     run = ctx.run(["make", "-C", "a"], slots=slots, tools=["make-4.3"], wrap=machine.wrap,
                   **options)
-    ctx.desk.wait(lambda: ctx.desk.count() == min(MOST, slots[1]), "jobs for idle CPUs")
+    ctx.desk.wait(lambda: ctx.desk.count() == slots[1], "jobs for idle CPUs")
     return run
 
 
@@ -73,17 +73,24 @@ def test_idle_cpus_are_given_jobs(ctx):
     """More than there are CPUs, for jobs that do nothing while they hold a token."""
     run = make_run(ctx, Machine(ctx))
     status = look(ctx, reach(ctx, run))
-    expect((status["slots"], bounds(status)), (MOST, (1, 64)), "slots")
+    expect((status["slots"], bounds(status)), (MOST, (1, MOST)), "slots")
     text = tell(ctx, reach(ctx, run), "status")
-    expect_that(f"Slots     {MOST} of 1-64: " in text, text)
+    expect_that(f"Slots     {MOST} of 1-{MOST}: " in text, text)
     slots = finish(ctx, run)["slots"]
-    expect([slots[key] for key in ("min", "max")], [1, 64], "range")
+    expect([slots[key] for key in ("min", "max")], [1, MOST], "range")
 
 
 @needs("make-4.3", "bwrap", "taskset")
 def test_never_more_than_the_most(ctx):
     run = make_run(ctx, Machine(ctx), (1, MOST - 1))
     finish(ctx, run, MOST - 1)
+
+
+@needs("make-4.3", "bwrap", "taskset")
+def test_more_than_three_for_each_cpu_where_they_are_asked_for(ctx):
+    """Jobs that wait for other machines need no CPU."""
+    run = make_run(ctx, Machine(ctx), (1, 2 * MOST))
+    finish(ctx, run, 2 * MOST)
 
 
 @needs("ninja-1.13.2", "bwrap", "taskset")
@@ -181,7 +188,7 @@ def test_a_new_arbiter_goes_on(ctx):
     ctx.kill(dead)
     ctx.wait(lambda: run.arbiter() not in (None, dead), "the next arbiter")
     status = look(ctx, variables)
-    expect((status["slots"], bounds(status)), (MOST, (1, 64)), "slots")
+    expect((status["slots"], bounds(status)), (MOST, (1, MOST)), "slots")
     withhold(ctx, machine, run)
     dead = run.arbiter()
     ctx.kill(dead)

@@ -3,6 +3,7 @@ with a /tmp of its own."""
 
 import os
 import shutil
+from pathlib import Path
 
 from harness import expect, expect_that, needs
 
@@ -61,10 +62,11 @@ def test_the_program_alone(ctx):
         ctx.desk.drive(2, total=8)
         expect(run.wait(), 0, "status")
         ctx.desk.entered = 0
-    made = os.listdir(f"{ctx.dir}/data/tokenpool/shims")
-    expect(len(made), 1, "folders of shims")
-    names = os.listdir(f"{ctx.dir}/data/tokenpool/shims/{made[0]}")
-    expect_that({"make", "ninja", "ctest", "cmake"} <= set(names), f"shims: {names}")
+    place = Path(f"{ctx.dir}/data/tokenpool/shims")
+    made = [{path.name for path in folder.iterdir()} for folder in place.iterdir()]
+    # Where a BSD make is on PATH, its shims are in a second one.
+    expect(sum("make" in names for names in made), 1, f"folders of make's shim among {made}")
+    expect_that(any({"make", "ninja", "ctest", "cmake"} <= names for names in made), f"{made}")
 
 
 @needs("make-4.3")
