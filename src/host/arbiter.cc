@@ -20,6 +20,7 @@
 #include "host/freezer.h"
 #include "host/kill_build.h"
 #include "host/kinship.h"
+#include "host/other_users.h"
 #include "host/restore_books.h"
 #include "host/run_leases.h"
 #include "host/stopped_calls.h"
@@ -101,6 +102,7 @@ class Arbiter {
   core::Effects effects_;
   Conservation books_;
   RunLeases leases_;
+  OtherUsers other_users_;
   StoppedCalls waiting_;
   Carrier carrier_;
   core::Instant event_time_{};
@@ -137,6 +139,9 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
                .log = &log_,
                .tell = [this] { (void)say(kNews); }},
               now()),
+      other_users_(
+          fifo_.folder(), [this](uid_t user) { leases_.connections().admit(user); }, &log_,
+          [this] { (void)say(kNews); }),
       carrier_({.pool = pool_,
                 .effects = effects_,
                 .fifo = fifo_,
@@ -239,8 +244,7 @@ void Arbiter::arm_timer() {
   for (const auto next : {leases_.next_deadline(), books_.due()}) {
     if (next) due = due ? std::min(*due, *next) : next;
   }
-  const bool looks = sees_calls_ && !command_ended_;
-  if (looks || watched_.needs_sweeping()) {
+  if (!command_ended_ || watched_.needs_sweeping()) {
     due = due ? std::min(*due, next_look_) : next_look_;
   }
   loop_.set_deadline(due, [this] { on_timer(); });
@@ -251,6 +255,7 @@ void Arbiter::on_timer() {
   if (event_time_ >= next_look_) {
     next_look_ = event_time_ + kLookInterval;
     if (watched_.needs_sweeping()) watched_.sweep();
+    if (!fifo_.is_on_disk() && log_.note_fifo_gone()) (void)say(kNews);
   }
   books_.settle();
   pool_.advance(now(), &effects_);
@@ -266,6 +271,11 @@ bool Arbiter::on_call(const Notification& call) {
   }
   if (call.call == jobserver::Call::subreaper) {
     on_subreaper(call);
+    return true;
+  }
+  if (call.call == jobserver::Call::user) {
+    if (call.fd >= 0) other_users_.let_in(call.thread, static_cast<uid_t>(call.fd));
+    (void)listener_->let_continue(call);
     return true;
   }
   if (!sees_calls_ || !looks_.is(call.thread, call.fd, fifo_.id(), now())) {

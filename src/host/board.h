@@ -26,6 +26,7 @@ inline constexpr std::size_t kBoardRows = 2048;     ///< accounts that a dead ar
 inline constexpr std::size_t kBoardSuspects = 512;  ///< ... in all unseen takes together
 inline constexpr std::size_t kBoardCallers = 256;   ///< ... that were announced
 inline constexpr std::size_t kBoardSubreapers = 64;
+inline constexpr std::size_t kBoardUsers = 16;
 
 struct AccountRow {
   core::ProcessId who;
@@ -125,14 +126,18 @@ struct Board {
   std::atomic<std::uint32_t> stuck_count{0};
   std::array<StuckRow, core::kMaxStuck> stuck;
 
+  std::atomic<std::uint32_t> user_count{0};
+  std::array<OtherUserRow, kBoardUsers> users;
+
   std::array<FrozenRow, core::kMaxFrozenProcesses> frozen;
   std::atomic<bool> freezes_no_more{false};    ///< written by the front: the build is being ended
   std::atomic<std::uint32_t> freeze_count{0};  ///< jobs, each time that one was
   std::uint32_t frozen_peak = 0;               ///< jobs at one time
   std::int64_t frozen_ns = 0;                  ///< of all jobs together
 
-  std::atomic<bool> paused{false};   ///< somebody wants nothing to be granted
-  std::uint32_t arbiter_deaths = 0;  ///< written by the front
+  std::atomic<bool> fifo_gone{false};  ///< somebody has removed or replaced it
+  std::atomic<bool> paused{false};     ///< somebody wants nothing to be granted
+  std::uint32_t arbiter_deaths = 0;    ///< written by the front
   std::int32_t issued = 0;
   std::int32_t in_fifo = 0;     ///< at the end
   std::int32_t still_held = 0;  ///< at the end: by processes that live on

@@ -236,6 +236,22 @@ void BoardLog::add_stuck(const StuckRow& stuck) {
   board_->stuck_count.store(index + 1, std::memory_order_release);
 }
 
+bool BoardLog::add_user(const OtherUserRow& user) {
+  const std::uint32_t index = board_->user_count.load(std::memory_order_relaxed);
+  if (index >= board_->users.size()) return false;
+  board_->users[index] = user;
+  board_->user_count.store(index + 1, std::memory_order_release);
+  return true;
+}
+
+std::vector<uid_t> BoardLog::users() const {
+  std::vector<uid_t> users;
+  for (std::uint32_t i = 0; i < board_->user_count.load(); ++i) {
+    users.push_back(board_->users[i].user);
+  }
+  return users;
+}
+
 void BoardLog::close(const core::Pool& pool, int in_fifo, bool all_ended, bool tracked) {
   board_->issued = pool.issued();
   board_->in_fifo = in_fifo;

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "core/billing.h"
 #include "core/pool.h"
 #include "host/board.h"
@@ -99,6 +101,11 @@ class BoardLog {
   /// with the same halted process and type keeps it, with the most that it held; one that keeps
   /// nothing and is halted needs no second row.
   void add_stuck(const StuckRow& stuck);
+  /// A row for a user besides the one who runs; false when there is no room.
+  bool add_user(const OtherUserRow& user);
+  [[nodiscard]] std::vector<uid_t> users() const;
+  /// Whether that is told for the first time.
+  bool note_fifo_gone() { return !board_->fifo_gone.exchange(true); }
   void set_paused(bool paused) { board_->paused = paused; }
 
   /// The final figures. `all_ended`: no process of the build is left. `tracked`: the ledger knows

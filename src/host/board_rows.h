@@ -53,6 +53,15 @@ struct StuckRow {
   std::int32_t waiting = 0;                          ///< for it
 };
 
+/// A user other than root that processes of root's build go on as, see OtherUsers.
+struct OtherUserRow {
+  std::uint32_t user = 0;
+  std::int32_t pid = 0;  ///< of the first of them
+  std::array<char, kBoardCommand>
+      out_of_reach{};  ///< the file that he cannot use; empty: there is none
+  std::array<char, kBoardCommand> command{};
+};
+
 /// At most `limit` jobs of `type` run at one time.
 struct LimitRow {
   std::array<char, core::kMaxTypeBytes + 1> type{};

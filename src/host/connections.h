@@ -18,7 +18,7 @@ namespace tokenpool::host {
 /// One thread. Neither copies nor moves.
 class Connections {
  public:
-  /// Borrows `dispatcher`. Whoever connects to a Unix socket must be `user` or root.
+  /// Borrows `dispatcher`. Whoever connects to a Unix socket must be `user` or root, or admitted.
   Connections(Dispatcher* dispatcher, uid_t user);
   ~Connections();
   Connections(const Connections&) = delete;
@@ -26,6 +26,8 @@ class Connections {
 
   /// Readable when serve() has something to do. -1: no descriptor was left.
   [[nodiscard]] int fd() const;
+  /// `user` may connect from now on, too.
+  void admit(uid_t user);
   /// Accepts on the listening socket `fd` from now on; it stays the caller's.
   void listen_on(int fd, bool is_unix);
   void stop_listening();

@@ -66,6 +66,7 @@ struct Connections::Impl {
 
   Dispatcher& dispatcher;
   uid_t user;
+  std::vector<uid_t> admitted;  ///< besides him and root
   int set = ::epoll_create1(EPOLL_CLOEXEC);
   int spare = open_spare();
   std::vector<Listener> listeners;
@@ -85,6 +86,7 @@ struct Connections::Impl {
     ::epoll_ctl(set, EPOLL_CTL_MOD, fd, &event);
   }
 
+  [[nodiscard]] bool may_connect(uid_t who) const;
   void accept_all(const Listener& listener);
   bool turn_away(const Listener& listener);
   bool make_room();
@@ -103,6 +105,8 @@ constexpr std::uint64_t kListener = std::uint64_t{1} << 63;
 
 Connections::Connections(Dispatcher* dispatcher, uid_t user)
     : impl_(std::make_unique<Impl>(dispatcher, user)) {}
+
+void Connections::admit(uid_t user) { impl_->admitted.push_back(user); }
 
 Connections::~Connections() {
   for (const auto& [session, connection] : impl_->connections) ::close(connection.fd);
@@ -192,6 +196,11 @@ bool Connections::Impl::make_room() {
   return true;
 }
 
+bool Connections::Impl::may_connect(uid_t who) const {
+  return who == user || who == 0 ||
+         std::find(admitted.begin(), admitted.end(), who) != admitted.end();
+}
+
 void Connections::Impl::accepted(int fd, const Listener& listener) {
   Peer peer;
   std::string refusal;
@@ -199,7 +208,7 @@ void Connections::Impl::accepted(int fd, const Listener& listener) {
   if (listener.is_unix) {
     const auto known = proc::peer_of(fd);
     peer.local = true;
-    if (!known || (known->user != user && known->user != 0)) {
+    if (!known || !may_connect(known->user)) {
       dispatcher.count_stranger();
       const std::string whose = known ? ", you are user " + std::to_string(known->user) : "";
       wire::append_error(&refusal, {}, wire::ErrorCode::not_authorized,

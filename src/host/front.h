@@ -24,9 +24,8 @@
 namespace tokenpool::host {
 
 struct CommandEnd {
-  int wait_status = 0;         ///< of waitpid(2)
-  int left_running = 0;        ///< processes of the build that live on
-  bool fifo_vanished = false;  ///< somebody removed the FIFO during the build
+  int wait_status = 0;   ///< of waitpid(2)
+  int left_running = 0;  ///< processes of the build that live on
 };
 
 /// One per process; it blocks signals and becomes a subreaper. Neither copies nor moves.
@@ -81,6 +80,7 @@ class Front {
   void end_with_parent();
   void end_leftovers();
   void tell_news();
+  void tell_fifo_gone();
   void reap();
   void on_arbiter_death(int status);
   wire::Result<void> fork_arbiter();
@@ -119,6 +119,8 @@ class Front {
   std::uint32_t told_stuck_ = 0;  ///< ... and those that are stuck
   bool told_frozen_ = false;      ///< that jobs stand still
   bool told_paused_ = false;
+  bool told_fifo_gone_ = false;
+  std::uint32_t told_users_ = 0;  ///< that processes go on as
   bool ready_ = false;            ///< an arbiter has served this build
   bool arbiter_gave_up_ = false;  ///< the last one that died could not get what it needs
   bool settled_ = false;

@@ -240,9 +240,21 @@ void Front::tell_news() {
   if (std::exchange(told_paused_, paused) != paused && !is_quiet_) {
     say("run", paused ? kPausedLine : kResumedLine);
   }
+  const auto users = std::min<std::uint32_t>(board.user_count.load(), board.users.size());
+  for (; told_users_ < users; ++told_users_) {
+    const OtherUserRow& row = board.users[told_users_];
+    if (row.out_of_reach[0] != 0) say("run", outsider_line(row));
+  }
+  if (board.fifo_gone.load()) tell_fifo_gone();
   for (; told_stuck_ < stuck; ++told_stuck_) {
     say("run", stuck_line(board.stuck[told_stuck_], StuckPlace::run));
   }
+}
+
+void Front::tell_fifo_gone() {
+  if (std::exchange(told_fifo_gone_, true)) return;
+  say("run", "somebody has removed or replaced the FIFO " + config_.fifo->path() +
+                 ": tools that look for it from now on run alone; what runs goes on");
 }
 
 void Front::on_signal(int signal, int code) {
@@ -424,7 +436,7 @@ CommandEnd Front::wait_for(const StartedCommand& command) {
     left = others_left();
   }
   CommandEnd end;
-  end.fifo_vanished = !config_.fifo->is_on_disk();
+  if (!config_.fifo->is_on_disk()) tell_fifo_gone();
   verdict_ = left == 0 ? kAllEnded : kSomeLeft;
   settle();
   take_terminal_back();

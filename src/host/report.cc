@@ -191,6 +191,15 @@ std::string uncooperative_line(const UncooperativeRow& row) {
          "and linkers) with tokenpool run --wrap";
 }
 
+std::string outsider_line(const OtherUserRow& row) {
+  return "process " + std::to_string(row.pid) + " (" + shown(row.command.data()) +
+         ") goes on as user " + std::to_string(row.user) + ", who may not use " +
+         row.out_of_reach.data() +
+         ", so that what it starts runs outside of the pool; put TMPDIR and XDG_DATA_HOME, and "
+         "this "
+         "program, where all may enter";
+}
+
 namespace {
 
 // A pipe, a terminal or a device is written to, never replaced; neither is what /dev and /proc

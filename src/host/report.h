@@ -30,6 +30,8 @@ std::string render_report(const RunOutcome& outcome, const Board& board);
 std::string shown(std::string command);
 /// Tells, on one line, of a process that ignores the pool.
 std::string uncooperative_line(const UncooperativeRow& row);
+/// ... of one that goes on as a user who cannot reach what he needs of the pool.
+std::string outsider_line(const OtherUserRow& row);
 /// ... the first time that jobs are frozen.
 inline constexpr const char* kFrozenLine =
     "more jobs run than there are slots by now, so the youngest stand still until there is one for "

@@ -370,10 +370,6 @@ int run(const RunConfig& config) {
   clean_up_after_dead_runs(run);
   const CommandEnd end = run.front.wait_for(*run.command);
   if (end.left_running == 0) run.fifo.remove();
-  if (end.fifo_vanished) {
-    say("run", "the FIFO " + run.fifo.path() +
-                   " was removed during the build; tools that were started afterwards ran alone");
-  }
   const RunOutcome outcome = outcome_of(run, *run.command, end);
   close_books(run, outcome);
   return outcome.exit_code;

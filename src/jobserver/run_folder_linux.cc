@@ -87,13 +87,14 @@ std::vector<std::string> run_names(int parent, const std::string& prefix) {
   return names;
 }
 
-// -1 when it is no folder or not as we make them: ours, closed to others.
+// -1 when it is no folder or not as we make them: ours, closed to all but those named in its access
+// control list, whose bound stands where the mode has the group's rights.
 int open_folder(int parent, const std::string& name) {
   const int fd = ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   struct stat status{};
   if (fd < 0) return -1;
   if (::fstat(fd, &status) == 0 && status.st_uid == ::geteuid() &&
-      (status.st_mode & 0777) == 0700) {
+      (status.st_mode & 0707) == 0700) {
     return fd;
   }
   ::close(fd);

@@ -1,6 +1,7 @@
 // The kernel's side of exact tracking: a seccomp filter that stops every one-byte read and write on
 // a descriptor above 2, whatever is read or written on the descriptors that the build inherits,
-// their duplication onto 0 to 2, and whoever becomes a subreaper; and the listener through which
+// their duplication onto 0 to 2, whoever becomes a subreaper and, of root's
+// processes, whoever becomes another user; and the listener through which
 // the arbiter answers these calls. Where nothing else tells how a process ended, it stops those
 // that end by themselves, too.
 //
@@ -22,7 +23,7 @@ namespace tokenpool::jobserver {
 /// the listener (close-on-exec). Without CAP_SYS_ADMIN it sets no_new_privs, else it leaves it
 /// alone so that setuid programs keep working. -1 with errno: EBUSY under another listener, EINVAL
 /// or ENOSYS on old kernels, EACCES or EPERM in some sandboxes.
-/// `exits`: Call::exit is stopped as well.
+/// `exits`: Call::exit is stopped as well. For root Call::user is.
 int install_filter(int read_end, int write_end, bool exits = false);
 
 enum class Call : std::uint8_t {
@@ -31,6 +32,7 @@ enum class Call : std::uint8_t {
   duplicate,
   subreaper,  ///< prctl(PR_SET_CHILD_SUBREAPER), not to stop being one
   exit,       ///< exit_group(2): who ends without it was killed
+  user,       ///< of setuid(2) and its like, for who runs as root
 };
 
 /// One stopped call.
@@ -38,8 +40,8 @@ struct Notification {
   std::uint64_t id = 0;  ///< the kernel's cookie for it
   pid_t thread = 0;      ///< in our own pid namespace
   Call call = Call::read;
-  int fd = -1;  ///< the caller's descriptor; of a duplicate the old one; of an exit its status;
-                ///< of no meaning for a subreaper
+  int fd = -1;  ///< the caller's descriptor; of a duplicate the old one; of an exit its status; of
+                ///< a user the effective one, -1 where he stays; of no meaning for a subreaper
   std::uint64_t address =
       0;  ///< of the bytes in the caller's memory; of a duplicate the new descriptor
   std::uint64_t count = 0;  ///< how many bytes; more than one only on an inherited descriptor

@@ -76,6 +76,9 @@ constexpr std::uint32_t kDup2 = __NR_dup2;
 constexpr std::uint32_t kDup2 = __NR_dup3;
 #endif
 
+constexpr std::array<std::uint32_t, 4> kUserCalls{__NR_setuid, __NR_setreuid, __NR_setresuid,
+                                                  __NR_setfsuid};
+
 // The call numbers are compared first, since all other calls of the build pay for every instruction
 // that runs before they are let through. A call of a foreign architecture that happens to have one
 // of these numbers is sorted out next. Jump targets are counted from the following instruction.
@@ -85,6 +88,7 @@ std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
   constexpr std::uint8_t to_prctl = 0xfe;
   constexpr std::uint8_t to_exit = 0xfd;
   constexpr std::uint8_t to_other_exit = 0xfc;
+  constexpr std::uint8_t to_here = 0xfb;
   std::vector<sock_filter> filter{
       /*  0 */ load(offsetof(seccomp_data, nr)),
       /*  1 */ jump_equal(__NR_read, 3, 0),
@@ -114,6 +118,9 @@ std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
       /* 23 */ answer(SECCOMP_RET_USER_NOTIF),
   };
   std::vector<sock_filter> others{jump_equal(__NR_prctl, to_prctl, 0)};
+  if (::geteuid() == 0) {
+    for (const std::uint32_t call : kUserCalls) others.push_back(jump_equal(call, to_here, 0));
+  }
   if (exits) {
     others.push_back(jump_equal(__NR_exit_group, to_exit, 0));
     others.push_back(jump_equal(kOtherExit, to_other_exit, 0));
@@ -122,6 +129,10 @@ std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
   const std::size_t prctl = filter.size();
   filter.insert(filter.end(), {load(low_half(0)), jump_equal(PR_SET_CHILD_SUBREAPER, 0, to_allow),
                                load(low_half(1)), jump_equal(0, to_allow, 0)});
+  const std::size_t here = filter.size();
+  filter.insert(filter.end(),
+                {load(offsetof(seccomp_data, arch)), jump_equal(native_architecture(), 0, to_allow),
+                 answer(SECCOMP_RET_USER_NOTIF)});
   const std::size_t exit = filter.size();
   filter.insert(filter.end(), {load(offsetof(seccomp_data, arch)),
                                jump_equal(native_architecture(), 2, to_allow)});
@@ -137,6 +148,7 @@ std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
       const std::size_t target = *distance == to_allow        ? allow
                                  : *distance == to_prctl      ? prctl
                                  : *distance == to_exit       ? exit
+                                 : *distance == to_here       ? here
                                  : *distance == to_other_exit ? other_exit
                                                               : i + 1 + *distance;
       *distance = static_cast<std::uint8_t>(target - i - 1);
@@ -155,6 +167,11 @@ Call call_of(const seccomp_data& data) {
       return Call::write;
     case __NR_prctl:
       return Call::subreaper;
+    case __NR_setuid:
+    case __NR_setreuid:
+    case __NR_setresuid:
+    case __NR_setfsuid:
+      return Call::user;
     default:
       return Call::duplicate;
   }
@@ -193,10 +210,12 @@ std::optional<Notification> Receipt::call() const {
   seccomp_notif stopped{};
   std::memcpy(&stopped, words.data(), sizeof stopped);
   if (stopped.id == 0) return std::nullopt;
+  // The real user comes before the effective one.
+  const bool second = stopped.data.nr == __NR_setreuid || stopped.data.nr == __NR_setresuid;
   return Notification{.id = stopped.id,
                       .thread = static_cast<pid_t>(stopped.pid),
                       .call = call_of(stopped.data),
-                      .fd = static_cast<int>(stopped.data.args[0]),
+                      .fd = static_cast<int>(stopped.data.args[second ? 1 : 0]),
                       .address = stopped.data.args[1],
                       .count = stopped.data.args[2]};
 }

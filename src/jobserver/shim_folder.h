@@ -6,8 +6,8 @@
 // others remember the path of the compiler that they found, and build by it when the run is long
 // over. Nor in a cache, which may be emptied at any time. So it is among the user's data, one
 // folder for each set of names and program: $XDG_DATA_HOME/tokenpool/wrap/ID, by default below
-// ~/.local/share. What is in it is never changed, so that runs at the same time do not disturb each
-// other, and stays.
+// ~/.local/share, and root's below /var/lib, which all may enter. What is in it is never changed,
+// so that runs at the same time do not disturb each other, and stays.
 //
 // For every run, beside it in shims/ID, where no folder of shims is installed beside the program,
 // and for a BSD make, which has a shim only where there is one.

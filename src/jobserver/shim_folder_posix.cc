@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 
 #include "jobserver/environment.h"
 #include "jobserver/shim_folder.h"
+#include "proc/environ.h"
 #include "proc/tool.h"
 #include "wire/tool.h"
 
@@ -28,15 +30,17 @@ wire::Error failure(const std::string& what, int error) {
                    "; set XDG_DATA_HOME to a folder that stays and can be written"};
 }
 
-wire::Result<std::string> data_folder() {
-  for (const auto& [variable, below] :
-       {std::pair{"XDG_DATA_HOME", ""}, {"HOME", "/.local/share"}}) {
-    const char* value = std::getenv(variable);
-    if (value != nullptr && *value == '/') return std::string(value) + below;
-  }
-  return tl::unexpected(wire::Error{125,
-                                    "--wrap: no place for the shims, neither XDG_DATA_HOME nor "
-                                    "HOME is an absolute path; set one of them"});
+// In the order in which they are tried. Root's home is closed to the users as whom builds go on.
+std::vector<std::string> data_folders() {
+  const auto absolute = [](const char* variable) {
+    const std::string_view value = proc::own_variable(variable);
+    return value.starts_with('/') ? std::string(value) : std::string();
+  };
+  if (auto data = absolute("XDG_DATA_HOME"); !data.empty()) return {std::move(data)};
+  std::vector<std::string> folders;
+  if (::geteuid() == 0) folders.emplace_back("/var/lib");
+  if (const auto home = absolute("HOME"); !home.empty()) folders.push_back(home + "/.local/share");
+  return folders;
 }
 
 wire::Result<void> make_folders(const std::string& path) {
@@ -131,25 +135,35 @@ std::string id_of(const std::string& program, const std::set<std::string>& names
   return text.data();
 }
 
+wire::Result<std::string> make_links_below(const std::string& folder, const std::string& program,
+                                           const std::set<std::string>& names) {
+  if (folder.find(':') != std::string::npos) {
+    return tl::unexpected(wire::Error{125, "--wrap: the folder " + folder +
+                                               " cannot be on PATH, it has a colon; set "
+                                               "XDG_DATA_HOME to another one"});
+  }
+  if (auto made = make_folders(folder); !made) return tl::unexpected(made.error());
+  for (const std::string& name : names) {
+    std::string link = folder + "/";
+    link += name;
+    if (auto made = make_link(program, link); !made) return tl::unexpected(made.error());
+  }
+  return folder;
+}
+
 // Links to this program under `names`, in a folder of their own below the place.
 wire::Result<std::string> make_links(std::string_view place, const std::set<std::string>& names) {
   const auto program = own_program();
   if (!program) return tl::unexpected(failure("links to this program", errno));
-  const auto data = data_folder();
-  if (!data) return tl::unexpected(data.error());
-  std::string path = *data + std::string(place) + id_of(*program, names);
-  if (path.find(':') != std::string::npos) {
-    return tl::unexpected(wire::Error{125, "--wrap: the folder " + path +
-                                               " cannot be on PATH, it has a colon; set "
-                                               "XDG_DATA_HOME to another one"});
+  wire::Result<std::string> made = tl::unexpected(wire::Error{
+      125,
+      "--wrap: no place for the shims, neither XDG_DATA_HOME nor HOME is an absolute path; set one "
+      "of them"});
+  for (const std::string& folder : data_folders()) {
+    made = make_links_below(folder + std::string(place) + id_of(*program, names), *program, names);
+    if (made) break;
   }
-  if (auto made = make_folders(path); !made) return tl::unexpected(made.error());
-  for (const std::string& name : names) {
-    std::string link = path + "/";
-    link += name;
-    if (auto made = make_link(*program, link); !made) return tl::unexpected(made.error());
-  }
-  return path;
+  return made;
 }
 
 }  // namespace
