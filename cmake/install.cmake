@@ -3,6 +3,13 @@
 # any prefix and in a chroot.
 include(GNUInstallDirs)
 
+# What debuggers need is most of the file. A program with sanitizers needs it to tell where it is.
+set(is_release $<CONFIG:Release,RelWithDebInfo,MinSizeRel>)
+if(TOKENPOOL_STRIP AND NOT TOKENPOOL_SANITIZE)
+  install(CODE "if(${is_release})
+    set(CMAKE_INSTALL_DO_STRIP 1)
+  endif()")
+endif()
 install(TARGETS tokenpool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 include(cmake/install_client.cmake)
 
@@ -28,6 +35,12 @@ file(REMOVE_RECURSE ${man_stage})  # a page that was renamed must not be install
 file(MAKE_DIRECTORY ${man_stage})
 find_program(SCDOC scdoc)
 set(man_pages)
+# Commands and names that another page describes.
+if(SCDOC)
+  foreach(name set pause resume)
+    file(WRITE ${man_stage}/man1/tokenpool-${name}.1 ".so man1/tokenpool-status.1\n")
+  endforeach()
+endif()
 if(SCDOC)
   foreach(source IN LISTS man_sources)
     get_filename_component(page ${source} NAME_WLE)
@@ -63,12 +76,10 @@ install(CODE "
 install(FILES ${completions}/tokenpool.fish
         DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
-# systemd looks there, not in CMAKE_INSTALL_LIBDIR. The same units serve root's builds and a user's.
-foreach(manager system user)
-  install(FILES ${PROJECT_SOURCE_DIR}/systemd/tokenpool.service
-                ${PROJECT_SOURCE_DIR}/systemd/tokenpool.socket
-          DESTINATION lib/systemd/${manager})
-endforeach()
+install(CODE "
+  set(SOURCE \"${PROJECT_SOURCE_DIR}/systemd\")
+  set(BINDIR \"${CMAKE_INSTALL_BINDIR}\")
+  include(\"${PROJECT_SOURCE_DIR}/cmake/install_units.cmake\")")
 
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
               ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
@@ -82,7 +93,9 @@ set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_STRIP_FILES ON)
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+# The units name the program by its path, so the prefix is that of the packages' files.
+set(CPACK_SET_DESTDIR ON)
+set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION devel)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)

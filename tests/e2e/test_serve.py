@@ -513,7 +513,8 @@ def unit(name):
     """[Section] to {key: value} of a unit in which no key occurs twice."""
     parser = configparser.ConfigParser(delimiters="=", comment_prefixes="#", interpolation=None)
     parser.optionxform = str
-    with open(f"{UNITS}/{name}", encoding="utf-8") as file:
+    source = name if os.path.exists(f"{UNITS}/{name}") else f"{name}.in"
+    with open(f"{UNITS}/{source}", encoding="utf-8") as file:
         parser.read_file(file)
     return {section: dict(parser[section]) for section in parser.sections()}
 
@@ -528,7 +529,7 @@ def test_the_units_start_it(ctx):
     listening = listening_socket(path)
     os.chmod(path, int(listens["SocketMode"], 8))
     program, command, options = serves["ExecStart"].split()
-    expect((program, options), ("tokenpool", "$TOKENPOOL_SERVE_OPTIONS"), "words of ExecStart")
+    expect((program, options), ("@program@", "$TOKENPOOL_SERVE_OPTIONS"), "words of ExecStart")
     expect(command, "serve", "the command")
     config = ctx.write("serve.toml", "jobs = 3")
     server = activated(ctx, [listening], "--config", config, slots=None)

@@ -85,7 +85,10 @@ else()
   set_target_properties(program PROPERTIES C_STANDARD 90 C_EXTENSIONS OFF)
   target_compile_options(program PRIVATE -Wall -Wextra -Wpedantic -Werror)
 endif()
-target_link_libraries(program PRIVATE tokenpool::client)
+target_link_libraries(program PRIVATE tokenpool::tokenpool)
+if(NOT TARGET tokenpool::client)
+  message(FATAL_ERROR "the target's other name is missing")
+endif()
 END
 
 runs() {  # PROGRAM: it takes what it should, and all tokens are there again

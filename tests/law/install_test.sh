@@ -56,9 +56,40 @@ share=$prefix/usr/share
 expect "no bash completion" test -s "$share/bash-completion/completions/tokenpool"
 expect "no zsh completion" test -s "$share/zsh/vendor-completions/_tokenpool"
 expect "no fish completion" test -s "$share/fish/vendor_completions.d/tokenpool.fish"
+units=$prefix/usr/lib/systemd
 for unit in system/tokenpool.service system/tokenpool.socket user/tokenpool.service user/tokenpool.socket; do
-  expect "the unit $unit is not installed" test -s "$prefix/usr/lib/systemd/$unit"
+  expect "the unit $unit is not installed" test -s "$units/$unit"
 done
+for manager in system user; do
+  expect "the $manager unit does not name the installed program" \
+    grep -qxF "ExecStart=$program serve \$TOKENPOOL_SERVE_OPTIONS" "$units/$manager/tokenpool.service"
+done
+expect "below a home folder, systemd finds no unit" cmp \
+  "$units/user/tokenpool.service" "$prefix/usr/share/systemd/user/tokenpool.service"
+
+# A prefix with characters that mean something to systemd, and one of a package.
+odd="$prefix/a b%c"
+cmake --install "$build" --prefix "$odd" >/dev/null
+DESTDIR=$prefix/staged cmake --install "$build" --prefix /usr >/dev/null
+expect "a package's unit does not name the program where it will be" \
+  grep -q "^ExecStart=/usr/bin/tokenpool serve" "$prefix/staged/usr/lib/systemd/system/tokenpool.service"
+if command -v systemd-analyze >/dev/null; then
+  for tree in "$prefix/usr" "$odd"; do
+    for unit in service socket; do
+      expect "systemd-analyze verify refuses tokenpool.$unit of $tree" \
+        systemd-analyze verify --man=no "$tree/lib/systemd/system/tokenpool.$unit"
+    done
+  done
+fi
+
+for name in set pause resume; do
+  expect "there is no man page for tokenpool $name" \
+    grep -qxF ".so man1/tokenpool-status.1" "$share/man/man1/tokenpool-$name.1"
+done
+
+is_stripped() { file -b "$program" | grep -q ', stripped'; }
+keeps_symbols() { grep -q '^CMAKE_BUILD_TYPE:.*=Debug' "$build/CMakeCache.txt" || ! grep -q '^TOKENPOOL_SANITIZE:STRING=$' "$build/CMakeCache.txt"; }
+keeps_symbols || expect "the program of a release build is installed with its symbols" is_stripped
 
 # A build by the installed program: it finds its own shims, and they keep make -j4 in two slots.
 mkdir "$prefix/work"
@@ -73,7 +104,7 @@ builds() {
   env -u MAKEFLAGS -u MFLAGS -u GNUMAKEFLAGS "$program" run -j2 --report "$prefix/work/report" \
     -- make -j4 -C "$prefix/work" >"$prefix/work/out" 2>&1 || { cat "$prefix/work/out"; return 1; }
   cat "$prefix/work/out"
-  grep -qxF 'tokenpool: took -j4 off make: the pool decides (2 slots)' "$prefix/work/out" &&
+  grep -qF 'tokenpool: took -j4 off make: the pool decides (2 slots); for 4' "$prefix/work/out" &&
     [ "$(grep -cE "^[abc] by $prefix/usr/lib/tokenpool/shims/make\$" "$prefix/work/out")" -eq 3 ] &&
     grep -q '"missing": 0' "$prefix/work/report"
 }
