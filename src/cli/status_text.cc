@@ -129,6 +129,15 @@ void add_left(Page* page, const wire::StatusResult& status) {
               cells.size());
 }
 
+void add_ended(Page* page, const std::vector<EndedJob>& ended) {
+  std::vector<Cells> cells;
+  for (const EndedJob& job : ended) {
+    cells.push_back({pid_text(job.pid), age_text(job.ran_ms), clean_line(job.name)});
+  }
+  page->table("Just ended", Worth::less,
+              {{"PID", 0, true}, {"RAN", 0, true}, {"JOB", 0, false, true}}, cells, cells.size());
+}
+
 void add_rows(Page* page, const std::string& title, const std::vector<wire::StatusRow>& rows,
               std::size_t total, bool waiting) {
   std::vector<Cells> cells;
@@ -207,7 +216,7 @@ void add_counters(Page* page, const wire::StatusCounters& counters) {
 }  // namespace
 
 std::string to_text(const wire::StatusResult& status, std::string_view address,
-                    const StatusView& view) {
+                    const StatusView& view, const std::vector<EndedJob>& ended) {
   Page page(view);
   add_head(&page, status, address);
   add_uncooperative(&page, status.uncooperative);
@@ -215,6 +224,7 @@ std::string to_text(const wire::StatusResult& status, std::string_view address,
   add_left(&page, status);
   add_rows(&page, "Leases", status.leases, status.leases_total, false);
   add_rows(&page, "Waiting", status.waiting, status.waiting_total, true);
+  add_ended(&page, ended);
   add_limits(&page, status.limits);
   add_recoveries(&page, status.recoveries);
   add_counters(&page, status.counters);

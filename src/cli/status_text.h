@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/page.h"
+#include "cli/recent_ends.h"
 #include "wire/error.h"
 #include "wire/plain_text.h"
 #include "wire/protocol_results.h"
@@ -14,8 +16,9 @@ namespace tokenpool::cli {
 
 /// The whole status of the arbiter at `address`, lines that end with a newline each. Not meant to
 /// be parsed. What clients call themselves and their targets cannot control the terminal.
+/// `ended`: jobs that a watch has seen end.
 std::string to_text(const wire::StatusResult& status, std::string_view address,
-                    const StatusView& view);
+                    const StatusView& view, const std::vector<EndedJob>& ended = {});
 
 /// The result of a `status` as --json prints it: its members as they are behind "schema"
 /// ("tokenpool-status") and "version" (1); two blanks of indent, a newline at the end. Error 1: it

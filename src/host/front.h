@@ -13,6 +13,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include <signal.h>
 #include <sys/types.h>
@@ -92,6 +93,7 @@ class Front {
   void stop_self(int signal, bool from_terminal);
   void stop_with_command();
   void continue_build();
+  bool is_of_build(pid_t child) const;
   int others_left() const;
   int count_left() const;
   void settle();
@@ -111,6 +113,7 @@ class Front {
   bool own_group_ = false;
   pid_t command_ = 0;
   pid_t arbiter_ = 0;
+  std::vector<pid_t> not_of_build_;  ///< what the shell that became this process had started
   std::optional<int> wait_status_;
   bool is_quiet_ = false;
   bool leaves_nothing_ = false;

@@ -97,6 +97,9 @@ wire::Result<void> Front::prepare(CommandSpec* spec) {
   signals_ = ::signalfd(-1, &handled_, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals_ < 0) return tl::unexpected(shortage("watch for signals", kMoreFiles));
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  for (const auto& process : proc::descendants_of(::getpid())) {
+    not_of_build_.push_back(process.id.pid);
+  }
   terminal_ = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   own_group_ = terminal_ < 0;
   was_foreground_ = terminal_ >= 0 && ::tcgetpgrp(terminal_) == ::getpgrp();
@@ -290,7 +293,7 @@ void Front::pass_on(int signal) {
   }
   const pid_t group = ::getpgrp();
   for (const auto& process : proc::descendants_of(::getpid())) {
-    if (process.group == group && process.id.pid != arbiter_) ::kill(process.id.pid, signal);
+    if (process.group == group && is_of_build(process.id.pid)) ::kill(process.id.pid, signal);
   }
 }
 
@@ -357,7 +360,9 @@ void Front::end_leftovers() {
 }
 
 void Front::kill_all() {
-  kill_descendants({arbiter_}, [this] { reap(); });
+  std::vector<pid_t> exempt = not_of_build_;
+  exempt.push_back(arbiter_);
+  kill_descendants(exempt, [this] { reap(); });
 }
 
 void Front::reap() {
@@ -401,17 +406,21 @@ void Front::replace_arbiter() {
   if (verdict_) (void)::send(control_, &*verdict_, 1, MSG_NOSIGNAL);
 }
 
+bool Front::is_of_build(pid_t child) const {
+  return child != arbiter_ && std::ranges::find(not_of_build_, child) == not_of_build_.end();
+}
+
 int Front::others_left() const {
   const auto children = proc::children_of(::getpid());
   return static_cast<int>(std::count_if(
       children.begin(), children.end(),
-      [this](const auto& child) { return child.id.pid != arbiter_ && child.id.pid != command_; }));
+      [this](const auto& child) { return child.id.pid != command_ && is_of_build(child.id.pid); }));
 }
 
 int Front::count_left() const {
   int count = 0;
   for (const auto& child : proc::children_of(::getpid())) {
-    if (child.id.pid == arbiter_) continue;
+    if (!is_of_build(child.id.pid)) continue;
     count += 1 + static_cast<int>(proc::descendants_of(child.id.pid).size());
   }
   return count;

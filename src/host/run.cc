@@ -1,6 +1,7 @@
 #include "host/run.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -9,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -332,12 +334,45 @@ RunOutcome outcome_of(const Run& run, const StartedCommand& command, const Comma
   return outcome;
 }
 
+/// A pipe that somebody reads to its end, behind descriptor `fd` of this process. The journal of
+/// systemd waits for nobody (JOURNAL_STREAM, systemd.exec(5)).
+std::optional<proc::FileId> pipe_behind(int fd) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0 || !(S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode))) return {};
+  const std::string journal = std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino);
+  if (proc::own_variable("JOURNAL_STREAM") == journal) return {};
+  return proc::FileId{info.st_dev, info.st_ino};
+}
+
+// Whoever reads them to their end waits on, and nobody would know for whom.
+void tell_of_open_streams(proc::BuildMark mark) {
+  const std::array pipes{pipe_behind(1), pipe_behind(2)};
+  const auto has = [&](pid_t pid, int fd) {
+    return std::ranges::any_of(
+        pipes, [&](const auto& pipe) { return pipe && proc::descriptor_is(pid, fd, *pipe); });
+  };
+  if (mark == 0 || (!pipes[0] && !pipes[1])) return;
+  std::vector<pid_t> keepers;
+  for (const auto& process : proc::descendants_of(::getpid())) {
+    const pid_t pid = process.id.pid;
+    if (proc::has_build_mark(pid, mark) && (has(pid, 1) || has(pid, 2))) keepers.push_back(pid);
+  }
+  if (keepers.empty()) return;
+  const std::size_t more = keepers.size() - 1;
+  say("run", "the command has ended, but process " + std::to_string(keepers.front()) + " (" +
+                 shown(proc::command_of(keepers.front())) + ")" +
+                 (more > 0 ? " and " + std::to_string(more) + " more" : "") +
+                 " that it left running still " + (more > 0 ? "have" : "has") +
+                 " its output: who reads that waits for them, too; --end-leftovers ends them");
+}
+
 void close_books(const Run& run, const RunOutcome& outcome) {
   if (run.config.report_path) {
     const auto written = write_report(*run.config.report_path, render_report(outcome, *run.board));
     if (!written) say("run", written.error().sentence);
   }
   if (run.config.quiet) return;
+  if (outcome.left_running > 0) tell_of_open_streams(run.spec.mark);
   if (const auto line = closing_line(*run.board)) say("run", *line);
 }
 

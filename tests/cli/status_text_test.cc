@@ -123,6 +123,12 @@ Tokens (3)
 )"));
 }
 
+TEST(StatusText, JobsThatHaveJustEnded) {
+  EXPECT_THAT(to_text(build(), "unix:/x", {}, {{4711, "cc -c \033b.c", 61'000}}),
+              HasSubstr("\nJust ended\n   PID    RAN  JOB\n  4711  1m01s  cc -c ?b.c\n"));
+  EXPECT_THAT(to_text(build(), "unix:/x", {}), Not(HasSubstr("Just ended")));
+}
+
 TEST(StatusText, ABuildThatIsOver) {
   wire::StatusResult status = build();
   status.run->over = true;

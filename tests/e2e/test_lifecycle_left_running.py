@@ -232,6 +232,32 @@ def test_end_leftovers(ctx):
     expect_that(any("left running" in note for note in run.notes()), f"lines: {run.notes()}")
 
 
+def expect_goes_on(ctx):
+    before = ctx.desk.held("before")[0]
+    expect_that(is_alive(before.pid), "it goes on")
+    ctx.desk.release(before)
+    ctx.wait_gone(before.pid)
+
+
+def test_what_a_shell_started_before_it_became_the_run_is_not_of_the_build(ctx):
+    """`sh -c 'server & exec tokenpool run make'`: a child of the front that is none of its build."""
+    words = " ".join([ctx.tokenpool, "run", "-j2", "--end-leftovers", "--", "job", "inside"])
+    run = ctx.spawn(["sh", "-c", f"job before & exec {words}"])
+    ctx.desk.wait(lambda: ctx.desk.count() == 2, "both in")
+    ctx.desk.release(ctx.desk.held("inside")[0])
+    expect((run.wait(), run.stderr()), (0, ""), "status and lines")
+    expect_goes_on(ctx)
+
+
+def test_a_second_signal_spares_what_is_not_of_the_build(ctx):
+    run = ctx.spawn(["sh", "-c", f"job before & exec {ctx.tokenpool} run -j2 -- job inside"])
+    ctx.desk.wait(lambda: ctx.desk.count() == 2, "both in")
+    guest = ctx.desk.held("inside")[0]
+    kill(guest.pid, signal.SIGSTOP)
+    ctx.wait(lambda: run.ended() or (kill(run.pid, signal.SIGTERM) and run.ended()), "the run's end")
+    expect_goes_on(ctx)
+
+
 def test_end_leftovers_says_nothing_where_nothing_is_left(ctx):
     run = ctx.run(["true"], options=["--end-leftovers"])
     run.finish()

@@ -205,34 +205,18 @@ def test_a_run_in_a_namespace_is_seen_with_our_pids(ctx):
 # ---- watch -------------------------------------------------------------------------------------
 
 
-def watch_on_own_terminal(ctx, variables, rows):
-    """`status --watch` with a terminal that it controls, of so many rows; answers (pid, fd)."""
-    pid, master = pty.fork()
-    if pid == 0:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
-        os.environ.update(TERM="xterm", **variables)
-        os.execv(ctx.tokenpool, [ctx.tokenpool, "status", "--watch"])
-    os.set_blocking(master, False)
-    return pid, master
-
-
-class OwnTerminal:
-    """What such a watch draws."""
+class OwnTerminal(Screen):
+    """`status --watch` with a terminal that it controls, so that it reads keys, of so many rows."""
 
     def __init__(self, ctx, variables, rows=24):
         self.ctx = ctx
         self.bytes = b""
-        self.pid, self.master = watch_on_own_terminal(ctx, variables, rows)
-
-    pump = Screen.pump
-    picture = Screen.picture
-
-    def wait(self, predicate, what):
-        def looked():
-            self.pump()
-            return predicate()
-
-        self.ctx.wait(looked, f"{what}; the screen: {self.bytes[-2000:]!r}")
+        self.master, slave = pty.openpty()
+        os.set_blocking(self.master, False)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
+        words = ["setsid", "--ctty", "--wait", ctx.tokenpool, "status", "--watch"]
+        self.watch = ctx.spawn(words, stdin=slave, stdout=slave, env={"TERM": "xterm", **variables})
+        os.close(slave)
 
     def modes(self):
         return termios.tcgetattr(self.master)[3] & (termios.ICANON | termios.ECHO)
@@ -244,21 +228,11 @@ def test_q_ends_a_watch_and_is_not_echoed(ctx):
     terminal = OwnTerminal(ctx, reach(ctx, run))
     terminal.wait(lambda: "Slots " in terminal.picture(), "a picture")
     expect(terminal.modes(), 0, "keys are neither kept for a line nor echoed")
-    os.write(terminal.master, b"x\r")
-    os.write(terminal.master, b"q")
-    status = []
-
-    def ended():
-        pid, how = os.waitpid(terminal.pid, os.WNOHANG)
-        if pid:
-            status.append(os.waitstatus_to_exitcode(how))
-        return status
-
-    terminal.wait(ended, "its end")
-    expect(status, [0], "status")
+    os.write(terminal.master, b"x\rq")
+    expect((terminal.watch.wait(), terminal.watch.stderr()), (0, ""), "status and stderr")
     expect_that(b"q" not in terminal.bytes.rpartition(b"\033[J")[2], "q is not echoed")
-    expect_that(b"\033[?25h" in terminal.bytes, "the cursor is shown again")
-    os.close(terminal.master)
+    expect(terminal.modes(), termios.ICANON | termios.ECHO, "as it was before")
+    terminal.expect_restored()
     ctx.desk.let_all_out(run)
     run.finish()
 
@@ -271,8 +245,8 @@ def test_what_does_not_fit_is_told(ctx):
     lines = [line for line in terminal.picture().splitlines() if line]
     expect_that(len(lines) <= 19, f"they fit: {lines}")
     expect_that(any(" more" in line for line in lines), f"and N more: {lines}")
-    os.kill(terminal.pid, signal.SIGTERM)
-    os.waitpid(terminal.pid, 0)
+    os.write(terminal.master, b"q")
+    expect(terminal.watch.wait(), 0, "status")
     os.close(terminal.master)
     ctx.desk.drive(4, total=40)
     run.finish()
@@ -378,3 +352,22 @@ def test_a_server_that_is_to_end_tells_what_it_waits_for(ctx):
     expect_that("ends when the last lease does" in said and "slow (pid " in said, said)
     ctx.desk.release(ctx.desk.held()[0])
     expect((job.wait(), server.wait()), (0, 0), "their ends")
+
+
+def test_who_keeps_the_output_open_is_told(ctx):
+    """The reader of a pipe waits for what the command left running, although the run has ended."""
+    for redirect, told in (("", True), (">/dev/null", False)):
+        reader, writer = os.pipe()
+        script = f"job left {redirect} 2>/dev/null & exec job first"
+        run = ctx.spawn([ctx.tokenpool, "run", "-j2", "--", "sh", "-c", script], stdout=writer)
+        os.close(writer)
+        ctx.desk.wait(lambda: ctx.desk.count() == 2, "both in")
+        left = ctx.desk.held("left")[0]
+        ctx.desk.release(ctx.desk.held("first")[0])
+        expect(run.wait(), 0, "status")
+        said = f"process {left.pid} (job left) that it left running still has its output"
+        expect(said in run.stderr(), told, f"said: {run.stderr()!r}")
+        ctx.desk.release(left)
+        expect(os.read(reader, 1), b"", "the end of the output")
+        os.close(reader)
+    ctx.wait(lambda: listed(ctx) == [], "the end of what was left")
