@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "jobserver/seccomp.h"
+#include "proc/process.h"
 
 namespace tokenpool::jobserver {
 namespace {
@@ -299,7 +300,12 @@ void Listener::note_interrupted(pid_t thread) const {
   std::array<char, 32> path{};
   std::snprintf(path.data(), path.size(), "/proc/%d/syscall", thread);
   const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) interrupted_.emplace(thread, fd);
+  if (fd < 0) return;
+  if (proc::is_to_spare(fd)) {
+    interrupted_.emplace(thread, fd);
+  } else {
+    ::close(fd);
+  }
 }
 
 Delivery Listener::answer_one(const Notification& notification) const {

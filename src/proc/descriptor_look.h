@@ -1,9 +1,9 @@
 // Looks at the descriptors of the same threads again and again.
 //
-// The folder of a thread that was looked at twice stays open (/proc/TID/fd, proc(5)), so that a
-// further look costs one system call and no path. That a descriptor is another file is believed for
-// the calls on it that follow closely, since a loop that reads a file byte by byte makes thousands;
-// that it is the file is never believed, only seen.
+// The folder of a thread that was looked at twice stays open (/proc/TID/fd, proc(5)) while there
+// are descriptors to spare, so that a further look costs one system call and no path. That a
+// descriptor is another file is believed for the calls on it that follow closely, since a loop that
+// reads a file byte by byte makes thousands; that it is the file is never believed, only seen.
 //
 // What can go wrong: a process that has just read another file under a number opens the file under
 // that number and makes its call on it within kSoon. That call is not noticed. Whoever uses this

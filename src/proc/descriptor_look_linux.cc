@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 #include <string>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -50,6 +51,7 @@ bool DescriptorLook::look(Kept* kept, pid_t thread, int fd, const FileId& file) 
   if (kept->folder < 0) {
     const std::string path = "/proc/" + std::to_string(thread) + "/fd";
     kept->folder = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (kept->folder >= 0 && !is_to_spare(kept->folder)) ::close(std::exchange(kept->folder, -1));
     if (kept->folder < 0) return descriptor_is(thread, fd, file);
   }
   std::array<char, 16> name{};

@@ -35,7 +35,8 @@ std::optional<ProcessStat> parse_stat(pid_t pid, const std::string& line);
 /// One thread. Neither copies nor moves.
 class ProcessFiles {
  public:
-  /// Keeps at most `most_open` files open, and no more than an eighth of what RLIMIT_NOFILE allows.
+  /// Keeps at most `most_open` files open, no more than an eighth of what RLIMIT_NOFILE allows, and
+  /// only while there are descriptors to spare (is_to_spare()).
   explicit ProcessFiles(std::size_t most_open);
   ~ProcessFiles();
   ProcessFiles(const ProcessFiles&) = delete;

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "proc/process.h"
 #include "proc/process_files.h"
 
 namespace tokenpool::proc {
@@ -108,6 +109,10 @@ std::vector<std::pair<pid_t, std::uint64_t>> ProcessFiles::list() {
     if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
     found.emplace_back(std::atoi(entry->d_name), entry->d_ino);
   }
+  if (!is_to_spare(::dirfd(folder))) {
+    ::closedir(folder);
+    folder_ = nullptr;
+  }
   return found;
 }
 
@@ -124,7 +129,7 @@ std::optional<ProcessStat> ProcessFiles::read(pid_t pid, bool keep) {
     const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return std::nullopt;
     n = ::read(fd, text_.data(), text_.size());
-    if (n > 0 && keep && open_.size() < most_open_) {
+    if (n > 0 && keep && open_.size() < most_open_ && is_to_spare(fd)) {
       open_.emplace(pid, fd);
     } else {
       ::close(fd);

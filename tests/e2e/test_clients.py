@@ -502,9 +502,10 @@ for i in range(60):
     if (pid := os.fork()) == 0:
         os.write(ready[1], b".")
         os.read(go[0], 1)
-        os.read(pool, 1)
-        if i % 4 == 0: os.kill(os.getpid(), 9)
-        os.write(pool, b"+")
+        for turn in range(3):  # calls that are made again, of which more is kept
+            os.read(pool, 1)
+            if i % 4 == 0 and turn == 1: os.kill(os.getpid(), 9)
+            os.write(pool, b"+")
         os._exit(0)
     children.append(pid)
 for i in range(60): os.read(ready[0], 1)
