@@ -10,7 +10,7 @@
 #include "cli/shim_files.h"
 #include "jobserver/run_folder.h"
 #include "proc/file.h"
-#include "proc/tool.h"
+#include "proc/tool_version.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -94,7 +94,7 @@ wire::Tool known_tool(wire::ToolKind kind, const std::string& path, const std::s
       cached && !key.empty() && cached->starts_with(key)) {
     return wire::describe_tool(kind, std::string_view(*cached).substr(key.size()));
   }
-  const auto output = proc::tool_version_output(path);
+  const auto output = proc::known_version_output(path);
   if (!output) return wire::describe_tool(kind, "");
   const std::string first_line = output->substr(0, output->find('\n'));
   write_file(file, key + first_line + "\n");

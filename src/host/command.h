@@ -18,6 +18,7 @@ struct CommandSpec {
   std::vector<std::string> environment;  ///< "NAME=value"; PATH in it is where argv[0] is looked up
   int read_end = -1;  ///< inherited by the build, close-on-exec is taken off in it
   int write_end = -1;
+  int group = -1;               ///< of the control group to start in, see BuildGroup::open(); or -1
   proc::BuildMark mark = 0;     ///< carried by the build
   bool track = true;            ///< install the seccomp filter
   bool exits = false;           ///< ... which stops exits, too
@@ -29,9 +30,10 @@ struct CommandSpec {
 
 struct StartedCommand {
   pid_t pid = 0;
-  int listener = -1;     ///< close-on-exec; -1 without tracking
-  int filter_error = 0;  ///< errno why there is no listener, 0 if none was wanted
-  int link = -1;         ///< to release_command()
+  bool in_group = false;  ///< it was started in CommandSpec::group
+  int listener = -1;      ///< close-on-exec; -1 without tracking
+  int filter_error = 0;   ///< errno why there is no listener, 0 if none was wanted
+  int link = -1;          ///< to release_command()
 };
 
 /// Forks; the child waits for release_command(). Error 125 when no process or descriptor is left.

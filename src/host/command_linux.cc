@@ -1,11 +1,14 @@
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <span>
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host/cannot_execute.h"
@@ -80,6 +83,17 @@ void restore_signals(const CommandSpec& spec) {
   ::_exit(error == ENOENT ? 127 : 126);
 }
 
+// A process that is born in its control group need not be moved there. 0 in the child, -1 where the
+// kernel cannot do that or does not allow it.
+pid_t fork_into(int group) {
+  if (group < 0) return -1;
+  clone_args args{};
+  args.flags = CLONE_INTO_CGROUP;
+  args.exit_signal = SIGCHLD;
+  args.cgroup = static_cast<std::uint64_t>(group);
+  return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+}
+
 }  // namespace
 
 wire::Result<StartedCommand> start_command(const CommandSpec& spec) {
@@ -90,7 +104,9 @@ wire::Result<StartedCommand> start_command(const CommandSpec& spec) {
   }
   const pid_t front = ::getpid();
   StartedCommand command;
-  command.pid = ::fork();
+  command.pid = fork_into(spec.group);
+  command.in_group = command.pid >= 0;
+  if (!command.in_group) command.pid = ::fork();
   if (command.pid == 0) {
     ::close(link[0]);
     become_command(spec, link[1], front);

@@ -52,6 +52,10 @@ class Front {
   /// disk when this process dies. Error 125 when no process or descriptor is left.
   wire::Result<void> start_arbiter(jobserver::Fifo* fifo, Board* board);
 
+  /// Makes the build's control group, where one can be had: start_command() starts the command in
+  /// it, or begin() moves it there.
+  void make_group(CommandSpec* spec);
+
   /// Ends the arbiter, which has nothing to serve, so that another one can be started.
   void dismiss_arbiter();
 
@@ -97,6 +101,7 @@ class Front {
   int others_left() const;
   int count_left() const;
   void settle();
+  void wait_for_arbiter();
   void take_terminal_back();
 
   ArbiterConfig config_;

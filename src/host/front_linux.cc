@@ -130,6 +130,10 @@ wire::Result<void> Front::start_arbiter(jobserver::Fifo* fifo, Board* board) {
   return fork_arbiter();
 }
 
+void Front::make_group(CommandSpec* spec) {
+  if (config_.group.create()) spec->group = config_.group.open();
+}
+
 void Front::dismiss_arbiter() {
   settled_ = true;  // its end is no death
   abandon(nullptr);
@@ -152,7 +156,7 @@ wire::Result<void> Front::begin(const StartedCommand& command, const Begin& begi
   begin_.tracked = attached_.listener >= 0;
   begin_.unix_sockets = static_cast<int>(attached_.unix_sockets.size());
   begin_.tcp_sockets = static_cast<int>(attached_.tcp_sockets.size());
-  (void)config_.group.create_with(command.pid);
+  if (!command.in_group) config_.group.move_in(command.pid);
   bool forked = true;
   while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= core::kMaxArbiterDeaths) {
     send_begin();
@@ -462,15 +466,21 @@ void Front::abandon(const StartedCommand* command) {
   }
   verdict_ = kAllEnded;
   settle();
+  wait_for_arbiter();
+  config_.group.remove_when_empty();
 }
 
+// The arbiter has the figures ready and removes what is on the disk, as the front does: it may have
+// been killed. Its end is not waited for: the kernel takes some 10 ms to take down the watch on the
+// FIFO.
 void Front::settle() {
   if (control_ >= 0) (void)::send(control_, &*verdict_, 1, MSG_NOSIGNAL);
   while (!settled_ && arbiter_ != 0) serve(-1);
-  if (*verdict_ != kAllEnded) return;
+  if (*verdict_ == kAllEnded) config_.group.remove_when_empty();
+}
+
+void Front::wait_for_arbiter() {
   while (arbiter_ != 0) serve(-1);
-  // An arbiter that could not start, or was killed after it had settled, has not done it.
-  config_.group.remove_when_empty();
 }
 
 // A job-control shell that was killed leaves the terminal with a group that is gone, an editor

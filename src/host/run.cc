@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -33,6 +34,7 @@
 #include "proc/process_files.h"
 #include "proc/random.h"
 #include "proc/tool.h"
+#include "proc/tool_version.h"
 #include "wire/tool.h"
 
 namespace tokenpool::host {
@@ -229,7 +231,7 @@ wire::Result<void> prepare(Run* run) {
 std::optional<wire::Dialect> dialect_of_make(const std::string& shims) {
   const auto make = proc::find_tool("make", proc::search_path(), shims);
   if (!make) return std::nullopt;
-  const auto version = proc::tool_version_output(*make);
+  const auto version = proc::known_version_output(*make);
   if (!version) return wire::Dialect::both;
   return wire::describe_tool(wire::ToolKind::make, *version).dialect.value_or(wire::Dialect::both);
 }
@@ -279,7 +281,9 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
 
 // The command stands before its execution until the arbiter serves its filter.
 wire::Result<void> start(Run* run) {
+  run->front.make_group(&run->spec);
   auto command = start_command(run->spec);
+  if (run->spec.group >= 0) ::close(std::exchange(run->spec.group, -1));
   if (!command) return tl::unexpected(command.error());
   run->command = *command;
   Begin begin;
@@ -307,11 +311,13 @@ wire::Result<void> start(Run* run) {
 // front has nothing else to do.
 void clean_up_after_dead_runs(const Run& run) {
   const std::string& folder = run.fifo.folder();
-  jobserver::remove_dead_runs(folder.substr(0, folder.rfind('/') + 1), [](const std::string& name) {
+  const std::size_t slash = folder.rfind('/');
+  const auto group_is_gone = [](const std::string& name) {
     proc::BuildGroup group;
     group.choose_name(name);
     return group.remove_if_empty();
-  });
+  };
+  jobserver::remove_dead_runs(folder.substr(0, slash + 1), folder.substr(slash + 1), group_is_gone);
 }
 
 RunOutcome outcome_of(const Run& run, const StartedCommand& command, const CommandEnd& end) {

@@ -246,12 +246,13 @@ std::string new_run_name() {
   return name;
 }
 
-void remove_dead_runs(const std::string& parent,
+void remove_dead_runs(const std::string& parent, const std::string& own,
                       const std::function<bool(const std::string& name)>& may_go) {
   const std::string prefix = prefix_of_this_boot();
   const Descriptor top(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (top.fd < 0 || prefix == kPrefix) return;
   for (const auto& name : run_names(top.fd, prefix)) {
+    if (name == own) continue;
     const Descriptor folder(open_folder(top.fd, name));
     if (folder.fd < 0) continue;
     const auto names =

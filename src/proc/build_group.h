@@ -16,8 +16,14 @@ class BuildGroup {
  public:
   /// Chooses a name for a group below this process's own; touches nothing.
   void choose_name(const std::string& unique);
-  /// Makes the group and moves `pid` into it. False: there is none.
-  bool create_with(pid_t pid);
+  /// Makes the group. False: there is none.
+  bool create();
+  /// A descriptor, close-on-exec, with which clone3(CLONE_INTO_CGROUP) starts a process in it
+  /// (Linux 5.7, version 2). -1: that is not to be had.
+  [[nodiscard]] int open() const;
+  /// Moves `pid` into it, which takes some 10 ms: the kernel waits for all CPUs. Where that is
+  /// refused the group is removed: there is none then.
+  void move_in(pid_t pid);
   /// Where its files are; empty where there is no group.
   [[nodiscard]] const std::string& folder() const { return folder_; }
   /// SIGKILLs every process in it: all at once by cgroup.kill (version 2, Linux 5.14), or one by

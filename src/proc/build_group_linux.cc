@@ -76,15 +76,22 @@ void BuildGroup::choose_name(const std::string& unique) {
   }
 }
 
-bool BuildGroup::create_with(pid_t pid) {
+bool BuildGroup::create() {
   if (folder_.empty()) return false;
-  if (::mkdir(folder_.c_str(), 0755) == 0 &&
-      write_text(folder_ + "/cgroup.procs", std::to_string(pid))) {
-    return true;
-  }
-  ::rmdir(folder_.c_str());
+  if (::mkdir(folder_.c_str(), 0755) == 0) return true;
   folder_.clear();
   return false;
+}
+
+int BuildGroup::open() const {
+  if (folder_.empty() || version_ != 2) return -1;
+  return ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+void BuildGroup::move_in(pid_t pid) {
+  if (folder_.empty() || write_text(folder_ + "/cgroup.procs", std::to_string(pid))) return;
+  ::rmdir(folder_.c_str());
+  folder_.clear();
 }
 
 bool BuildGroup::kill() const {

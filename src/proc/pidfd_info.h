@@ -17,6 +17,7 @@ struct PidfdInfo {
 };
 static_assert(sizeof(PidfdInfo) == 64);
 inline constexpr std::uint64_t kPidfdInfoExit = 1U << 3;
+inline constexpr std::uint64_t kPidfdInfoCoreDump = 1U << 4;  ///< Linux 6.16
 inline constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
 
 }  // namespace tokenpool::proc

@@ -48,7 +48,7 @@ class RunFolder : public ::testing::Test {
   }
 
   void sweep() {
-    remove_dead_runs(parent_, [this](const std::string& name) {
+    remove_dead_runs(parent_, {}, [this](const std::string& name) {
       asked_.push_back(name);
       return true;
     });
@@ -135,7 +135,7 @@ TEST_F(RunFolder, OneWhoReadsIsEnoughToLive) {
 
 TEST_F(RunFolder, StaysWhereItMayNotGo) {
   const auto folder = dead_run();
-  remove_dead_runs(parent_, [](const std::string&) { return false; });
+  remove_dead_runs(parent_, {}, [](const std::string&) { return false; });
   EXPECT_TRUE(fs::exists(folder / "fifo"));
   EXPECT_TRUE(fs::exists(folder / "tools" / "jobs-make"));
 }
