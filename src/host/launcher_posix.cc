@@ -26,7 +26,6 @@ namespace {
 using client::Mode;
 using client::Reason;
 
-constexpr int kNoSuchLease = -32006;
 // As a client that has lost its connection waits, tokenpool-protocol(7).
 constexpr int kFirstPauseMs = 50;
 constexpr int kMaxPauseMs = 1000;
@@ -132,7 +131,7 @@ class Launch {
   client::Result<client::Lease> acquire();
   void tell_of_waiting();
   [[nodiscard]] bool may_tell() const;
-  [[nodiscard]] JobSpec spec() const;
+  [[nodiscard]] JobSpec spec(const JobTerms& terms) const;
   JobEnd serve();
   void serve_opam();
 
@@ -197,21 +196,21 @@ wire::Result<void> Launch::connect() {
   return {};
 }
 
-JobSpec Launch::spec() const {
+JobSpec Launch::spec(const JobTerms& terms) const {
   JobSpec spec;
   spec.argv.push_back(config_.command.front());
   for (std::size_t i = 1; i < config_.command.size(); ++i) {
     const std::string& word = config_.command[i];
-    spec.argv.push_back(config_.verbatim ? word : with_slots(word, lease_.slots()));
+    spec.argv.push_back(config_.verbatim ? word : with_slots(word, terms.slots));
   }
-  spec.environment.emplace_back("TOKENPOOL_SLOTS", std::to_string(lease_.slots()));
+  spec.environment.emplace_back("TOKENPOOL_SLOTS", std::to_string(terms.slots));
   // The lease under which the launcher itself runs is no longer the job's.
   std::optional<std::string> id;
-  if (lease_.id() != 0) id = std::to_string(lease_.id());
+  if (terms.lease != 0) id = std::to_string(terms.lease);
   spec.environment.emplace_back("TOKENPOOL_LEASE", id);
   spec.environment.emplace_back("TOKENPOOL_WRAPPED", config_.whole ? id : std::nullopt);
   if (opam_) spec.environment.emplace_back("OPAMJOBSERVER", opam_->variable());
-  if (config_.tells_width) tell_width(lease_.slots(), &spec);
+  if (config_.tells_width) tell_width(terms.slots, &spec);
   return spec;
 }
 
@@ -256,29 +255,24 @@ void Launch::tell_of_waiting() {
                    std::chrono::duration_cast<std::chrono::milliseconds>(waited).count()));
 }
 
+// The job is there, and waits, before its slots are asked for: so the lease is its own from the
+// first moment, and whoever frees a slot waits for no fork. Where the arbiter cannot see the job,
+// the lease is this session's.
 wire::Result<void> Launch::start() {
   std::vector<int> inherited;
   if (opam_) inherited = {opam_->job_ends().first, opam_->job_ends().second};
-  bool held = false;
-  while (!held) {
-    // Of a lease that was lost before the job could have it.
-    job_.reset();
-    lease_.release();
-    auto lease = acquire();
-    if (!lease) return tl::unexpected(no_lease(wanted_, lease.error()));
-    lease_ = std::move(*lease);
-    auto job = JobProcess::start(spec(), inherited);
-    if (!job) return tl::unexpected(job.error());
-    job_ = std::move(*job);
-    // Where the arbiter cannot see the job, the lease stays this session's.
-    const auto handed = lease_.hand_to(job_->pid());
-    held = lease_.slots() > 0 && (handed.has_value() || handed.error().code != kNoSuchLease);
-  }
+  auto job = JobProcess::start([this](const JobTerms& terms) { return spec(terms); }, inherited);
+  if (!job) return tl::unexpected(job.error());
+  job_ = std::move(*job);
+  wanted_.pid = job_->pid();
+  auto lease = acquire();
+  if (!lease) return tl::unexpected(no_lease(wanted_, lease.error()));
+  lease_ = std::move(*lease);
   if (pool_->mode() == Mode::protocol && lease_.id() == 0 && may_tell()) {
     say_in_one_line("the arbiter has gone while " + config_.command.front() +
                     " waited for it; it runs with one slot");
   }
-  return job_->execute();
+  return job_->execute(config_.command.front(), {lease_.slots(), lease_.id()});
 }
 
 void Launch::serve_opam() {

@@ -73,11 +73,17 @@ Words words_of(const JobSpec& spec) {
   return words;
 }
 
-[[noreturn]] void become_job(int link, const Words& words, const std::vector<int>& inherited,
-                             const Inheritance& inheritance) {
-  char go = 0;
+[[noreturn]] void become_job(int link, const std::function<JobSpec(const JobTerms&)>& spec_of,
+                             const std::vector<int>& inherited, const Inheritance& inheritance) {
+  JobTerms terms;
   // The other end's last holder is the launcher: nothing comes when it has died.
-  if (::recv(link, &go, 1, 0) != 1) ::_exit(125);
+  ssize_t got = 0;
+  do {
+    got = ::recv(link, &terms, sizeof terms, 0);
+  } while (got < 0 && errno == EINTR);
+  if (got != static_cast<ssize_t>(sizeof terms)) ::_exit(125);
+  const JobSpec spec = spec_of(terms);
+  const Words words = words_of(spec);
   for (const int fd : inherited) ::fcntl(fd, F_SETFD, 0);
   ::environ = const_cast<char**>(words.environment.data());
   inheritance.restore();
@@ -89,10 +95,9 @@ Words words_of(const JobSpec& spec) {
 
 }  // namespace
 
-wire::Result<std::unique_ptr<JobProcess>> JobProcess::start(const JobSpec& spec,
-                                                            const std::vector<int>& inherited) {
+wire::Result<std::unique_ptr<JobProcess>> JobProcess::start(
+    const std::function<JobSpec(const JobTerms&)>& spec_of, const std::vector<int>& inherited) {
   std::unique_ptr<JobProcess> job(new JobProcess);
-  job->name_ = spec.argv.front();
   const sigset_t taken = signals_to_take();
   job->signals_ = ::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
   if (job->signals_ < 0) return tl::unexpected(shortage("watch for signals", kMoreFiles));
@@ -101,14 +106,13 @@ wire::Result<std::unique_ptr<JobProcess>> JobProcess::start(const JobSpec& spec,
     return tl::unexpected(shortage("make a socket", kMoreFiles));
   }
   job->link_ = link[0];
-  const Words words = words_of(spec);
   Inheritance inheritance;
   inheritance.take_over();
   ::sigprocmask(SIG_SETMASK, nullptr, &inheritance.mask);
   job->pid_ = ::fork();
   if (job->pid_ == 0) {
     ::close(link[0]);
-    become_job(link[1], words, inherited, inheritance);
+    become_job(link[1], spec_of, inherited, inheritance);
   }
   const int error = errno;
   ::close(link[1]);
@@ -129,11 +133,10 @@ JobProcess::~JobProcess() {
   }
 }
 
-wire::Result<void> JobProcess::execute() {
+wire::Result<void> JobProcess::execute(const std::string& name, const JobTerms& terms) {
   const sigset_t taken = signals_to_take();
   ::sigprocmask(SIG_BLOCK, &taken, nullptr);
-  const char go = 'g';
-  (void)::send(link_, &go, 1, MSG_NOSIGNAL);
+  (void)::send(link_, &terms, sizeof terms, MSG_NOSIGNAL);
   int error = 0;
   ssize_t got = 0;
   do {
@@ -145,7 +148,7 @@ wire::Result<void> JobProcess::execute() {
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
   pid_ = 0;
-  return tl::unexpected(cannot_execute(name_, error));
+  return tl::unexpected(cannot_execute(name, error));
 }
 
 std::optional<JobEnd> JobProcess::on_signals() {

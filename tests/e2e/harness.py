@@ -193,6 +193,11 @@ def ancestors(pid):
     return answer
 
 
+def without_children(pids):
+    """Of a launcher and its job, which waits for its slots and has the same words, the launcher."""
+    return [pid for pid in pids if not set(ancestors(pid)[:1]) & set(pids)]
+
+
 arbiters_killed = set()  # by this test: so many may die, and no other
 
 

@@ -150,8 +150,9 @@ def test_lender_is_killed(ctx):
         ctx.desk.release(guest)
     ctx.desk.wait(lambda: ctx.desk.count("wide") == 1, "a wide job on the slot of the other")
     waits = "wide2" if "wide1" in ctx.desk.names else "wide1"
-    [launcher] = [pid for pid in harness.descendants(run.pid)
-                  if harness.command_of(pid).endswith(f"--target {waits} -- job {waits}")]
+    [launcher] = harness.without_children(
+        [pid for pid in harness.descendants(run.pid)
+         if harness.command_of(pid).endswith(f"--target {waits} -- job {waits}")])
     ctx.kill(launcher)
     ctx.desk.wait(lambda: f"{waits}] Killed" in run.stderr(), "make to see it dead")
     ctx.desk.drive(1, total=6, prefix="n")
@@ -277,8 +278,9 @@ def test_ctrl_c_while_it_waits(ctx):
     first = ctx.desk.held()[0]
 
     def launchers():
-        return [pid for pid in run.find("tokenpool") if pid not in harness.ancestors(first.pid)
-                and "exec" in harness.command_of(pid)]
+        return harness.without_children(
+            [pid for pid in run.find("tokenpool") if pid not in harness.ancestors(first.pid)
+             and "exec" in harness.command_of(pid)])
 
     ctx.wait(launchers, "the launcher that waits")
     (waits,) = launchers()
@@ -342,3 +344,44 @@ def test_other_tools_are_told_the_width(ctx):
     expect({name: ctx.desk.texts(name)[0] for name in ("all", "own", "named", "none", "narrow")},
            {"all": "3,3,3,3,", "own": "3,9,,3,", "named": ",3,,,3", "none": ",,,,",
             "narrow": ",,,,"}, "what the jobs were told")
+
+
+CROWD = 300
+LEASES = 100
+
+
+def test_leases_beside_a_crowd(ctx):
+    """Processes that have nothing to do with it are not looked at for each lease."""
+    client = ctx.program("client", f"""
+import json, socket, subprocess
+crowd = [subprocess.Popen(["sleep", "1000"]) for _ in range({CROWD})]
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(os.environ["TOKENPOOL_ADDR"].split(";")[0].removeprefix("unix:"))
+lines = peer.makefile("rw")
+
+
+def call(method, **params):
+    print(json.dumps({{"jsonrpc": "2.0", "id": 1, "method": method, "params": params}}),
+          file=lines, flush=True)
+    return json.loads(lines.readline())["result"]
+
+
+def files_read(arbiter):
+    counts = open(f"/proc/{{arbiter}}/io").read().split()
+    return int(counts[counts.index("syscr:") + 1])
+
+
+call("hello", protocol=1, cookie=os.environ["TOKENPOOL_COOKIE"], name="crowd", pid=os.getpid())
+arbiter = call("status")["pid"]
+before = files_read(arbiter)
+for _ in range({LEASES}):
+    call("release", lease=call("acquire", min=1, max=1)["lease"])
+print(files_read(arbiter) - before)
+for one in crowd:
+    one.kill()
+""")
+    run = ctx.run([client], options=["-q"])
+    run.finish()
+    # Two of each process for each lease, where all were looked at.
+    reads = int(run.stdout())
+    expect_that(reads < CROWD * LEASES / 4, f"{reads} reads for {LEASES} leases")

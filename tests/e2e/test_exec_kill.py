@@ -97,8 +97,9 @@ def test_waiting_exec_killed(ctx):
     at_work = {launcher_of(guest) for guest in ctx.desk.held()}
 
     def waiting():
-        return [pid for pid in run.find("tokenpool") if pid not in at_work
-                and harness.command_of(pid).split(" ")[1] == "exec"]
+        return harness.without_children(
+            [pid for pid in run.find("tokenpool") if pid not in at_work
+             and harness.command_of(pid).split(" ")[1] == "exec"])
 
     ctx.wait(lambda: len(waiting()) == 4, "the launchers in line")
     for pid in waiting()[:3]:

@@ -62,17 +62,11 @@ class LauncherTest : public ::testing::Test {
     answer(hello, result);
     return hello["params"];
   }
-  /// ... and grants what it asks for. Answers the request.
-  json grant(int lease, int slots) {
+  /// ... and grants what it asks for: the job may begin. Answers the request.
+  json grant(int lease, int slots, bool watched = true) {
     const json request = receive("acquire");
-    answer(request, {{"lease", lease}, {"slots", slots}});
+    answer(request, {{"lease", lease}, {"slots", slots}, {"watched", watched}});
     return request["params"];
-  }
-  /// ... and lets the job begin. Answers the job's pid.
-  pid_t hand_over(bool watched = true) {
-    const json request = receive("report");
-    answer(request, {{"watched", watched}});
-    return request["params"].value("pid", 0);
   }
 
   Folder folder_;
@@ -100,9 +94,8 @@ TEST_F(LauncherTest, TakesALeaseRunsTheJobAndGivesItBack) {
   EXPECT_EQ(wanted["target"], "app");
   EXPECT_EQ(wanted["priority"], 9);
   EXPECT_EQ(wanted["memory"], 77);
-  EXPECT_FALSE(wanted.contains("pid"));
+  EXPECT_GT(wanted["pid"], 0);
   EXPECT_FALSE(wanted.contains("timeout_ms"));
-  EXPECT_GT(hand_over(), 0);
 
   const json report = receive("report");
   EXPECT_FALSE(report.contains("id"));
@@ -123,14 +116,12 @@ TEST_F(LauncherTest, TheJobWaitsUntilItHasTheLeaseAndEndsWithoutALauncher) {
   const pid_t launcher =
       start_launcher(shell("echo ran > \"$1\"", {folder_.path("out")}), outside());
   greet();
-  grant(7, 1);
-  const json report = receive("report");
-  EXPECT_EQ(report["params"]["lease"], 7);
-  const pid_t job = report["params"].value("pid", 0);
+  const json wanted = receive("acquire")["params"];
+  const pid_t job = wanted.value("pid", 0);
   ASSERT_GT(job, 0);
   const auto process = proc::read_process(job);
   ASSERT_TRUE(process);
-  EXPECT_EQ(process->id.start, report["params"]["start"].get<std::uint64_t>());
+  EXPECT_EQ(process->id.start, wanted["start"].get<std::uint64_t>());
   ASSERT_EQ(::kill(launcher, SIGKILL), 0);
   status_of(launcher);
   EXPECT_EQ(WEXITSTATUS(status_of(job)), 125);
@@ -143,8 +134,7 @@ TEST_F(LauncherTest, AKilledLauncherLeavesTheJobAlone) {
   const pid_t launcher =
       start_launcher(shell("echo in > \"$1\"; read line < \"$2\"; exit 6", {in, out}), outside());
   greet();
-  grant(7, 1);
-  const pid_t job = hand_over();
+  const pid_t job = grant(7, 1).value("pid", 0);
   EXPECT_EQ(text_of(in), "in\n");
   ::kill(launcher, SIGKILL);
   status_of(launcher);
@@ -156,8 +146,7 @@ TEST_F(LauncherTest, AKilledLauncherLeavesTheJobAlone) {
 TEST_F(LauncherTest, ALeaseThatIsNotWatchedServesAsWell) {
   const pid_t launcher = start_launcher(shell("exit 0"), outside());
   greet();
-  grant(7, 1);
-  hand_over(false);
+  grant(7, 1, false);
   receive("report");
   receive("release");
   EXPECT_EQ(status_of(launcher), 0);
@@ -173,7 +162,6 @@ TEST_F(LauncherTest, SignalsArePassedOn) {
     const pid_t launcher = start_launcher(shell(script, {in, never}), outside());
     greet();
     grant(7, 1);
-    hand_over();
     EXPECT_EQ(text_of(in), "in\n");
     ::kill(launcher, signal);
     EXPECT_EQ(receive("report")["params"]["exit"], 42);
@@ -187,23 +175,12 @@ TEST_F(LauncherTest, ASignalEndsTheWaitForSlots) {
   const pid_t launcher =
       start_launcher(shell("echo ran > \"$1\"", {folder_.path("out")}), outside());
   greet();
-  receive("acquire");
+  const pid_t job = receive("acquire")["params"].value("pid", 0);
   ::kill(launcher, SIGTERM);
   EXPECT_THAT(arbiter_.line(), IsEmpty());
   const int status = status_of(launcher);
   ASSERT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(WTERMSIG(status), SIGTERM);
-  EXPECT_FALSE(std::filesystem::exists(folder_.path("out")));
-}
-
-TEST_F(LauncherTest, ASignalEndsTheWaitForTheHandOver) {
-  const pid_t launcher =
-      start_launcher(shell("echo ran > \"$1\"", {folder_.path("out")}), outside());
-  greet();
-  grant(7, 1);
-  const pid_t job = receive("report")["params"].value("pid", 0);
-  ::kill(launcher, SIGTERM);
-  EXPECT_EQ(WTERMSIG(status_of(launcher)), SIGTERM);
   EXPECT_EQ(WEXITSTATUS(status_of(job)), 125);
   EXPECT_FALSE(std::filesystem::exists(folder_.path("out")));
 }
@@ -212,7 +189,6 @@ TEST_F(LauncherTest, AJobThatASignalEnds) {
   const pid_t launcher = start_launcher(shell("kill -9 $$"), outside());
   greet();
   grant(7, 1);
-  hand_over();
   EXPECT_EQ(receive("report")["params"]["exit"], 137);
   receive("release");
   EXPECT_EQ(WEXITSTATUS(status_of(launcher)), 137);
@@ -222,8 +198,7 @@ TEST_F(LauncherTest, AStoppedJobIsWaitedFor) {
   const std::string in = folder_.fifo("in");
   const pid_t launcher = start_launcher(shell("kill -STOP $$; echo in > \"$1\"", {in}), outside());
   greet();
-  grant(7, 1);
-  const pid_t job = hand_over();
+  const pid_t job = grant(7, 1).value("pid", 0);
   auto process = proc::read_process(job);
   while (process && process->state != 'T') process = proc::read_process(job);
   ::kill(job, SIGCONT);
@@ -245,7 +220,6 @@ TEST_F(LauncherTest, ACommandThatCannotRunGivesTheLeaseBack) {
     const pid_t launcher = start_launcher(config, outside());
     greet();
     grant(7, 1);
-    hand_over();
     const std::string last = arbiter_.line();
     EXPECT_TRUE(last.empty() || last.find("\"release\"") != std::string::npos) << last;
     EXPECT_EQ(WEXITSTATUS(status_of(launcher)), expected) << command;
@@ -276,7 +250,6 @@ TEST_F(LauncherTest, TheJobHasTheSignalsOfItsLauncher) {
   const pid_t launcher = start_launcher(shell(look, {folder_.path("launched")}), signals);
   greet();
   grant(7, 1);
-  hand_over();
   receive("report");
   receive("release");
   EXPECT_EQ(status_of(launcher), 0);
@@ -290,8 +263,7 @@ TEST_F(LauncherTest, ALostConnectionDoesNotDisturbTheJob) {
   const pid_t launcher =
       start_launcher(shell("echo in > \"$1\"; read line < \"$2\"; exit 6", {in, out}), outside());
   greet();
-  grant(7, 1);
-  const pid_t job = hand_over();
+  const pid_t job = grant(7, 1).value("pid", 0);
   EXPECT_EQ(text_of(in), "in\n");
   arbiter_.close();
   const json hello = greet({{"epoch", "b"}, {"resumed", {9}}});
@@ -313,27 +285,9 @@ TEST_F(LauncherTest, AnArbiterThatDiesBeforeItsHelloIsMetAgain) {
   }
   greet();
   grant(7, 1);
-  hand_over();
   receive("report");
   receive("release");
   EXPECT_EQ(status_of(launcher), 0);
-}
-
-TEST_F(LauncherTest, ALeaseThatIsLostBeforeTheJobBeginsIsAskedForAgain) {
-  const std::string out = folder_.path("out");
-  const pid_t launcher = start_launcher(shell("echo $TOKENPOOL_LEASE > \"$1\"", {out}), outside());
-  greet();
-  grant(7, 1);
-  const json report = receive("report");
-  refuse(report, -32006, "no such lease");
-  const pid_t first = report["params"].value("pid", 0);
-  receive("release");
-  grant(9, 1);
-  EXPECT_NE(hand_over(), first);
-  receive("report");
-  receive("release");
-  EXPECT_EQ(status_of(launcher), 0);
-  EXPECT_EQ(text_of(out), "9\n");
 }
 
 TEST_F(LauncherTest, WhatTheArbiterRefuses) {
