@@ -39,7 +39,7 @@ std::string key_of(const std::string& tool) {
          time_text(info.st_ctim) + "\n";
 }
 
-std::string name_of(const std::string& tool) {
+std::string kept_name_of(const std::string& tool) {
   std::uint64_t hash = 14695981039346656037U;  // FNV-1a, 64 bits
   for (const char c : tool) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
   std::array<char, 24> text{};
@@ -104,7 +104,7 @@ void keep(const std::string& file, const std::string& text) {
 wire::Result<std::string> known_version_output(const std::string& tool) {
   const std::string key = is_elf(tool) ? key_of(tool) : std::string();
   const std::string folder = key.empty() ? std::string() : folder_for_versions();
-  const std::string file = folder + "/" + name_of(tool);
+  const std::string file = folder + "/" + kept_name_of(tool);
   if (!folder.empty()) {
     if (auto output = kept(file, key)) return *std::move(output);
   }
