@@ -1,11 +1,14 @@
 // What system calls cost, in nanoseconds each.
 //
 // bench_calls ROUNDS [bare]
+// bench_calls bare COMMAND…
+// bench_calls old-kernel COMMAND…
 //
-// Prints "token NS" (a pair: take and give, in the surrounding pool or else in a pipe), "foreign
-// NS" (one call: a byte through a pipe of its own), "getppid NS". With `bare`, it is put under a
-// filter of the same reach whose listener does nothing but let every call go on: the floor of exact
-// tracking.
+// The first prints "token NS" (a pair: take and give, in the surrounding pool or else in a pipe),
+// "foreign NS" (one call: a byte through a pipe of its own), "getppid NS". With `bare`, it is put
+// under a filter of the same reach whose listener does nothing but let every call go on: the floor
+// of exact tracking. The second executes COMMAND under that filter, the third where the kernel does
+// not tell how a process has ended, as before Linux 6.15.
 #include <algorithm>
 #include <csignal>
 #include <cstddef>
@@ -109,10 +112,34 @@ void put_under_bare_filter() {
   std::exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
+// PIDFD_GET_INFO is unknown to the ioctl of an older kernel (ENOTTY).
+void take_pidfd_info_away() {
+  constexpr unsigned kPidfdGetInfo = 0xC040FF0B;  // see src/proc/pidfd_info.h
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kPidfdGetInfo, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{sizeof program / sizeof program[0], program};
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0) die("seccomp");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
+  const bool is_bare = std::strcmp(argv[1], "bare") == 0;
+  const bool is_old = std::strcmp(argv[1], "old-kernel") == 0;
+  if (is_bare || is_old) {
+    if (argc < 3) return 2;
+    is_bare ? put_under_bare_filter() : take_pidfd_info_away();
+    ::execvp(argv[2], argv + 2);
+    die(argv[2]);
+  }
   const int rounds = std::atoi(argv[1]);
   if (argc > 2 && std::strcmp(argv[2], "bare") == 0) put_under_bare_filter();
   Ends pool = tokenpool::bench::surrounding_pool();

@@ -2,15 +2,13 @@
 add_library(tokenpool_flags INTERFACE)
 target_compile_options(tokenpool_flags INTERFACE -Wall -Wextra -Werror -Wswitch-enum)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  # Asio 1.22 looks for <experimental/coroutine> unless it is told that clang has the real one.
-  target_compile_definitions(tokenpool_flags INTERFACE ASIO_HAS_CO_AWAIT=1)
   target_compile_options(tokenpool_flags INTERFACE -Wthread-safety)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # At -O3 GCC 12 sees overlaps in std::string's operator+ that are not there (GCC PR 105651).
   target_compile_options(tokenpool_flags INTERFACE -Wno-restrict)
 endif()
-target_compile_definitions(tokenpool_flags INTERFACE FMT_HEADER_ONLY ASIO_STANDALONE ASIO_NO_DEPRECATED)
+target_compile_definitions(tokenpool_flags INTERFACE FMT_HEADER_ONLY)
 if(TOKENPOOL_SANITIZE)
   # That of vptr asks the kernel by writing into a pipe: calls of which our processes know nothing.
   target_compile_options(tokenpool_flags INTERFACE
