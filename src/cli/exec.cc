@@ -10,7 +10,7 @@
 namespace tokenpool::cli {
 
 int exec(const std::vector<std::string>& words) {
-  const auto options = parse_exec(words);
+  const auto options = read_exec(words);
   if (!options) return fail("exec", options.error());
   if (options->help) return print(stdout, help_text("exec", use_colour(stdout))) ? 0 : 1;
   const auto status = host::launch(options->config);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/defaults.h"
 #include "host/run.h"
 #include "wire/error.h"
 
@@ -16,12 +17,14 @@ namespace tokenpool::cli {
 struct RunOptions {
   bool help = false;  ///< --help was given: nothing else was checked
   host::RunConfig config;
+  std::vector<std::string> notes;  ///< what of the defaults is ignored, and why: a line each
 };
 
 /// `run [OPTION]... [--] CMD [ARG]...`. Options end where CMD begins, what follows belongs to CMD.
-/// An option given twice: the last one wins. `usable_cpus` is what -j auto, the default, stands
-/// for.
-wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int usable_cpus);
+/// An option given twice: the last one wins. `usable_cpus` is what -j cpus, the default, stands
+/// for. Where `words` say nothing, `defaults` do (run_words.h).
+wire::Result<RunOptions> parse_run(const std::vector<std::string>& words, int usable_cpus,
+                                   const Defaults& defaults = {});
 
 struct PrintOptions {
   bool help = false;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "cli/defaults.h"
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
@@ -53,9 +54,13 @@ void tell_of_misplaced_jobs(const host::RunConfig& config) {
 }  // namespace
 
 int run(const std::vector<std::string>& words) {
-  const auto options = parse_run(words, proc::usable_cpus());
+  const auto defaults = own_defaults();
+  if (!defaults) return fail("run", defaults.error());
+  const auto options = parse_run(words, proc::usable_cpus(), *defaults);
   if (!options) return fail("run", options.error());
   if (options->help) return print(stdout, help_text("run", use_colour(stdout))) ? 0 : 1;
+  for (const std::string& note : options->notes) host::say("run", note);
+  forget_run_variables();
   tell_of_misplaced_jobs(options->config);
   return host::run(options->config);
 }

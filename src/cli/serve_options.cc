@@ -5,14 +5,13 @@
 #include <string_view>
 #include <utility>
 
-#include <toml++/toml.h>
 #include <unistd.h>
 
 #include "cli/command_line.h"
+#include "cli/config_file.h"
 #include "cli/server_address.h"
 #include "cli/slots.h"
 #include "cli/standstill.h"
-#include "cli/suggest.h"
 #include "cli/type_limits.h"
 #include "proc/environ.h"
 #include "proc/file.h"
@@ -66,99 +65,41 @@ wire::Result<host::ServeConfig> check_serve(const Words& words, int usable_cpus,
   return config;
 }
 
-/// Where in the file something is wrong.
-struct Place {
-  std::string file;
-  std::string key;
-  toml::source_index line = 0;
-};
-
-wire::Error wrong_key(const Place& place, const std::string& what) {
-  return usage("the configuration " + place.file + ", line " + std::to_string(place.line) + ": " +
-               place.key + ": " + what)
-      .value();
+std::vector<ConfigKey> serve_keys() {
+  return {
+      {"jobs", ConfigValue::number_or_text, "a number of slots, \"MIN-MAX\", \"cpus\" or \"auto\""},
+      {"listen", ConfigValue::list, "a list of addresses"},
+      {"limits", ConfigValue::numbers, "a table, a number for each type"},
+      {"cookie_file", ConfigValue::text, "a file name"},
+      {"allow_remote", ConfigValue::flag, "true or false"},
+      {"standstill", ConfigValue::number_or_text, "a number of seconds, or \"off\""}};
 }
 
-/// What the option takes as a word stands in the file as a number or as a string.
-std::optional<std::string> number_or_text(const toml::node& value) {
-  if (const auto number = value.value_exact<std::int64_t>()) return std::to_string(*number);
-  return value.value_exact<std::string>();
-}
-
-std::optional<wire::Error> read_key(const Place& place, const toml::node& value, Words* words) {
-  const auto wrong = [&](const std::string& what) { return wrong_key(place, what); };
-  const std::string& key = place.key;
-  if (key == "jobs") {
-    words->slots = number_or_text(value);
-    if (!words->slots) return wrong("give a number of slots, \"MIN-MAX\", \"cpus\" or \"auto\"");
-  } else if (key == "listen") {
-    const auto* list = value.as_array();
-    if (list == nullptr) return wrong("give a list of addresses");
-    for (const toml::node& one : *list) {
-      const auto text = one.value_exact<std::string>();
-      if (!text) return wrong("give a list of addresses");
-      words->listen.push_back(*text);
-    }
-  } else if (key == "limits") {
-    const auto* table = value.as_table();
-    if (table == nullptr) return wrong("give a table, a number for each type");
-    for (const auto& [type, limit] : *table) {
-      const auto number = limit.value_exact<std::int64_t>();
-      if (!number) return wrong("give a number for " + std::string(type.str()));
-      words->limits.push_back(std::string(type.str()) + "=" + std::to_string(*number));
-    }
-  } else if (key == "cookie_file") {
-    words->cookie_file = value.value_exact<std::string>();
-    if (!words->cookie_file) return wrong("give a file name");
-  } else if (key == "standstill") {
-    words->standstill = number_or_text(value);
-    if (!words->standstill) return wrong("give a number of seconds, or \"off\"");
-  } else if (key == "allow_remote") {
-    const auto flag = value.value_exact<bool>();
-    if (!flag) return wrong("give true or false");
-    words->allow_remote = *flag;
-  } else {
-    static const std::vector<std::string> kKeys{"jobs",        "listen",       "limits",
-                                                "cookie_file", "allow_remote", "standstill"};
-    const std::string near = nearest(key, kKeys);
-    if (!near.empty()) return wrong("no such key (the nearest is " + near + ")");
-    std::string all;
-    for (const std::string& one : kKeys) all += (all.empty() ? "" : ", ") + one;
-    return wrong("no such key; there are " + all);
-  }
-  return std::nullopt;
-}
-
-/// What is wrong with the value of one key: the same as with its option, but for the name.
-std::optional<wire::Error> check_key(const Place& place, Words only, int usable_cpus) {
-  only.allow_remote = true;
-  const auto config = check_serve(only, usable_cpus, true);
-  if (config) return std::nullopt;
-  std::string what = config.error().sentence;
-  if (what.starts_with('-')) what.erase(0, what.find(' ') + 1);
-  return wrong_key(place, what);
+void take_entry(const ConfigEntry& entry, Words* words) {
+  if (entry.key == "jobs") words->slots = entry.words.front();
+  if (entry.key == "listen") words->listen = entry.words;
+  if (entry.key == "limits") words->limits = entry.words;
+  if (entry.key == "cookie_file") words->cookie_file = entry.words.front();
+  if (entry.key == "standstill") words->standstill = entry.words.front();
+  if (entry.key == "allow_remote") words->allow_remote = entry.words.front() == "on";
 }
 
 wire::Result<Words> read_config(const std::string& file, int usable_cpus) {
-  const auto text = proc::read_start(file, kMaxConfig);
+  auto text = proc::read_start(file, kMaxConfig);
   if (!text) {
     return usage("the configuration " + file + " cannot be read; give a file that is there");
   }
+  const ConfigText config{file, std::move(*text)};
+  const auto entries = parse_config(config, {}, serve_keys());
+  if (!entries) return tl::unexpected(entries.error());
   Words words;
-  try {
-    const toml::table table = toml::parse(*text);
-    for (const auto& [key, value] : table) {
-      const Place place{file, std::string(key.str()), value.source().begin.line};
-      Words only;
-      auto error = read_key(place, value, &only);
-      if (!error) error = check_key(place, only, usable_cpus);
-      if (error) return tl::make_unexpected(*error);
-      (void)read_key(place, value, &words);
-    }
-  } catch (const toml::parse_error& error) {
-    return usage("the configuration " + file + ", line " +
-                 std::to_string(error.source().begin.line) + ": " +
-                 std::string(error.description()));
+  for (const ConfigEntry& entry : *entries) {
+    Words only;
+    only.allow_remote = true;
+    take_entry(entry, &only);
+    const auto checked = check_serve(only, usable_cpus, true);
+    if (!checked) return tl::unexpected(wrong_entry(config, entry, checked.error().sentence));
+    take_entry(entry, &words);
   }
   return words;
 }

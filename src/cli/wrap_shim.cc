@@ -104,7 +104,7 @@ int wrap_main(int argc, char** argv) {
 }
 
 int exec_launcher(const std::vector<std::string>& words) {
-  auto options = parse_exec(words);
+  auto options = read_exec(words);
   if (!options) return fail("exec", options.error());
   if (options->help) return print(stdout, help_text("exec", use_colour(stdout))) ? 0 : 1;
   host::LaunchConfig& config = options->config;

@@ -23,6 +23,7 @@ struct CommandSpec {
   bool track = true;            ///< install the seccomp filter
   bool exits = false;           ///< ... which stops exits, too
   bool own_group = false;       ///< a process group of its own
+  int nice = 0;                 ///< the least niceness of the build
   sigset_t mask{};              ///< the signal mask that it starts with
   bool default_sigpipe = true;  ///< SIGPIPE back to its default
   bool default_sigxfsz = true;  ///< likewise (ulimit -f must not end us)

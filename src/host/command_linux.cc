@@ -15,6 +15,7 @@
 #include "host/command.h"
 #include "jobserver/seccomp.h"
 #include "proc/descriptor_passing.h"
+#include "proc/niceness.h"
 
 namespace tokenpool::host {
 namespace {
@@ -55,6 +56,7 @@ void restore_signals(const CommandSpec& spec) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != front) ::_exit(125);
   proc::carry_build_mark(spec.mark);
+  proc::raise_niceness(spec.nice);
   ::fcntl(spec.read_end, F_SETFD, 0);
   ::fcntl(spec.write_end, F_SETFD, 0);
   FilterReport report;

@@ -27,11 +27,13 @@ struct LaunchConfig {
   /// The job runs with one slot of no pool when an arbiter that lives has not answered for so long;
   /// none: it is waited for.
   std::optional<client::Milliseconds> alone_after;
-  bool opam = false;            ///< the job gets opam's extended jobserver (opam_pipes.h)
-  bool tells_width = false;     ///< other tools are told the number of slots, too
-  bool verbatim = false;        ///< {slots} in an argument stays as it is
-  bool quiet = false;           ///< nothing is said but errors
-  bool waits_silently = false;  ///< nothing is said of who is waited for
+  int nice = 0;              ///< the job's niceness is at least this, 0 to 19
+  bool opam = false;         ///< the job gets opam's extended jobserver (opam_pipes.h)
+  bool tells_width = false;  ///< other tools are told the number of slots, too, in the variables
+  std::string width_for{kWidthVariables};  ///< ... of these names, with commas between them
+  bool verbatim = false;                   ///< {slots} in an argument stays as it is
+  bool quiet = false;                      ///< nothing is said but errors
+  bool waits_silently = false;             ///< nothing is said of who is waited for
   /// All that the job starts is part of it: TOKENPOOL_WRAPPED repeats the lease in its environment,
   /// and shims of `run --wrap` ask for nothing as long as both are the same.
   bool whole = false;
@@ -43,9 +45,8 @@ std::string with_slots(std::string_view word, int slots);
 /// Runs the job and answers the status to exit with: the job's, or 128 + the signal that ended it.
 /// The job has this process's group, session, standard descriptors, signal mask and dispositions,
 /// and in its environment TOKENPOOL_SLOTS and, unless no arbiter knows the lease, TOKENPOOL_LEASE.
-/// With `tells_width`, the number of slots also stands in the variables that TOKENPOOL_WIDTH_FOR
-/// names (with commas between them; where it is not set, kWidthVariables), but for those that are
-/// set already.
+/// With `tells_width`, the number of slots also stands in the variables that `width_for` names, but
+/// for those that are set already.
 ///
 /// Signals: while it waits for slots they do to this process what they would do to any. While the
 /// job runs, those that would end this process are passed on to the job instead, but for what the

@@ -96,9 +96,7 @@ std::string command_line(const std::vector<std::string>& words) {
 }
 
 // What the user has set stays.
-void tell_width(int slots, JobSpec* spec) {
-  const char* named = std::getenv("TOKENPOOL_WIDTH_FOR");
-  std::string_view rest = named != nullptr ? named : kWidthVariables;
+void tell_width(std::string_view rest, int slots, JobSpec* spec) {
   while (!rest.empty()) {
     const std::string name(rest.substr(0, rest.find(',')));
     rest.remove_prefix(std::min(rest.size(), name.size() + 1));
@@ -203,6 +201,7 @@ JobSpec Launch::spec(const JobTerms& terms) const {
     const std::string& word = config_.command[i];
     spec.argv.push_back(config_.verbatim ? word : with_slots(word, terms.slots));
   }
+  spec.nice = config_.nice;
   spec.environment.emplace_back("TOKENPOOL_SLOTS", std::to_string(terms.slots));
   // The lease under which the launcher itself runs is no longer the job's.
   std::optional<std::string> id;
@@ -210,7 +209,7 @@ JobSpec Launch::spec(const JobTerms& terms) const {
   spec.environment.emplace_back("TOKENPOOL_LEASE", id);
   spec.environment.emplace_back("TOKENPOOL_WRAPPED", config_.whole ? id : std::nullopt);
   if (opam_) spec.environment.emplace_back("OPAMJOBSERVER", opam_->variable());
-  if (config_.tells_width) tell_width(terms.slots, &spec);
+  if (config_.tells_width) tell_width(config_.width_for, terms.slots, &spec);
   return spec;
 }
 

@@ -19,6 +19,7 @@ struct JobSpec {
   std::vector<std::string> argv;  ///< not empty; argv[0] is looked up on PATH
   /// Set in the job's environment, which is this process's otherwise; no value: taken out.
   std::vector<std::pair<std::string, std::optional<std::string>>> environment;
+  int nice = 0;  ///< its least niceness
 };
 
 /// What the job is told when it may begin.

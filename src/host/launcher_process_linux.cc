@@ -13,6 +13,7 @@
 #include "host/cannot_execute.h"
 #include "host/launcher_process.h"
 #include "host/shortage.h"
+#include "proc/niceness.h"
 
 namespace tokenpool::host {
 namespace {
@@ -85,6 +86,7 @@ Words words_of(const JobSpec& spec) {
   const JobSpec spec = spec_of(terms);
   const Words words = words_of(spec);
   for (const int fd : inherited) ::fcntl(fd, F_SETFD, 0);
+  proc::raise_niceness(spec.nice);
   ::environ = const_cast<char**>(words.environment.data());
   inheritance.restore();
   ::execvp(words.argv[0], words.argv.data());

@@ -29,6 +29,7 @@
 #include "proc/capacity.h"
 #include "proc/environ.h"
 #include "proc/listening_socket.h"
+#include "proc/niceness.h"
 #include "proc/probe.h"
 #include "proc/process.h"
 #include "proc/process_files.h"
@@ -166,6 +167,7 @@ int run_alone(const Run& run) {
   }
   words.push_back(nullptr);
   run.front.restore(run.spec);
+  proc::raise_niceness(run.config.nice);
   ::execvp(words[0], words.data());
   return fail(cannot_execute(run.config.command.front(), errno));
 }
@@ -269,6 +271,7 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
   run->spec.environment = std::move(environment.variables);
   jobserver::keep_environment(run->fifo.path(), run->spec.environment);
   run->spec.argv = run->config.command;
+  run->spec.nice = run->config.nice;
   if (!run->sees_processes) {
     say("run",
         "/proc is not mounted here, or is that of other processes, so nobody can tell who "

@@ -32,6 +32,7 @@ struct RunConfig {
   bool enforce = false;  ///< too few slots for those that run: freeze some, core/enforcement.h
   bool die_with_parent = false;  ///< the build ends when the caller's parent does
   bool end_leftovers = false;    ///< nothing is left running when the command has ended
+  int nice = 0;                  ///< the build's niceness is at least this, 0 to 19
   /// TCP addresses that the arbiter listens on besides its Unix socket.
   std::vector<wire::Address> listen;
 };

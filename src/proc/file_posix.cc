@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -24,6 +25,21 @@ bool read_all(int fd, std::string* text) {
   return true;
 }
 
+std::string owned_by_another(const struct stat& info, uid_t user) {
+  if (info.st_uid == user || info.st_uid == 0) return {};
+  return "it belongs to user " + std::to_string(info.st_uid) + ", neither to you nor to root";
+}
+
+std::string why_not_trusted(const struct stat& info, uid_t user, std::size_t most) {
+  if (!S_ISREG(info.st_mode)) return "it is no regular file";
+  if (auto why = owned_by_another(info, user); !why.empty()) return why;
+  if ((info.st_mode & S_IWOTH) != 0) return "everybody may write to it";
+  if (static_cast<std::size_t>(info.st_size) > most) {
+    return "it has more than " + std::to_string(most) + " bytes";
+  }
+  return {};
+}
+
 }  // namespace
 
 std::optional<std::string> read_start(const std::string& path, std::size_t most) {
@@ -37,6 +53,28 @@ std::optional<std::string> read_start(const std::string& path, std::size_t most)
   }
   close(fd);
   return text;
+}
+
+TrustedText read_trusted(const std::string& path, uid_t user, std::size_t most) {
+  TrustedText answer;
+  struct stat link{};
+  if (lstat(path.c_str(), &link) != 0) return answer;
+  answer.is_there = true;
+  answer.why_not = owned_by_another(link, user);
+  if (!answer.why_not.empty()) return answer;
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  struct stat info{};
+  if (fd < 0 || fstat(fd, &info) != 0) {
+    answer.why_not = std::string("it cannot be read: ") + std::strerror(errno);
+  } else {
+    answer.why_not = why_not_trusted(info, user, most);
+  }
+  if (answer.why_not.empty()) {
+    answer.text.resize(static_cast<std::size_t>(info.st_size));
+    if (!read_all(fd, &answer.text)) answer.why_not = "it cannot be read";
+  }
+  if (fd >= 0) close(fd);
+  return answer;
 }
 
 }  // namespace tokenpool::proc

@@ -661,6 +661,7 @@ class Ctx:
             "HOME": os.environ.get("HOME", self.dir),
             "XDG_CACHE_HOME": f"{self.dir}/cache",
             "XDG_DATA_HOME": f"{self.dir}/data",
+            "XDG_CONFIG_HOME": f"{self.dir}/config",
             "LANG": "C",
             "E2E_DESK": self.desk.path,
             "E2E_TEST": self.dir,
