@@ -19,7 +19,7 @@ _tokenpool_run() {
   # COMP_WORDBREAKS splits --track=exact into three words.
   for ((i = 2; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      -j | --jobs | --track | --shims | --standstill | --report | --listen | --limit)
+      -j | --jobs | --track | --shims | --standstill | --report | --listen | --limit | --nice)
         option=${COMP_WORDS[i]}
         ((++i))
         [[ ${COMP_WORDS[i]} == '=' ]] && ((++i))
@@ -47,6 +47,7 @@ _tokenpool_run() {
     --shims) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --standstill) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur") ;;
     --limit) mapfile -t COMPREPLY < <(compgen -W 'link= compile=' -- "$cur") ;;
+    --nice) mapfile -t COMPREPLY < <(compgen -W '10 19' -- "$cur") ;;
     --listen) mapfile -t COMPREPLY < <(compgen -W 'tcp:127.0.0.1:0' -- "$cur") ;;
     --report)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -55,7 +56,7 @@ _tokenpool_run() {
     *)
       if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-j --jobs --track --shims --standstill --wrap --limit --enforce
-          --die-with-parent --end-leftovers --listen --allow-remote --report -q -h --help --' -- "$cur")
+          --die-with-parent --end-leftovers --nice --listen --allow-remote --report -q -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"
       fi
@@ -67,7 +68,7 @@ _tokenpool_exec() {
   local cur=${COMP_WORDS[COMP_CWORD]} i option=''
   for ((i = 2; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      --slots | --type | --target | --memory | --priority | --timeout | --alone-after)
+      --slots | --type | --target | --memory | --priority | --timeout | --alone-after | --nice)
         option=${COMP_WORDS[i]}
         ((++i))
         [[ ${COMP_WORDS[i]} == '=' ]] && ((++i))
@@ -92,7 +93,7 @@ _tokenpool_exec() {
     *)
       if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--slots --type --target --memory --priority --timeout --alone-after
-          --opam -q -h --help --' -- "$cur")
+          --nice --opam -q -h --help --' -- "$cur")
       else
         _tokenpool_command "$COMP_CWORD"
       fi

@@ -9,7 +9,7 @@ function __tokenpool_cmd
     set -e words[1]
     while set -q words[1]
         switch $words[1]
-            case -j --jobs --track --shims --listen --limit --report --slots --type --target --memory --priority --timeout --alone-after
+            case -j --jobs --track --shims --listen --limit --report --slots --type --target --memory --priority --timeout --alone-after --nice --standstill
                 set -e words[1]
                 set -q words[1]; and set -e words[1]
             case --
@@ -61,6 +61,7 @@ complete -c tokenpool -n '__tokenpool_in_options run' -l enforce -d 'Freeze the 
 complete -c tokenpool -n '__tokenpool_in_options run' -l die-with-parent -d 'End the build with the process that started it'
 complete -c tokenpool -n '__tokenpool_in_options run' -l end-leftovers -d 'End what CMD leaves running'
 complete -c tokenpool -n '__tokenpool_in_options run' -l limit -x -a 'link= compile=' -d 'At most so many jobs of a type'
+complete -c tokenpool -n '__tokenpool_in_options run' -l nice -x -a '10 19' -d 'The least niceness of the build'
 complete -c tokenpool -n '__tokenpool_in_options run' -l listen -x -a 'tcp:127.0.0.1:0' -d 'Serve the protocol on TCP, too'
 complete -c tokenpool -n '__tokenpool_in_options run' -l allow-remote -d 'Also an address that is not loopback'
 complete -c tokenpool -n '__tokenpool_in_options run' -l report -r -F -d 'Write a report'
@@ -73,6 +74,7 @@ complete -c tokenpool -n '__tokenpool_in_options exec' -l memory -x -d 'What the
 complete -c tokenpool -n '__tokenpool_in_options exec' -l priority -x -d 'Higher comes first'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l alone-after -x -d 'Run outside of the pool when an arbiter has not answered so long'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l timeout -x -d 'Seconds to wait for slots'
+complete -c tokenpool -n '__tokenpool_in_options exec' -l nice -x -a '10 19' -d 'The least niceness of the command'
 complete -c tokenpool -n '__tokenpool_in_options exec' -l opam -d 'Extended jobserver of opam'
 complete -c tokenpool -n '__tokenpool_in_options exec' -s q -d 'Say nothing'
 complete -c tokenpool -n '__fish_seen_subcommand_from run exec' -a '(__tokenpool_complete_cmd)'

@@ -86,9 +86,10 @@ EntryWords words_of(const toml::node& value, ConfigValue kind) {
 std::string what_to_give(const toml::node& value, const ConfigKey& known) {
   const auto* table = known.value == ConfigValue::numbers ? value.as_table() : nullptr;
   if (table == nullptr) return std::string(known.give);
-  const auto wrong = std::ranges::find_if(
-      *table, [](const auto& entry) { return !entry.second.template is_integer(); });
-  return "a number for " + std::string(wrong->first.str());
+  for (const auto& [type, limit] : *table) {
+    if (!limit.is_integer()) return "a number for " + std::string(type.str());
+  }
+  return std::string(known.give);
 }
 
 std::string no_such_key(const std::string& key, const std::vector<ConfigKey>& keys) {

@@ -69,6 +69,7 @@ Options (they end where CMD begins; given twice, the last one counts, but for --
   --allow-remote            let --listen name an address that is not loopback (default: refuse it)
   --die-with-parent         end the build when the process that started this one ends
   --end-leftovers           when CMD has ended, end what it has left running, daemons too
+  --nice N                  the build yields to others: its niceness is at least N, 0-19 (default: 0)
   --report FILE             write what became of the tokens to FILE, as JSON (default: none)
   -q                        no closing line on stderr, and none about processes that ignore the
                             pool or jobs that stand still (default: lines when there is
@@ -86,7 +87,8 @@ Exit status:
   2 bad usage, 125 a failure of tokenpool, 126 CMD cannot be executed, 127 CMD was not found
 
 Standard input, output and error are CMD's; tokenpool itself writes to standard error only.
-See also tokenpool-run(1).
+Options that are not given: TOKENPOOL_JOBS and the like, .tokenpool.toml of the project (it may only
+narrow), ~/.config/tokenpool/config.toml; see tokenpool-config(5). See also tokenpool-run(1).
 )page"},
     {"serve",
      R"page(tokenpool serve is an arbiter that stands alone: builds, shells and containers that have
@@ -140,6 +142,7 @@ Options (they end where CMD begins; given twice, the last one counts):
                       run CMD outside of the pool when an arbiter that lives has not answered
                       for so long (default: wait for it)
   --timeout SECONDS   how long to wait for slots; 0: only take what is free (default: no limit)
+  --nice N            the niceness of CMD is at least N, 0-19 (default: 0)
   --opam              give CMD opam's extended jobserver, OPAMJOBSERVER=R,W (default: no)
   -q                  say nothing of who is waited for, nor that there is no arbiter
   -h, --help          this text

@@ -59,6 +59,9 @@ TEST_F(BashCompletion, OptionsAndTheirValues) {
   EXPECT_THAT(offered("tokenpool run --track = e"), UnorderedElementsAre("exact"));
   EXPECT_THAT(offered("tokenpool run -j a"), UnorderedElementsAre("auto"));
   EXPECT_THAT(offered("tokenpool run -q --shims o"), UnorderedElementsAre("on", "off"));
+  EXPECT_THAT(offered("tokenpool run --nice 1"), UnorderedElementsAre("10", "19"));
+  EXPECT_THAT(offered("tokenpool run --nice 5 bas"), Contains("bash"));
+  EXPECT_THAT(offered("tokenpool exec --n"), UnorderedElementsAre("--nice"));
   EXPECT_THAT(offered("tokenpool run --l"), UnorderedElementsAre("--limit", "--listen"));
   EXPECT_THAT(offered("tokenpool serve --l"), UnorderedElementsAre("--limit", "--listen"));
   EXPECT_THAT(offered("tokenpool serve --jobs c"), UnorderedElementsAre("cpus", "cpus-1"));
