@@ -83,7 +83,7 @@ EntryWords words_of(const toml::node& value, ConfigValue kind) {
   return std::nullopt;
 }
 
-std::string what_to_give(const toml::node& value, const ConfigKey& known) {
+std::string expected_of(const toml::node& value, const ConfigKey& known) {
   const auto* table = known.value == ConfigValue::numbers ? value.as_table() : nullptr;
   if (table == nullptr) return std::string(known.give);
   for (const auto& [type, limit] : *table) {
@@ -122,7 +122,7 @@ class EntryReader {
       auto words = words_of(value, known->value);
       if (!words) {
         return tl::unexpected(
-            wrong_place(text_, line, key + ": give " + what_to_give(value, *known)));
+            wrong_place(text_, line, key + ": give " + expected_of(value, *known)));
       }
       entries_.push_back({key, line, std::move(*words)});
     }

@@ -69,7 +69,7 @@ Options (they end where CMD begins; given twice, the last one counts, but for --
   --allow-remote            let --listen name an address that is not loopback (default: refuse it)
   --die-with-parent         end the build when the process that started this one ends
   --end-leftovers           when CMD has ended, end what it has left running, daemons too
-  --nice N                  the build yields to others: its niceness is at least N, 0-19 (default: 0)
+  --nice N                  the build yields to others, its niceness is at least N, 0-19
   --report FILE             write what became of the tokens to FILE, as JSON (default: none)
   -q                        no closing line on stderr, and none about processes that ignore the
                             pool or jobs that stand still (default: lines when there is
