@@ -18,7 +18,7 @@ struct CommandSpec {
   std::vector<std::string> environment;  ///< "NAME=value"; PATH in it is where argv[0] is looked up
   int read_end = -1;  ///< inherited by the build, close-on-exec is taken off in it
   int write_end = -1;
-  int group = -1;               ///< of the control group to start in, see BuildGroup::open(); or -1
+  int group = -1;               ///< of the control group to start in, see BuildGroup::fd(); or -1
   proc::BuildMark mark = 0;     ///< carried by the build
   bool track = true;            ///< install the seccomp filter
   bool exits = false;           ///< ... which stops exits, too

@@ -112,14 +112,13 @@ jobserver::FifoTouches Conservation::early() {
   return touches;
 }
 
-// Level and report belong together when nothing was reported between two equal levels, or nothing at
-// all and the level is as it should be.
+// Level and report belong together when nothing was reported between two equal levels.
 int Conservation::collect(jobserver::FifoTouches* touches) {
   int level = -1;
   for (int rounds = 0; rounds < kRounds; ++rounds) {
     const bool reported = watch_.collect(touches);
     const int before = std::exchange(level, books_.level());
-    if (!reported && (before == level || books_.pool->drift(level) == 0)) break;
+    if (!reported && before == level) break;
   }
   return level;
 }

@@ -131,7 +131,7 @@ wire::Result<void> Front::start_arbiter(jobserver::Fifo* fifo, Board* board) {
 }
 
 void Front::make_group(CommandSpec* spec) {
-  if (config_.group.create()) spec->group = config_.group.open();
+  if (config_.group.create()) spec->group = config_.group.fd();
 }
 
 void Front::dismiss_arbiter() {

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <utility>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -286,7 +285,6 @@ void describe_build(Run* run, const std::string& shims, std::optional<wire::Dial
 wire::Result<void> start(Run* run) {
   run->front.make_group(&run->spec);
   auto command = start_command(run->spec);
-  if (run->spec.group >= 0) ::close(std::exchange(run->spec.group, -1));
   if (!command) return tl::unexpected(command.error());
   run->command = *command;
   Begin begin;
@@ -320,6 +318,12 @@ void clean_up_after_dead_runs(const Run& run) {
     group.choose_name(name);
     return group.remove_if_empty();
   };
+  // Those whose folder somebody else has removed, or that is elsewhere.
+  for (const std::string& name : jobserver::run_names(proc::BuildGroup::parent())) {
+    proc::BuildGroup group;
+    group.choose_name(name);
+    group.remove_if_dead();
+  }
   jobserver::remove_dead_runs(folder.substr(0, slash + 1), folder.substr(slash + 1), group_is_gone);
 }
 

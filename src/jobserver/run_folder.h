@@ -37,6 +37,10 @@ RunPlaces run_places();
 /// The first of them that looks as if folders could be made in it.
 std::string usual_run_place();
 
+/// The names in `folder` that new_run_name() has given in this boot, to what is this user's; within
+/// the limits of remove_dead_runs().
+std::vector<std::string> run_names(const std::string& folder);
+
 /// The folders in `parent` that runs of this user and this boot have made, dead or alive, within
 /// the limits of remove_dead_runs().
 std::vector<std::string> run_folders(const std::string& parent);

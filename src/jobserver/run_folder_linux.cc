@@ -71,7 +71,7 @@ bool suits_makeflags(const std::string& path) {
   });
 }
 
-std::vector<std::string> run_names(int parent, const std::string& prefix) {
+std::vector<std::string> run_names_in(int parent, const std::string& prefix) {
   std::vector<std::string> names;
   std::size_t seen = 0;
   for_each_name(parent, [&](const std::string& name) {
@@ -223,11 +223,16 @@ std::string usual_run_place() {
   return usable == paths.end() ? paths.front() : *usable;
 }
 
+std::vector<std::string> run_names(const std::string& folder) {
+  const Descriptor top(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return top.fd < 0 ? std::vector<std::string>() : run_names_in(top.fd, prefix_of_this_boot());
+}
+
 std::vector<std::string> run_folders(const std::string& parent) {
   std::vector<std::string> folders;
   const Descriptor top(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (top.fd < 0) return folders;
-  for (const auto& name : run_names(top.fd, prefix_of_this_boot())) {
+  for (const auto& name : run_names_in(top.fd, prefix_of_this_boot())) {
     if (const Descriptor folder(open_folder(top.fd, name)); folder.fd >= 0) {
       folders.emplace_back(parent).append("/").append(name);
     }
@@ -251,7 +256,7 @@ void remove_dead_runs(const std::string& parent, const std::string& own,
   const std::string prefix = prefix_of_this_boot();
   const Descriptor top(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (top.fd < 0 || prefix == kPrefix) return;
-  for (const auto& name : run_names(top.fd, prefix)) {
+  for (const auto& name : run_names_in(top.fd, prefix)) {
     if (name == own) continue;
     const Descriptor folder(open_folder(top.fd, name));
     if (folder.fd < 0) continue;

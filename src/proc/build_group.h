@@ -16,11 +16,13 @@ class BuildGroup {
  public:
   /// Chooses a name for a group below this process's own; touches nothing.
   void choose_name(const std::string& unique);
-  /// Makes the group. False: there is none.
+  /// Makes the group and locks it (flock(2)) for as long as this process, or one that it forks
+  /// later without exec, lives: so others know that it is not dead while it is empty. False: there
+  /// is none.
   bool create();
-  /// A descriptor, close-on-exec, with which clone3(CLONE_INTO_CGROUP) starts a process in it
-  /// (Linux 5.7, version 2). -1: that is not to be had.
-  [[nodiscard]] int open() const;
+  /// After create(): a descriptor, close-on-exec, with which clone3(CLONE_INTO_CGROUP) starts a
+  /// process in it (Linux 5.7, version 2). -1: that is not to be had.
+  [[nodiscard]] int fd() const { return version_ == 2 ? fd_ : -1; }
   /// Moves `pid` into it, which takes some 10 ms: the kernel waits for all CPUs. Where that is
   /// refused the group is removed: there is none then.
   void move_in(pid_t pid);
@@ -38,9 +40,14 @@ class BuildGroup {
   /// Removes it if nobody is in it. False: somebody is, or there are groups below it. Touches no
   /// process.
   [[nodiscard]] bool remove_if_empty() const;
+  /// The same if nobody who made it lives either.
+  void remove_if_dead() const;
+  /// Where groups are made: this process's own. Empty: nowhere.
+  static std::string parent();
 
  private:
   std::string folder_;
+  int fd_ = -1;
   int version_ = 2;
 };
 

@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,6 +41,10 @@ bool says_populated(int events) {
   const ssize_t n = ::pread(events, text.data(), text.size(), 0);
   return n > 0 && std::string_view(text.data(), static_cast<std::size_t>(n)).find("populated 1") !=
                       std::string_view::npos;
+}
+
+int open_folder(const std::string& path) {
+  return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 // Version 1 tells nobody when its last process has left.
@@ -76,16 +81,33 @@ void BuildGroup::choose_name(const std::string& unique) {
   }
 }
 
-bool BuildGroup::create() {
-  if (folder_.empty()) return false;
-  if (::mkdir(folder_.c_str(), 0755) == 0) return true;
-  folder_.clear();
-  return false;
+std::string BuildGroup::parent() {
+  std::string folder;
+  for (const auto& path : cgroup_paths("", "cpuacct")) folder = path.folder;
+  return folder;
 }
 
-int BuildGroup::open() const {
-  if (folder_.empty() || version_ != 2) return -1;
-  return ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+void BuildGroup::remove_if_dead() const {
+  if (folder_.empty()) return;
+  const int fd = open_folder(folder_);
+  if (fd < 0) return;
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) ::rmdir(folder_.c_str());
+  ::close(fd);
+}
+
+bool BuildGroup::create() {
+  if (folder_.empty()) return false;
+  // Whoever finds it before it is locked removes it, once.
+  for (int tries = 0; tries < 2; ++tries) {
+    if (::mkdir(folder_.c_str(), 0755) != 0) break;
+    fd_ = open_folder(folder_);
+    if (fd_ < 0) return true;
+    (void)::flock(fd_, LOCK_SH);
+    if (::access(folder_.c_str(), F_OK) == 0) return true;
+    ::close(std::exchange(fd_, -1));
+  }
+  folder_.clear();
+  return false;
 }
 
 void BuildGroup::move_in(pid_t pid) {
