@@ -63,6 +63,7 @@ int Governor::step(const LoadSample& sample, Instant now) {
 
   delay_ += kSmoothing * (sample.delay - delay_);
   use_ += kSmoothing * (sample.use - use_);
+  disk_stall_ += kSmoothing * (sample.disk_stall - disk_stall_);
   const double demand = use_ + delay_;
   if (demand <= overload(sample.capacity)) {
     overloaded_since_.reset();
@@ -82,8 +83,8 @@ int Governor::step(const LoadSample& sample, Instant now) {
   const bool known = begun < sample.in_use / 2.0;
   const double each = known ? std::clamp(sample.own / sample.in_use, kLeastOfJob, 1.0) : 1;
   const double expected = sample.use + each * begun;
-  const bool idle =
-      sample.exhausted && !overloaded_since_ && expected < kIdleBelow * sample.capacity;
+  const bool idle = sample.exhausted && !overloaded_since_ && disk_stall_ <= kDiskBusyAbove &&
+                    expected < kIdleBelow * sample.capacity;
   idle_samples_ = idle ? idle_samples_ + 1 : 0;
   if (idle_samples_ >= 2) {
     slots_ += std::max(0, more(sample, expected, each));

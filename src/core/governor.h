@@ -11,6 +11,8 @@
 //    U = use of the machine + E * pending. U < 0.96 C twice in a row while every slot is in use:
 //    as many more as fill three quarters of C - U at E each, rounded up, but not so many that by
 //    what a slot uses now they would be an overload; none while there is one.
+//  * While the build does nothing but wait for a disk for kDiskBusyAbove of the time (PSI's "full"
+//    for io, in a mean over about two seconds), CPUs are idle because of the disk: no more slots.
 //  * demand (use + time that runnable threads waited, in a mean over about two seconds) is an
 //    overload for kOverloadWindow: as many fewer as bring it half way from there to 1.02 C. Those
 //    that are out are withheld as they come back; as long as they have not, nothing more is taken
@@ -39,6 +41,8 @@ inline constexpr std::chrono::nanoseconds kOverloadWindow = std::chrono::seconds
 inline constexpr double kIdleBelow = 0.96;
 inline constexpr double kOverloadAbove = 1.15;
 inline constexpr double kRelievedAt = 1.02;
+/// More of the time than this, nobody could get on for want of the disk: more jobs make it slower.
+inline constexpr double kDiskBusyAbove = 0.25;
 /// However much its jobs sleep, `-j auto` has no more slots than so many for each CPU. Who names a
 /// MAX knows what the jobs wait for: other machines, downloads.
 inline constexpr int kMaxSlotsPerCpu = 3;
@@ -49,6 +53,7 @@ struct LoadSample {
   double own = 0;          ///< of `use`, by the build
   double delay = 0;        ///< by threads that were runnable and did not run
   double capacity = 1;     ///< that could be had, > 0
+  double disk_stall = 0;   ///< part of the time in which all that was to do waited for a disk
   int in_use = 0;          ///< slots, now; the implicit one included
   bool exhausted = false;  ///< no slot is free: somebody may wait for one
 };
@@ -80,6 +85,7 @@ class Governor {
   int idle_samples_ = 0;
   double use_ = 0;  ///< smoothed, as is the next
   double delay_ = 0;
+  double disk_stall_ = 0;
   std::optional<Instant> overloaded_since_;
   std::deque<Start> starts_;
 };

@@ -22,6 +22,7 @@ int Elastic::step(const PoolUse& pool, core::Instant now) {
     sample.own = load->own.value_or(std::min<double>(load->use, pool.in_use));
     sample.delay = load->delay;
     sample.capacity = load->capacity;
+    sample.disk_stall = load->disk_stall;
     sample.in_use = pool.in_use;
     sample.exhausted = pool.exhausted;
     slots_ = governor_.step(sample, now);

@@ -2,6 +2,7 @@
 // for one. For an elastic pool (core/governor.h).
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ struct Load {
   double delay = 0;           ///< by threads that were runnable and did not run
   double capacity = 1;        ///< that could be had, > 0
   std::optional<double> own;  ///< by the control group; none: it cannot be told
+  /// Part of the time, at most 1, in which all threads that had something to do waited for a disk.
+  double disk_stall = 0;
   friend bool operator==(const Load&, const Load&) = default;
 };
 
@@ -31,6 +34,9 @@ struct Load {
 ///    machine does, use and capacity are of that group (cpu.stat and cpu.max; cpuacct.usage and
 ///    cpu.cfs_quota_us in version 1), and what it was throttled for is delay. Quotas are read anew
 ///    each time.
+///  * Disk: the "full" line of io.pressure in `own` and of /proc/pressure/io
+///    (Documentation/accounting/psi), whichever is more: beside others that compute, only the first
+///    tells that the build does not get on.
 /// What cannot be read bounds nothing. Moves, does not copy.
 class LoadMeter {
  public:
@@ -65,6 +71,7 @@ class LoadMeter {
     int running = 0;  ///< threads, now
     std::optional<double> delay;
     std::optional<double> own;
+    std::array<std::optional<double>, 2> disk_stalls;  ///< of the group, of the machine
     std::vector<Used> groups;
   };
 
@@ -80,6 +87,7 @@ class LoadMeter {
   KeptFile stat_;
   KeptFile schedstat_;
   GroupUsage own_;
+  std::array<KeptFile, 2> disk_;  ///< io.pressure of the group, and of the machine
   std::vector<Group> groups_;
   std::optional<Counters> last_;
 };

@@ -61,6 +61,20 @@ std::optional<int> cpu_of(std::string_view word) {
   return cpu;
 }
 
+/// Of PSI's "full avg10=0.00 avg60=0.00 avg300=0.00 total=29865363", in seconds.
+std::optional<double> full_stall(std::string_view text) {
+  constexpr std::string_view kTotal = "total=";
+  while (!text.empty()) {
+    std::string_view line = take_line(&text);
+    if (take_word(&line) != "full") continue;
+    const std::size_t at = line.find(kTotal);
+    if (at == std::string_view::npos) return std::nullopt;
+    const auto total = number(line.substr(at + kTotal.size()));
+    return total ? std::optional(*total * kMicro) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
 double scaled(std::optional<double> value, double unit) { return value.value_or(0) * unit; }
 
 }  // namespace
@@ -70,7 +84,9 @@ LoadMeter::LoadMeter(const std::string& root, std::vector<int> cpus, const std::
       tick_(1.0 / static_cast<double>(std::max(1L, ::sysconf(_SC_CLK_TCK)))),
       stat_(root + "/proc/stat"),
       schedstat_(root + "/proc/schedstat"),
-      own_(own) {
+      own_(own),
+      disk_{own.empty() ? KeptFile() : KeptFile(own + "/io.pressure"),
+            KeptFile(root + "/proc/pressure/io")} {
   add_groups(root);
 }
 
@@ -198,6 +214,11 @@ Load LoadMeter::between(const Counters& from, const Counters& to) const {
   }
   load.capacity = std::max(kLeastCapacity, load.capacity);
   if (from.own && to.own) load.own = rate(*from.own, *to.own);
+  for (std::size_t i = 0; i < to.disk_stalls.size(); ++i) {
+    if (!from.disk_stalls[i] || !to.disk_stalls[i]) continue;
+    const double stall = std::min(1.0, rate(*from.disk_stalls[i], *to.disk_stalls[i]));
+    load.disk_stall = std::max(load.disk_stall, stall);
+  }
   return load;
 }
 
@@ -208,6 +229,9 @@ std::optional<Load> LoadMeter::read(core::Instant now) {
   if (counters.online == 0) return std::nullopt;
   read_schedstat(&counters);
   counters.own = own_.seconds();
+  for (std::size_t i = 0; i < disk_.size(); ++i) {
+    counters.disk_stalls[i] = full_stall(disk_[i].read());
+  }
   counters.groups.reserve(groups_.size());
   for (Group& group : groups_) counters.groups.push_back(read_group(&group));
   const auto before = std::exchange(last_, counters);

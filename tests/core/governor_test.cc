@@ -22,6 +22,7 @@ class GovernorTest : public testing::Test {
     sample.capacity = kCpus;
     sample.in_use = in_use;
     sample.exhausted = in_use >= governor.slots();
+    sample.disk_stall = disk_stall;
     return governor.step(sample, now);
   }
   /// Until what began has become visible.
@@ -30,6 +31,7 @@ class GovernorTest : public testing::Test {
   }
 
   static constexpr double kCpus = 8;
+  double disk_stall = 0;
   Instant now = 1s;
   Governor governor{2, 20, 8};
 };
@@ -80,6 +82,23 @@ TEST_F(GovernorTest, APoolThatNobodyUsesIsIdleWhenSomebodyComes) {
   for (int i = 0; i < 8; ++i) step(0, 0);
   for (int i = 0; i < 6; ++i) step(2, 0.5);
   EXPECT_GT(governor.slots(), 2);
+}
+
+TEST_F(GovernorTest, WhileAllWaitForTheDiskThereAreNoMore) {
+  disk_stall = 0.4;
+  settle(7, 0.2);
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(step(8, 0.2), 8);
+  disk_stall = 0.1;
+  for (int i = 0; i < 40 && governor.slots() == 8; ++i) step(8, 0.2);
+  EXPECT_GT(governor.slots(), 8) << "the disk is free again";
+}
+
+TEST_F(GovernorTest, AMomentOfWaitingForTheDiskIsNothing) {
+  settle(7, 0.5);
+  disk_stall = 1;
+  EXPECT_EQ(step(8, 0.5), 8);
+  disk_stall = 0;
+  EXPECT_EQ(step(8, 0.5), 14);
 }
 
 TEST_F(GovernorTest, NobodyNeedsMoreWhileSlotsAreFree) {

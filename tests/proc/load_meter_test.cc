@@ -64,6 +64,35 @@ TEST_F(FakeLoad, WithoutProcNothingIsTold) {
   EXPECT_FALSE(meter.read(milliseconds(250)));
 }
 
+TEST_F(FakeLoad, TheDiskIsThatOfTheGroupOrOfTheMachine) {
+  const auto stall = [&](const std::string& path, int full_us) {
+    file(path,
+         "some avg10=9.00 avg60=9.00 avg300=9.00 total=900000000\n"
+         "full avg10=0.00 avg60=0.00 avg300=0.00 total=" +
+             std::to_string(full_us) + "\n");
+  };
+  stat({"0 0 0 0 0 0 0 0 0 0", "0 0 0 0 0 0 0 0 0 0"}, 1);
+  stall("/proc/pressure/io", 1'000'000);
+  stall("/own/io.pressure", 5'000'000);
+  LoadMeter meter = FakeLoad::meter(root_);
+  (void)meter.read(milliseconds(0));
+  stall("/proc/pressure/io", 1'100'000);
+  stall("/own/io.pressure", 5'600'000);
+  EXPECT_NEAR(meter.read(milliseconds(1000))->disk_stall, 0.6, 1e-9);
+  stall("/proc/pressure/io", 1'400'000);
+  EXPECT_NEAR(meter.read(milliseconds(2000))->disk_stall, 0.3, 1e-9);
+  stall("/proc/pressure/io", 9'400'000);
+  EXPECT_EQ(meter.read(milliseconds(3000))->disk_stall, 1);
+}
+
+TEST_F(FakeLoad, WithoutPressureTheDiskIsFree) {
+  stat({"0 0 0 0 0 0 0 0 0 0", "0 0 0 0 0 0 0 0 0 0"}, 1);
+  file("/proc/pressure/io", "some avg10=9.00 total=1\n");
+  LoadMeter meter = FakeLoad::meter(root_);
+  (void)meter.read(milliseconds(0));
+  EXPECT_EQ(meter.read(milliseconds(1000))->disk_stall, 0);
+}
+
 TEST_F(FakeLoad, UseIsWhatIsNeitherIdleNorStolen) {
   stat({"10 10 10 10 10 10 10 10 10 0", "0 0 0 0 0 0 0 0 0 0"}, 1);
   LoadMeter meter = FakeLoad::meter(root_);
