@@ -195,6 +195,26 @@ void find_in_environment(const Facts& facts, Findings* findings) {
   }
 }
 
+void find_in_defaults(const DefaultsFacts& defaults, Findings* findings) {
+  if (!defaults.wrong.empty()) {
+    findings->push_back({true, "configuration", defaults.wrong,
+                         "until then run or exec starts nothing here, see tokenpool-config(5)"});
+  }
+  for (const std::string& note : defaults.notes) {
+    findings->push_back({false, "configuration", note, ""});
+  }
+  if (defaults.files.empty() || !defaults.wrong.empty()) return;
+  std::string files;
+  for (const std::string& file : defaults.files) files += (files.empty() ? "" : " and ") + file;
+  const auto& [min, max] = defaults.slots;
+  const std::string slots =
+      (min < max ? std::to_string(min) + " to " : std::string()) + std::to_string(max);
+  findings->push_back({false, "configuration",
+                       "run and exec go by " + files + ", a build without -j has " + slots +
+                           (max == 1 ? " slot" : " slots"),
+                       "TOKENPOOL_CONFIG=off tokenpool ... goes by no file"});
+}
+
 std::string slots_reason(const proc::Capacity& capacity) {
   std::string reason = "this process may use " + std::to_string(capacity.affinity) + " CPU" +
                        (capacity.affinity == 1 ? "" : "s");
@@ -220,6 +240,7 @@ Diagnosis diagnose(const Facts& facts) {
   find_in_machine(facts, &found);
   find_in_tools(facts, &found);
   find_in_environment(facts, &found);
+  find_in_defaults(facts.defaults, &found);
   for (const bool attention : {true, false}) {
     for (const Finding& finding : found) {
       if (finding.attention == attention) diagnosis.findings.push_back(finding);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/surroundings.h"
+#include "core/slot_range.h"
 #include "proc/capacity.h"
 #include "proc/probe.h"
 #include "tokenpool/client.hpp"
@@ -32,6 +33,14 @@ struct ClientFacts {
   friend bool operator==(const ClientFacts&, const ClientFacts&) = default;
 };
 
+/// What `run` and `exec` go by without options (cli/defaults.h).
+struct DefaultsFacts {
+  std::vector<std::string> files;  ///< that were read
+  std::vector<std::string> notes;  ///< what of them is ignored
+  std::string wrong;               ///< why they start nothing; empty: they do
+  core::SlotRange slots;           ///< without -j
+};
+
 struct Facts {
   proc::Probe probe;
   proc::Capacity capacity;
@@ -41,13 +50,15 @@ struct Facts {
   std::optional<Surroundings> surroundings;  ///< of the pool that we run in, if any
   std::vector<wire::JobserverWord> alive;    ///< those named in MAKEFLAGS that somebody serves
   ClientFacts client;
+  DefaultsFacts defaults;
 };
 
 struct Finding {
   bool attention = false;  ///< the pool would be left or exceeded; else for information
-  std::string subject;     ///< a tool's name, a variable's name, "tracking" or "shims"
-  std::string text;        ///< what is so
-  std::string remedy;      ///< what to do about it; may be empty
+  std::string
+      subject;         ///< a tool's name, a variable's name, "tracking", "shims" or "configuration"
+  std::string text;    ///< what is so
+  std::string remedy;  ///< what to do about it; may be empty
   friend bool operator==(const Finding&, const Finding&) = default;
 };
 

@@ -1,11 +1,14 @@
 #include "cli/doctor.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string_view>
 
+#include "cli/defaults.h"
 #include "cli/diagnosis.h"
 #include "cli/doctor_text.h"
+#include "cli/exec_options.h"
 #include "cli/help.h"
 #include "cli/json.h"
 #include "cli/neighbourhood.h"
@@ -61,6 +64,30 @@ ClientFacts try_client(const Environment& environment) {
   return found;
 }
 
+DefaultsFacts look_at_defaults(int usable_cpus) {
+  DefaultsFacts facts;
+  const auto defaults = own_defaults();
+  if (!defaults) {
+    facts.wrong = defaults.error().sentence;
+    return facts;
+  }
+  for (const auto& file : {defaults->project, defaults->user}) {
+    if (file) facts.files.push_back(file->file);
+  }
+  const auto run = parse_run({"true"}, usable_cpus, *defaults);
+  const auto exec = parse_exec({"true"}, *defaults);
+  if (!run || !exec) {
+    facts.wrong = run ? exec.error().sentence : run.error().sentence;
+    return facts;
+  }
+  facts.slots = run->config.slots;
+  facts.notes = run->notes;
+  for (const std::string& note : exec->notes) {
+    if (std::ranges::find(run->notes, note) == run->notes.end()) facts.notes.push_back(note);
+  }
+  return facts;
+}
+
 Facts look_around() {
   Facts facts;
   facts.environment = proc::own_environment();
@@ -69,6 +96,7 @@ Facts look_around() {
   facts.surroundings = own_surroundings();
   facts.shims_folder = jobserver::find_shims_folder();
   facts.capacity = proc::capacity();
+  facts.defaults = look_at_defaults(facts.capacity.usable);
   facts.probe = proc::probe();
   facts.tools = look_for_tools(facts.shims_folder);
   return facts;

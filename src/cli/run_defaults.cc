@@ -169,6 +169,12 @@ wire::Result<void> take_project(const ConfigText& text, int usable_cpus, RunWord
     if (!wrong.empty()) return tl::unexpected(wrong_entry(text, entry, wrong));
     RunWords project;
     key.take(entry.words, &project);
+    const auto limits = parse_type_limits(project.limits);
+    const bool stops =
+        limits && std::ranges::any_of(*limits, [](const auto& limit) { return limit.second == 0; });
+    if (stops) {
+      return tl::unexpected(wrong_entry(text, entry, "0 would let none run, give 1 or more"));
+    }
     narrow(entry.key, project, usable_cpus, words);
   }
   if (!ignored.empty()) {

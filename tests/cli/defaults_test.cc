@@ -114,8 +114,8 @@ TEST(RunDefaults, AProjectNarrows) {
   EXPECT_EQ(slots("jobs = \"auto\"", "4"), (core::SlotRange{1, 4}));
   EXPECT_EQ(slots("jobs = 5", "auto"), (core::SlotRange{1, 5}));
   EXPECT_EQ(
-      run_with(defaults_of("limits = {a = 1, b = 5}", "limits = {a = 3, b = 4, c = 0}")).limits,
-      (std::map<std::string, int>{{"a", 1}, {"b", 4}, {"c", 0}}));
+      run_with(defaults_of("limits = {a = 1, b = 5}", "limits = {a = 3, b = 4, c = 7}")).limits,
+      (std::map<std::string, int>{{"a", 1}, {"b", 4}, {"c", 7}}));
   EXPECT_EQ(run_with(defaults_of("nice = 7", "nice = 3")).nice, 7);
   EXPECT_EQ(run_with(defaults_of("nice = 2", "nice = 3")).nice, 3);
   EXPECT_EQ(run_with(defaults_of("", "wrap = true")).wrap, wire::WrapNames{});
@@ -148,6 +148,9 @@ TEST(RunDefaults, WhatIsWrongIsNamed) {
   EXPECT_THAT(run_error(defaults_of("jobs = 4.5", "")), HasSubstr("jobs: 4.5: not a number"));
   EXPECT_THAT(run_error(defaults_of("", "nice = \"low\"")),
               StartsWith("the configuration /p.toml, line 1: nice: low: no niceness"));
+  EXPECT_THAT(run_error(defaults_of("", "limits = {compile = 0}")),
+              EndsWith("limits: 0 would let none run, give 1 or more"));
+  EXPECT_EQ(run_with(defaults_of("limits = {compile = 0}", "")).limits.at("compile"), 0);
   EXPECT_THAT(run_error(defaults_of("report = \"\"", "")), HasSubstr("report: '': an empty file"));
   EXPECT_THAT(run_error(defaults_of("wrap = \"make\"", "")), HasSubstr("wrap: make: make is no"));
   EXPECT_THAT(run_error(defaults_of("shims = \"on\"", "")), EndsWith("shims: give true or false"));

@@ -53,6 +53,21 @@ TEST(Diagnosis, AHealthyMachine) {
   EXPECT_THAT(to_text(facts, diagnosis, false, true), HasSubstr("All is well."));
 }
 
+TEST(Diagnosis, WhatRunGoesByWithoutOptions) {
+  Facts facts = healthy();
+  facts.defaults.files = {"/p/.tokenpool.toml", "/u/config.toml"};
+  facts.defaults.slots = {1, 4};
+  EXPECT_EQ(about(facts, "configuration").text,
+            "run and exec go by /p/.tokenpool.toml and /u/config.toml, a build without -j has "
+            "1 to 4 slots");
+  EXPECT_TRUE(diagnose(facts).well());
+  facts.defaults.notes = {"the configuration /x is ignored"};
+  EXPECT_EQ(about(facts, "configuration").text, "the configuration /x is ignored");
+  facts.defaults.wrong = "the configuration /u/config.toml, line 2: jobs: no";
+  EXPECT_EQ(about(facts, "configuration").text, facts.defaults.wrong);
+  EXPECT_FALSE(diagnose(facts).well());
+}
+
 TEST(Diagnosis, NoListenerMeansInference) {
   Facts facts = healthy();
   facts.probe.listener = {EPERM};

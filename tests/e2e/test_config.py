@@ -169,6 +169,21 @@ def test_what_is_wrong_is_named(ctx):
         expect_that(f"TOKENPOOL_{name}={what}" in lines[0], lines[0])
 
 
+def test_doctor_tells_of_it(ctx):
+    user = user_file(ctx, "jobs = 5\n")
+    project = project_file(ctx, "jobs = 2\n[exec]\ntimeout = 3\n")
+    run = ctx.spawn([ctx.tokenpool, "doctor"], cwd=f"{ctx.dir}/project")
+    run.wait()
+    expect_that(f"go by {project} and {user}, a build without -j has 2 slots" in run.stdout(),
+                run.stdout())
+    expect_that("timeout is ignored" in run.stdout(), run.stdout())
+    user_file(ctx, "jobs = 0\n")
+    run = ctx.spawn([ctx.tokenpool, "doctor"])
+    expect(run.wait(), 1, "status")
+    expect_that(f"! configuration: the configuration {user}, line 1: jobs: 0: " in run.stdout(),
+                run.stdout())
+
+
 def test_help_does_not_mind_what_is_wrong(ctx):
     user_file(ctx, "jobs = 0\n")
     expect_that("Usage" in said(ctx, "run", "--help")[0], "the help")
