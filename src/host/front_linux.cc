@@ -27,6 +27,7 @@
 #include "host/stuck.h"
 #include "proc/descriptor_passing.h"
 #include "proc/null_device.h"
+#include "proc/signal.h"
 
 namespace tokenpool::host {
 namespace {
@@ -297,7 +298,8 @@ void Front::pass_on(int signal) {
   }
   const pid_t group = ::getpgrp();
   for (const auto& process : proc::descendants_of(::getpid())) {
-    if (process.group == group && is_of_build(process.id.pid)) ::kill(process.id.pid, signal);
+    if (process.group != group || !is_of_build(process.id.pid)) continue;
+    (void)proc::send_signal(process.id, signal);
   }
 }
 

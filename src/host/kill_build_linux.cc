@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include <signal.h>
 #include <unistd.h>
 
 #include "host/kill_build.h"
+#include "proc/signal.h"
 
 namespace tokenpool::host {
 namespace {
@@ -28,7 +30,8 @@ bool carries_mark(pid_t pid, const BuildMarks& marks) {
 void kill_carriers(const BuildMarks& marks) {
   if (marks.mark == 0) return;
   for (const pid_t pid : proc::all_processes()) {
-    if (pid != ::getpid() && carries_mark(pid, marks)) ::kill(pid, SIGKILL);
+    if (pid == ::getpid() || !carries_mark(pid, marks)) continue;
+    (void)proc::send_signal_if(pid, SIGKILL, [&] { return carries_mark(pid, marks); });
   }
 }
 
@@ -39,15 +42,18 @@ bool is_marked(const proc::ProcessInfo& process, const BuildMarks& marks) {
 
 // The marked ones and all that descend from them or from those of the round before, whose children
 // are orphans by now.
-std::vector<pid_t> find_build(const BuildMarks& marks, std::unordered_set<pid_t>* family) {
+std::vector<core::ProcessId> find_build(const BuildMarks& marks,
+                                        std::unordered_set<pid_t>* family) {
   std::vector<proc::ProcessInfo> others;
   std::unordered_set<pid_t> found;
+  std::vector<core::ProcessId> victims;
   for (const pid_t pid : proc::all_processes()) {
     if (pid == ::getpid()) continue;
     const auto info = proc::read_process(pid);
     if (!info || info->state == 'Z' || info->state == 'X') continue;
     if (is_marked(*info, marks)) {
       found.insert(pid);
+      victims.push_back(info->id);
     } else {
       others.push_back(*info);
     }
@@ -58,11 +64,14 @@ std::vector<pid_t> find_build(const BuildMarks& marks, std::unordered_set<pid_t>
   for (std::size_t before = 0; before != others.size();) {
     before = others.size();
     std::erase_if(others, [&](const proc::ProcessInfo& process) {
-      return descends(process) && found.insert(process.id.pid).second;
+      if (!descends(process)) return false;
+      found.insert(process.id.pid);
+      victims.push_back(process.id);
+      return true;
     });
   }
-  *family = found;
-  return {found.begin(), found.end()};
+  *family = std::move(found);
+  return victims;
 }
 
 }  // namespace
@@ -75,7 +84,7 @@ void kill_build(const proc::BuildGroup& group, const BuildMarks& marks,
     (void)group.kill();
     kill_carriers(marks);
     const auto victims = find_build(marks, &family);
-    for (const pid_t pid : victims) ::kill(pid, SIGKILL);
+    for (const core::ProcessId who : victims) (void)proc::send_signal(who, SIGKILL);
     clean = victims.empty() && !group.is_populated() ? clean + 1 : 0;
     pause(victims.empty() ? 1 : 5);
   }
@@ -88,9 +97,9 @@ void kill_descendants(const std::vector<pid_t>& exempt, const std::function<void
       if (std::ranges::find(exempt, child.id.pid) != exempt.end()) continue;
       found = true;
       for (const auto& descendant : proc::descendants_of(child.id.pid)) {
-        ::kill(descendant.id.pid, SIGKILL);
+        (void)proc::send_signal(descendant.id, SIGKILL);
       }
-      ::kill(child.id.pid, SIGKILL);
+      (void)proc::send_signal(child.id, SIGKILL);
     }
     reap();
     if (!found) return;
