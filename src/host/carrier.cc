@@ -10,6 +10,12 @@
 #include "proc/process.h"
 
 namespace tokenpool::host {
+namespace {
+
+// How long a byte is kept back that somebody unseen may want as the second one.
+constexpr core::Instant kKeep = std::chrono::milliseconds(1);
+
+}  // namespace
 
 using core::Effect;
 using core::Instant;
@@ -25,7 +31,6 @@ void Carrier::carry_out(Instant event) {
   }
   world_.effects.clear();
   next_ = 0;
-  put_into_fifo(kept_.unseen_without(world_.pool.free()));
   for (const auto& [call, request] : unwritable_) {
     world_.books.unseen().expect_read(request.who, call.thread);
     (void)world_.listener->let_continue(call);
@@ -74,7 +79,9 @@ void Carrier::apply(const Effect& effect) {
 void Carrier::grant(const Effect& effect, bool from_fifo) {
   TOKENPOOL_CHECK(world_.waiting.contains(effect.request));
   StoppedCall waiting = world_.waiting.at(effect.request);
-  from_fifo = from_fifo && kept_.take(1) == 0;
+  const bool is_kept = from_fifo && kept_ > 0;
+  if (is_kept) kept_ = 0;
+  from_fifo = from_fifo && !is_kept;
   world_.log.announce_grant(
       {.who = waiting.request.who, .id = effect.request, .from_fifo = from_fifo});
   touched_ = touched_ || from_fifo;
@@ -103,23 +110,41 @@ void Carrier::grant(const Effect& effect, bool from_fifo) {
 // A byte that is still to be taken out need not be.
 void Carrier::put(int count) {
   world_.log.announce_move(world_.pool);
-  if (count == 1 && world_.tracked && kept_.keep(world_.pool.free(), event_)) return;
+  if (count == 1 && kept_ == 0 && world_.tracked && world_.pool.free() > 1) {
+    kept_ = 1;
+    kept_since_ = event_;
+    // Stays as it is while the byte comes and goes: to set a timer each time would cost more.
+    if (!show_due_) show_due_ = kept_since_ + kKeep;
+    return;
+  }
+  touched_ = true;
   const int swallowed = std::min(owed_, count);
   owed_ -= swallowed;
-  put_into_fifo(count - swallowed);
+  (void)world_.fifo.put(count - swallowed);
 }
 
-void Carrier::put_into_fifo(int count) {
-  if (count == 0) return;
+void Carrier::show() {
+  if (kept_ == 0) return;
   touched_ = true;
-  (void)world_.fifo.put(count);
+  (void)world_.fifo.put(std::exchange(kept_, 0));
+}
+
+void Carrier::show_late(Instant now) {
+  if (!show_due_ || *show_due_ > now) return;
+  show_due_.reset();
+  if (kept_ == 0) return;
+  if (kept_since_ + kKeep > now) {
+    show_due_ = kept_since_ + kKeep;
+  } else {
+    show();
+  }
 }
 
 int Carrier::take(int count) {
-  const int from_kept = kept_.take(count);
-  if (count == from_kept) return count;
-  touched_ = true;
-  return from_kept + world_.fifo.take(count - from_kept);
+  const int from_kept = std::min(kept_, count);
+  kept_ -= from_kept;
+  if (count > from_kept) touched_ = true;
+  return from_kept + (count > from_kept ? world_.fifo.take(count - from_kept) : 0);
 }
 
 // Where calls are seen, what is not there was taken by somebody unseen, and is found.
