@@ -83,6 +83,7 @@ class Pool {
               Effects* effects);
   /// See Ledger::attribute.
   void attribute(ProcessId who) { ledger_.attribute(who); }
+
   /// `who` ended, see Ledger::end. Its waiting reads are dropped. No-op for a stranger.
   void ended(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,
              std::optional<ProcessId> heir, Instant now, Effects* effects);
@@ -112,6 +113,7 @@ class Pool {
   /// `count` <= minted() are taken out again: free ones, else those that come free next.
   void unmint(int count, Instant now, Effects* effects);
   [[nodiscard]] int minted() const { return minted_; }
+
   /// Carries out what is due by `now`; call it at next_deadline() or later.
   void advance(Instant now, Effects* effects);
   [[nodiscard]] std::optional<Instant> next_deadline() const;

@@ -124,14 +124,14 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
       pool_(tokens_of(settings_of(begin, left_behind_.settings))),
       kin_(config.front, begin.guardian, watched_, pool_),
       books_(fifo_, {begin.read_end, begin.write_end}, sees_calls_,
-             {&pool_, [this] { return carrier_.level(); }, &effects_,
-              [this] { carrier_.carry_out(event_time_); }, &kin_, &watched_, &looks_}),
+             {&pool_, &effects_, [this] { carrier_.carry_out(event_time_); }, &kin_, &watched_,
+              &looks_}),
       leases_({.pool = &pool_,
                .kin = &kin_,
                .watched = &watched_,
                .effects = &effects_,
                .apply = [this] { carrier_.carry_out(event_time_); },
-               .level = [this] { return carrier_.level(); },
+               .level = [this] { return fifo_.level(); },
                .owed = [this] { return carrier_.owed(); },
                .config = &config_,
                .begin = &begin_,
@@ -172,18 +172,18 @@ std::optional<bool> Arbiter::run() {
 }
 
 bool Arbiter::watch_all() {
-  if (listener_) {
-    loop_.watch_foremost(listener_->fd(), [this](bool readable) { on_listener(readable); });
-  }
   return loop_.watch(config_.control, [this](bool) { on_front(); }) &&
          loop_.watch(leases_.connections().fd(), [this](bool) { on_leases(); }) &&
          (books_.watch_fd() < 0 || !listener_ ||
-          loop_.watch(books_.watch_fd(), [this](bool) { on_watch(); }));
+          loop_.watch(books_.watch_fd(), [this](bool) { on_watch(); })) &&
+         (!listener_ ||
+          loop_.watch(listener_->fd(), [this](bool readable) { on_listener(readable); }));
 }
 
 void Arbiter::on_listener(bool readable) {
-  const Received received =
-      readable ? listener_->receive_ready(log_.receipt()) : listener_->receive(log_.receipt());
+  // What is ready in the loop is still there, unless the end of the command took it first.
+  const Received received = readable && !command_ended_ ? listener_->receive_ready(log_.receipt())
+                                                        : listener_->receive(log_.receipt());
   if (received == Received::hung_up) {
     loop_.forget(listener_->fd());
     if (command_ended_) finish();
@@ -241,7 +241,7 @@ void Arbiter::after_event(bool has_changed) {
 
 void Arbiter::arm_timer() {
   auto due = pool_.next_deadline();
-  for (const auto next : {leases_.next_deadline(), books_.due(), carrier_.due()}) {
+  for (const auto next : {leases_.next_deadline(), books_.due()}) {
     if (next) due = due ? std::min(*due, *next) : next;
   }
   if (!command_ended_ || watched_.needs_sweeping()) {
@@ -260,7 +260,6 @@ void Arbiter::on_timer() {
   books_.settle();
   pool_.advance(now(), &effects_);
   carrier_.carry_out(event_time_);
-  carrier_.show_late(event_time_);
   leases_.advance(event_time_);
   after_event();
 }
@@ -450,19 +449,18 @@ void Arbiter::on_command_ended(bool all_ended) {
   if (all_ended) {
     // Without a tracker this is where everything that is missing is found.
     carrier_.collect_owed();
-    if (const int drift = pool_.drift(carrier_.level()); drift != 0) {
+    if (const int drift = pool_.drift(fifo_.level()); drift != 0) {
       pool_.unseen(drift, {}, false, event_time_, &effects_);
       carrier_.carry_out(event_time_);
     }
     pool_.all_ended(event_time_, &effects_);
     carrier_.carry_out(event_time_);
   }
-  carrier_.show();
   publish();
   log_.close(pool_, fifo_.level(), all_ended, sees_calls_);
-  // A pipe behind `tokenpool run` must end with it, not with an arbiter that outlives it.
-  proc::lead_nowhere(STDERR_FILENO);
   (void)say(kSettled);
+  // A pipe behind `tokenpool run` must end with it, not with an arbiter that serves a daemon.
+  proc::lead_nowhere(STDERR_FILENO);
   // Without a listener nobody can be served; those who go on share what lies in the FIFO.
   if (all_ended || !listener_ || listener_->hung_up()) return finish();
   left_ = true;
@@ -491,7 +489,7 @@ void Arbiter::end_build() {
 }
 
 void Arbiter::publish_books() {
-  log_.publish(pool_, leases_.settings(), leases_.count(), carrier_.owed(), carrier_.kept(),
+  log_.publish(pool_, leases_.settings(), leases_.count(), carrier_.owed(),
                books_.unseen().callers());
   leases_.tell_of_tokens();
 }

@@ -63,12 +63,12 @@ void copy_text(std::string_view text, std::span<char> field) {
 }
 
 void BoardLog::publish(const core::Pool& pool, const Settings& settings, std::size_t leases,
-                       int owed, int kept, std::span<const UnseenCaller> callers) {
+                       int owed, std::span<const UnseenCaller> callers) {
   const std::uint32_t next = 1 - board_->current.load(std::memory_order_relaxed);
   AccountPage& page = board_->pages[next];
   page.owed = pool.owed() + owed;
   page.issued = pool.issued();
-  page.reserved = pool.reserved() + kept;
+  page.reserved = pool.reserved();
   page.lent = pool.lent();
   page.minted = pool.minted();
   page.leases = leases;

@@ -54,10 +54,10 @@ class BoardLog {
 
   /// All accounts that matter, the debt, what is lent and to how many leases, and the counters, as
   /// they stand.
-  /// `owed`: bytes that are to be taken out of the FIFO beside the pool's debt; `kept`: that are to
-  /// be put there. `callers`: whose calls nobody sees.
+  /// `owed`: bytes that are to be taken out of the FIFO beside the pool's debt. `callers`: whose
+  /// calls nobody sees.
   void publish(const core::Pool& pool, const Settings& settings, std::size_t leases, int owed,
-               int kept, std::span<const UnseenCaller> callers);
+               std::span<const UnseenCaller> callers);
   /// Each says what is about to be done; the next publish() tells that all of it is done. One give
   /// at the most is announced between two of them.
   /// The write of `call` is about to be answered, so that `call.who` has returned a token.

@@ -10,12 +10,6 @@
 #include "proc/process.h"
 
 namespace tokenpool::host {
-namespace {
-
-// How long a byte is kept back that somebody unseen may want as the second one.
-constexpr core::Instant kKeep = std::chrono::milliseconds(1);
-
-}  // namespace
 
 using core::Effect;
 using core::Instant;
@@ -79,9 +73,6 @@ void Carrier::apply(const Effect& effect) {
 void Carrier::grant(const Effect& effect, bool from_fifo) {
   TOKENPOOL_CHECK(world_.waiting.contains(effect.request));
   StoppedCall waiting = world_.waiting.at(effect.request);
-  const bool is_kept = from_fifo && kept_ > 0;
-  if (is_kept) kept_ = 0;
-  from_fifo = from_fifo && !is_kept;
   world_.log.announce_grant(
       {.who = waiting.request.who, .id = effect.request, .from_fifo = from_fifo});
   touched_ = touched_ || from_fifo;
@@ -110,47 +101,17 @@ void Carrier::grant(const Effect& effect, bool from_fifo) {
 // A byte that is still to be taken out need not be.
 void Carrier::put(int count) {
   world_.log.announce_move(world_.pool);
-  if (count == 1 && kept_ == 0 && world_.tracked && world_.pool.free() > 1) {
-    kept_ = 1;
-    kept_since_ = event_;
-    // Stays as it is while the byte comes and goes: to set a timer each time would cost more.
-    if (!show_due_) show_due_ = kept_since_ + kKeep;
-    return;
-  }
   touched_ = true;
-  const int swallowed = std::min(owed_, count);
-  owed_ -= swallowed;
-  (void)world_.fifo.put(count - swallowed);
-}
-
-void Carrier::show() {
-  if (kept_ == 0) return;
-  touched_ = true;
-  (void)world_.fifo.put(std::exchange(kept_, 0));
-}
-
-void Carrier::show_late(Instant now) {
-  if (!show_due_ || *show_due_ > now) return;
-  show_due_.reset();
-  if (kept_ == 0) return;
-  if (kept_since_ + kKeep > now) {
-    show_due_ = kept_since_ + kKeep;
-  } else {
-    show();
-  }
-}
-
-int Carrier::take(int count) {
-  const int from_kept = std::min(kept_, count);
-  kept_ -= from_kept;
-  if (count > from_kept) touched_ = true;
-  return from_kept + (count > from_kept ? world_.fifo.take(count - from_kept) : 0);
+  const int kept = std::min(owed_, count);
+  owed_ -= kept;
+  (void)world_.fifo.put(count - kept);
 }
 
 // Where calls are seen, what is not there was taken by somebody unseen, and is found.
 void Carrier::drain(int count) {
   world_.log.announce_move(world_.pool);
-  const int there = take(count);
+  touched_ = true;
+  const int there = world_.fifo.take(count);
   if (!world_.tracked) owed_ += count - there;
 }
 
@@ -158,7 +119,8 @@ void Carrier::collect_owed() { owed_ -= world_.fifo.take(owed_); }
 
 void Carrier::lend(int count) {
   world_.log.announce_move(world_.pool);
-  const int there = take(count);
+  touched_ = true;
+  const int there = world_.fifo.take(count);
   world_.leases.supply(there, event_);
   if (there == count) return;
   world_.pool.lend_failed(count - there);

@@ -41,18 +41,6 @@ class Carrier {
 
   /// All effects that there are, and those that this leads to. `event`: when it happened.
   void carry_out(core::Instant event);
-  /// Bytes that are to be in the FIFO as far as the pool goes. One of them may be kept back here
-  /// for the next that is granted, as long as another one is there to see: so nobody who polls
-  /// misses it, and a token that one client takes and returns again and again stays out of the
-  /// FIFO.
-  [[nodiscard]] int level() const { return world_.fifo.level() + kept_; }
-  /// The one that is kept back; not in the FIFO, as what Pool::reserved() counts.
-  [[nodiscard]] int kept() const { return kept_; }
-  /// When it has to be put there at the latest, by show_late().
-  [[nodiscard]] std::optional<core::Instant> due() const { return show_due_; }
-  void show_late(core::Instant now);
-  /// Puts it there now.
-  void show();
   /// Whether the FIFO was touched here since the last call: the watch reports it as well.
   bool has_touched_fifo() { return std::exchange(touched_, false); }
   /// Bytes that were to be taken out and were not there: where nobody's calls are seen, they are
@@ -66,8 +54,6 @@ class Carrier {
   void apply(const core::Effect& effect);
   void grant(const core::Effect& effect, bool from_fifo);
   void put(int count);
-  /// Out of what is kept back and out of the FIFO; answers how many there were.
-  int take(int count);
   void drain(int count);
   void lend(int count);
   jobserver::Delivery deliver(const jobserver::Notification& call);
@@ -79,9 +65,6 @@ class Carrier {
   std::vector<StoppedCall> unwritable_;  ///< reads that go on when all effects are carried out
   bool touched_ = false;
   int owed_ = 0;
-  int kept_ = 0;
-  core::Instant kept_since_{};
-  std::optional<core::Instant> show_due_;
 };
 
 }  // namespace tokenpool::host

@@ -53,7 +53,7 @@ void Conservation::settle_at_once() { settle(false); }
 void Conservation::settle(bool may_wait) {
   if (!tracked_) return;
   if (doubtful_since_ && now() - *doubtful_since_ >= kLate) doubtful_since_.reset();
-  const int drift = books_.pool->drift(books_.level());
+  const int drift = books_.pool->drift(fifo_.level());
   if (drift != 0) return look(early(), may_wait, false);
   unexplained_since_.reset();
   explain(drift, {});
@@ -79,7 +79,7 @@ std::optional<core::Instant> Conservation::due() const {
 
 void Conservation::look(jobserver::FifoTouches touches, bool may_wait, bool own_moves) {
   if (!tracked_) return;
-  const int drift = books_.pool->drift(own_moves ? books_.level() : collect(&touches));
+  const int drift = books_.pool->drift(own_moves ? fifo_.level() : collect(&touches));
   // By the time that it has read, it may have ended.
   if (!touches.opened.empty()) books_.looks->forget();
   (void)adopted(std::exchange(touches.opened, {}));
@@ -117,7 +117,7 @@ int Conservation::collect(jobserver::FifoTouches* touches) {
   int level = -1;
   for (int rounds = 0; rounds < kRounds; ++rounds) {
     const bool reported = watch_.collect(touches);
-    const int before = std::exchange(level, books_.level());
+    const int before = std::exchange(level, fifo_.level());
     if (!reported && before == level) break;
   }
   return level;
@@ -167,7 +167,7 @@ void Conservation::deduce(int drift, const jobserver::FifoTouches& touches) {
   auto calls = unseen_.calls(now());
   const auto& ledger = books_.pool->ledger();
   for (auto& call : calls) call.suspected = call.takes && ledger.is_suspect(call.who);
-  drift = books_.pool->drift(books_.level());
+  drift = books_.pool->drift(fifo_.level());
   const bool changed_hands = drift == 0 && touches.reads > 0 && touches.writes > 0;
   auto found = core::deduce_moves(drift, changed_hands, calls);
   unseen_.settle(found.fates);

@@ -25,7 +25,6 @@ class Conservation {
  public:
   struct Books {
     core::Pool* pool = nullptr;
-    std::function<int()> level;  ///< bytes that are in the FIFO as far as the pool goes
     core::Effects* effects = nullptr;
     std::function<void()> apply;  ///< carries `effects` out
     Kinship* kin = nullptr;

@@ -29,10 +29,6 @@ class EventLoop {
   /// may watch and forget any descriptor. False with errno when the kernel refuses (no memory, no
   /// watches left). `fd` stays the caller's.
   [[nodiscard]] bool watch(int fd, Handler on_ready);
-  /// The same for one descriptor, which is waited for by poll(2): that passes on whether the waker
-  /// is about to wait itself (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP), and then no other CPU has to be
-  /// woken for this thread; epoll does not. Replaces the one before.
-  void watch_foremost(int fd, Handler on_ready);
   /// To be called before `fd` is closed. No-op for one that is not watched.
   void forget(int fd);
   /// `on_due` is called once at `due` or as soon as that has passed; it replaces the deadline
@@ -49,15 +45,11 @@ class EventLoop {
   };
   void on_timer();
   void call(std::uint64_t key, bool readable);
-  void serve(int timeout_ms);
-  bool serve_foremost();
 
   int set_;
   int timer_;
   std::unordered_map<int, Watched> watched_;
   std::uint32_t rounds_ = 0;
-  int foremost_ = -1;
-  Handler on_foremost_;
   std::optional<core::Instant> due_;
   std::function<void()> on_due_;
   bool stopped_ = false;

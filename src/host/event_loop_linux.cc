@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <utility>
 
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -49,13 +49,7 @@ bool EventLoop::watch(int fd, Handler on_ready) {
   return true;
 }
 
-void EventLoop::watch_foremost(int fd, Handler on_ready) {
-  foremost_ = fd;
-  on_foremost_ = std::move(on_ready);
-}
-
 void EventLoop::forget(int fd) {
-  if (fd == foremost_) foremost_ = -1;
   if (watched_.erase(fd) > 0) ::epoll_ctl(set_, EPOLL_CTL_DEL, fd, nullptr);
 }
 
@@ -86,29 +80,14 @@ void EventLoop::call(std::uint64_t key, bool readable) {
   (*on_ready)(readable);
 }
 
-void EventLoop::serve(int timeout_ms) {
-  std::array<epoll_event, kBatch> events{};
-  const int count = ::epoll_wait(set_, events.data(), kBatch, timeout_ms);
-  for (int i = 0; i < count && !stopped_; ++i) {
-    const auto& event = events[static_cast<std::size_t>(i)];
-    call(event.data.u64, (event.events & EPOLLIN) != 0);
-  }
-}
-
-// Answers whether there is something for the others.
-bool EventLoop::serve_foremost() {
-  std::array<pollfd, 2> ready{pollfd{foremost_, POLLIN, 0}, pollfd{set_, POLLIN, 0}};
-  if (::poll(ready.data(), ready.size(), -1) <= 0) return false;
-  if (ready[0].revents != 0) on_foremost_((ready[0].revents & POLLIN) != 0);
-  return ready[1].revents != 0;
-}
-
 void EventLoop::run() {
+  std::array<epoll_event, kBatch> events{};
   while (!stopped_) {
-    if (foremost_ < 0) {
-      serve(-1);
-    } else if (serve_foremost() && !stopped_) {
-      serve(0);
+    const int count = ::epoll_wait(set_, events.data(), kBatch, -1);
+    if (count < 0 && errno != EINTR) return;
+    for (int i = 0; i < count && !stopped_; ++i) {
+      const auto& event = events[static_cast<std::size_t>(i)];
+      call(event.data.u64, (event.events & EPOLLIN) != 0);
     }
   }
 }

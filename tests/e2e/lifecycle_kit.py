@@ -102,11 +102,10 @@ def in_read(pid):
     return bool(words) and words[0] == b"0"
 
 
-def waits_for_events(pid):
-    """Whether it has nothing to do: it is in epoll_wait(2), or in poll(2) for as long as it takes."""
+def in_epoll_wait(pid):
+    """Whether it has nothing to do and waits for events."""
     words = read_proc(pid, "syscall").split()
-    polls = len(words) > 3 and words[0] == b"7" and words[3] == b"0xffffffff"
-    return polls or bool(words) and words[0] in (b"232", b"281")
+    return bool(words) and words[0] in (b"232", b"281")
 
 
 def arbiter_child(front):

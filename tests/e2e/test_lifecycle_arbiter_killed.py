@@ -5,8 +5,8 @@ import random
 import signal
 
 from harness import expect, expect_that, kill, need_told_ends, needs, timeout
-from lifecycle_kit import (arbiter_child, finished, folders, groups, in_read, wait_arbiter,
-                           waits_for_events)
+from lifecycle_kit import (arbiter_child, finished, folders, groups, in_epoll_wait, in_read,
+                           wait_arbiter)
 
 
 def kill_arbiter(ctx, run):
@@ -153,7 +153,7 @@ def readers_through_deaths(ctx, deaths, user=None):
     for _ in range(deaths):
         kill_arbiter(ctx, run)
         expect(ctx.desk.count(), 3, "with a token")
-    ctx.wait(lambda: waits_for_events(wait_arbiter(ctx, run)), "an arbiter that has taken over")
+    ctx.wait(lambda: in_epoll_wait(wait_arbiter(ctx, run)), "an arbiter that has taken over")
     for entered in range(4, 7):
         ctx.desk.release(ctx.desk.held()[0])
         ctx.desk.wait(lambda n=entered: ctx.desk.entered == n, "the next one")
@@ -179,7 +179,7 @@ def dies_after_the_arbiter(ctx, user=None):
     run = three_holders(ctx, user)
     ctx.desk.wait(lambda: ctx.desk.count() == 3, "three with a token")
     # A reader goes on before the arbiter has written down whom it has answered.
-    ctx.wait(lambda: waits_for_events(wait_arbiter(ctx, run)), "an arbiter that has booked them all")
+    ctx.wait(lambda: in_epoll_wait(wait_arbiter(ctx, run)), "an arbiter that has booked them all")
     kill_arbiter(ctx, run)
     for guest in ctx.desk.held():
         kill(guest.pid)

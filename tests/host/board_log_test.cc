@@ -79,7 +79,7 @@ TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
   take(kMake, 1);
   take(kMake, 2);
   take(kNinja, 3);
-  log.publish(pool, {}, 0, 0, 0, {});
+  log.publish(pool, {}, 0, 0, {});
   const auto left = log.left_behind();
   ASSERT_EQ(left.accounts.size(), 2U);
   core::Pool next(3);
@@ -104,7 +104,7 @@ TEST_F(BoardLogTest, WhoMayHaveTakenWhatNobodySawIsKept) {
        .succeeded = true,
        .since = core::Instant(5)},
       {.who = kMake, .call = UnseenCaller::Call::read, .thread = 77}};
-  log.publish(pool, {}, 0, 0, 0, callers);
+  log.publish(pool, {}, 0, 0, callers);
   const auto left = log.left_behind();
   EXPECT_EQ(left.unseen, 2);
   EXPECT_EQ(left.takes, pool.ledger().unseen());
@@ -123,7 +123,7 @@ TEST_F(BoardLogTest, WhoeverHasNoRowIsUnknownToTheNextArbiter) {
   }
   pool.unseen(-1, crowd, true, {}, &effects);
   const std::vector<UnseenCaller> callers(kBoardCallers + 1);
-  log.publish(pool, {}, 0, 0, 0, callers);
+  log.publish(pool, {}, 0, 0, callers);
   const auto left = log.left_behind();
   EXPECT_EQ(left.unseen, 1) << "it is known that it is out";
   EXPECT_TRUE(left.takes.empty());
@@ -133,7 +133,7 @@ TEST_F(BoardLogTest, WhoeverHasNoRowIsUnknownToTheNextArbiter) {
 TEST_F(BoardLogTest, WhatIsOnItsWayBecauseTheSlotsChangeIsAnnounced) {
   const Settings four{.slots = 4};
   take(kMake, 1);
-  log.publish(pool, four, 0, 0, 0, {});
+  log.publish(pool, four, 0, 0, {});
   EXPECT_EQ(log.left_behind().moving, 0);
   core::Effects effects;
   pool.set_issued(8, core::Instant{}, &effects);
@@ -143,13 +143,13 @@ TEST_F(BoardLogTest, WhatIsOnItsWayBecauseTheSlotsChangeIsAnnounced) {
   pool.set_issued(2, core::Instant{}, &effects);
   log.announce_move(pool);
   EXPECT_EQ(log.left_behind().moving, 1) << "one out of it";
-  log.publish(pool, {.slots = 3}, 0, 0, 0, {});
+  log.publish(pool, {.slots = 3}, 0, 0, {});
   EXPECT_EQ(log.left_behind().moving, 0);
 }
 
 TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
   take(kMake, 1);
-  log.publish(pool, {}, 0, 0, 0, {});
+  log.publish(pool, {}, 0, 0, {});
   // The writer dies in the middle of the other page.
   AccountPage& torn = board->pages[1 - board->current.load()];
   torn.count = 77;
@@ -160,7 +160,7 @@ TEST_F(BoardLogTest, APageThatWasNotFinishedIsNotTheOneThatIsRead) {
 }
 
 TEST_F(BoardLogTest, WhatIsAnnouncedIsKnownUntilItIsPublished) {
-  log.publish(pool, {}, 0, 0, 0, {});
+  log.publish(pool, {}, 0, 0, {});
   EXPECT_FALSE(log.left_behind().given);
   log.announce_give({.who = kMake, .id = 42});
   log.announce_grant({.who = kNinja, .id = 43, .from_fifo = true});
@@ -174,7 +174,7 @@ TEST_F(BoardLogTest, WhatIsAnnouncedIsKnownUntilItIsPublished) {
   EXPECT_EQ(left.grants[0].who, kNinja);
   EXPECT_EQ(left.grants[0].id, 43U);
   EXPECT_TRUE(left.grants[0].from_fifo);
-  log.publish(pool, {}, 0, 0, 0, {});
+  log.publish(pool, {}, 0, 0, {});
   EXPECT_FALSE(log.left_behind().given);
   EXPECT_TRUE(log.left_behind().grants.empty());
 }

@@ -116,42 +116,6 @@ TEST(EventLoop, TheLastDeadlineCounts) {
   EXPECT_EQ(seen, "early");
 }
 
-TEST(EventLoop, TheForemostIsToldBesideTheOthers) {
-  EventLoop loop;
-  const Pipe first;
-  const Pipe other;
-  first.fill();
-  other.fill();
-  std::string seen;
-  loop.watch_foremost(first.ends[0], [&](bool readable) {
-    EXPECT_TRUE(readable);
-    seen += 'f';
-    if (seen.size() > 3) loop.forget(first.ends[0]);
-  });
-  ASSERT_TRUE(loop.watch(other.ends[0], [&](bool) {
-    seen += 'o';
-    if (seen.ends_with("oo")) loop.stop();
-  }));
-  loop.run();
-  EXPECT_EQ(seen, "fofofoo");
-}
-
-TEST(EventLoop, TheForemostMayHangUp) {
-  EventLoop loop;
-  Pipe first;
-  ::close(first.ends[1]);
-  first.ends[1] = -1;
-  int calls = 0;
-  loop.watch_foremost(first.ends[0], [&](bool readable) {
-    EXPECT_FALSE(readable);
-    if (++calls < 2) return;
-    loop.forget(first.ends[0]);
-    loop.set_deadline(now(), [&] { loop.stop(); });
-  });
-  loop.run();
-  EXPECT_EQ(calls, 2);
-}
-
 TEST(EventLoop, WhatCannotBeWaitedForIsRefused) {
   EventLoop loop;
   EXPECT_FALSE(loop.watch(-1, [](bool) {}));

@@ -53,9 +53,7 @@ class RestoreBooks : public ::testing::Test {
     effects.clear();
     publish();
   }
-  void publish(int kept = 0) {
-    log.publish(*pool, {.slots = pool->issued() + 1}, 0, 0, kept, {});
-  }
+  void publish() { log.publish(*pool, {.slots = pool->issued() + 1}, 0, 0, {}); }
   void waits(core::ProcessId who, core::RequestId id) {
     waiting.insert(id);
     pool->request({id, who, true}, {}, &effects);
@@ -215,24 +213,6 @@ TEST_F(RestoreBooks, AReaderHasATokenOfTheFifoOrWaitsForIt) {
     begin(2, {giver});
     waits(reader, kRead);
     return carried_out();
-  });
-}
-
-TEST_F(RestoreBooks, AReaderHasTheByteThatWasKeptBackOrItIsInTheFifo) {
-  dies_anywhere([this] {
-    begin(3, {giver});
-    pool->give(giver, 1, {}, &effects);
-    effects.clear();
-    --has[giver];
-    publish(1);
-    waits(reader, kRead);
-    effects.clear();
-    Steps steps;
-    steps.emplace_back(
-        [this] { log.announce_grant({.who = reader, .id = kRead, .from_fifo = false}); });
-    steps.emplace_back([this] { goes_on(kRead, reader, 1); });
-    steps.emplace_back([this] { publish(); });
-    return steps;
   });
 }
 
