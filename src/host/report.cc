@@ -238,7 +238,9 @@ bool write_all(int fd, const std::string& text) {
 
 wire::Result<void> write_report(const std::string& path, const std::string& text) {
   if (is_written_in_place(path)) {
-    const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+    // A FIFO that nobody reads is not waited for (ENXIO); who reads it may take his time.
+    const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0) ::fcntl(fd, F_SETFL, O_APPEND);
     if (fd >= 0 && write_all(fd, text)) return {};
     return tl::unexpected(cannot_write(path));
   }

@@ -29,9 +29,12 @@ std::optional<wire::Address> address_of(int fd) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
   int type = 0;
+  int listens = 0;
   socklen_t type_size = sizeof type;
+  socklen_t listens_size = sizeof listens;
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0 ||
-      ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) != 0 || type != SOCK_STREAM) {
+      ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) != 0 || type != SOCK_STREAM ||
+      ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) != 0 || listens == 0) {
     return std::nullopt;
   }
   wire::Address address;
@@ -70,9 +73,10 @@ wire::Result<std::vector<ListeningSocket>> take_passed_sockets() {
     auto address = address_of(fd);
     if (!address) {
       return tl::make_unexpected(wire::Error{
-          125, "cannot serve descriptor " + std::to_string(fd) +
-                   " of the service manager: it is neither a Unix stream socket with a path nor a "
-                   "TCP one; correct ListenStream= of the socket unit"});
+          125,
+          "cannot serve descriptor " + std::to_string(fd) +
+              " of the service manager: it is neither a listening Unix stream socket with a path "
+              "nor a TCP one; correct ListenStream= of the socket unit"});
     }
     ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     sockets.push_back({fd, *std::move(address)});

@@ -89,7 +89,12 @@ wire::Result<void> ServedSocket::open(const wire::Address& address) {
 
 wire::Result<std::string> read_or_make_cookie(const std::string& path, bool* was_there) {
   const std::string what = "use the cookie file " + path;
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  struct stat named{};
+  if (::lstat(path.c_str(), &named) == 0 && !S_ISREG(named.st_mode)) {
+    return failed(what, "it is no regular file", "remove it, a new one is made");
+  }
+  // A FIFO that has come there since is not waited for.
+  int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
   *was_there = fd >= 0;
   if (fd >= 0) {
     struct stat status{};

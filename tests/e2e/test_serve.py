@@ -161,6 +161,10 @@ def test_cookie_files_that_are_not_to_be_trusted(ctx):
     os.rename(path, f"{path}.real")
     os.symlink(f"{path}.real", path)
     refused()
+    for make in (os.mkfifo, os.mkdir, lambda name: socket.socket(socket.AF_UNIX).bind(name)):
+        path = f"{ctx.dir}/prepared-{make.__name__}"
+        make(path)
+        refused("no regular file")
     path = f"{ctx.dir}/no-folder/secret"
     refused()
 
@@ -238,6 +242,13 @@ def test_socket_activation_with_more_addresses(ctx):
     for address in addresses:
         server.member(address).close()
     server.end()
+
+
+def test_a_socket_that_does_not_listen(ctx):
+    os.makedirs(f"{ctx.dir}/unit", 0o700)
+    deaf = socket.socket(socket.AF_UNIX)
+    deaf.bind(f"{ctx.dir}/unit/deaf")
+    activated(ctx, [deaf]).expect_refused(125, "descriptor 3", "listening")
 
 
 def test_sockets_that_were_passed_to_another_process(ctx):

@@ -162,6 +162,12 @@ TEST_F(ReportTest, ALinkStaysALinkAndAPipeAPipe) {
   EXPECT_TRUE(S_ISCHR(status.st_mode));
 }
 
+TEST_F(ReportTest, AFifoThatNobodyReadsIsNotWaitedFor) {
+  const std::string pipe = folder + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_FALSE(write_report(pipe, "text\n"));
+}
+
 TEST_F(ReportTest, APathThatCannotBeWrittenIsSaidBefore) {
   for (const std::string& path :
        {folder, folder + "/no/r.json", folder + "/" + std::string(300, 'x')}) {
