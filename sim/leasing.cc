@@ -142,7 +142,8 @@ void Leasing::ask(Client* client, Instant now) {
   if (chance(30)) request.deadline = now + std::chrono::milliseconds(chance(30) ? 0 : random(500));
   say("client ", client->id.pid, " asks for ", request.min, "-", request.max, " ", request.job.type,
       " (", request.ticket, ")");
-  client->asked[request.ticket] = {request, now};
+  request.since = now;
+  client->asked[request.ticket] = {request};
   look_at_payers();
   pool_.request(std::move(request), now, &effects_);
 }

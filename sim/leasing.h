@@ -87,7 +87,6 @@ class Leasing {
  private:
   struct Asked {
     core::LeaseRequest request;
-    core::Instant since{};
     int passed = 0;  ///< tokens that others got while the next one was for it
   };
   struct Client {

@@ -20,8 +20,10 @@ namespace {
 constexpr int kMaxPasses = 2 * kMostProcesses;
 
 bool is_before(const LeaseRequest& one, const LeaseRequest& other) {
-  return one.job.priority != other.job.priority ? one.job.priority > other.job.priority
-                                                : one.ticket < other.ticket;
+  const int points = one.job.priority - other.job.priority;
+  const auto later = one.since - other.since;
+  return later != points * core::kPriorityStep ? later < points * core::kPriorityStep
+                                               : one.ticket < other.ticket;
 }
 
 }  // namespace
@@ -195,7 +197,8 @@ std::optional<core::LeaseDemand> Leasing::demand(Instant now) {
   if (free() < 0) return core::LeaseDemand{};
   const Asked* next = next_asked(now);
   if (next == nullptr) return std::nullopt;
-  return core::LeaseDemand{next->request.client, cost_of(next->request.client), next->since};
+  return core::LeaseDemand{next->request.client, cost_of(next->request.client),
+                           next->request.since};
 }
 
 void Leasing::pass(Instant now) {
@@ -291,7 +294,7 @@ int Leasing::needs(const LeaseRequest& request) const {
 }
 
 bool Leasing::waits(const Asked& asked) {
-  return !asked.request.deadline || *asked.request.deadline > asked.since;
+  return !asked.request.deadline || *asked.request.deadline > asked.request.since;
 }
 
 int Leasing::lendable(const LeaseRequest& asker, int slots, bool all) const {

@@ -51,6 +51,7 @@ struct LeaseRequest {
   int max = 1;
   Job job;
   std::optional<Instant> deadline;  ///< not after `now`: granted at once or not at all
+  Instant since{};                  ///< when it was asked
   friend bool operator==(const LeaseRequest&, const LeaseRequest&) = default;
 };
 

@@ -53,11 +53,11 @@ struct LeasePool::Outlook {
     return pool.jobs_of_type(type) + (more == jobs.end() ? 0 : more->second) >= limit->second;
   }
   /// Rather than to be refused at once.
-  static bool waits(const Waiting& waiting) {
-    return !waiting.request.deadline || *waiting.request.deadline > waiting.since;
+  static bool waits(const LeaseRequest& request) {
+    return !request.deadline || *request.deadline > request.since;
   }
-  [[nodiscard]] bool can_be_first(const Waiting& waiting) const {
-    return waits(waiting) && !is_blocked(waiting.request.job.type);
+  [[nodiscard]] bool can_be_first(const LeaseRequest& request) const {
+    return waits(request) && !is_blocked(request.job.type);
   }
   /// How many slots were paid for jobs that have to wait, without those of `borrower`. Nobody knows
   /// how much the job of a lease uses of it, but the part that asks does wait: one slot.
@@ -66,9 +66,8 @@ struct LeasePool::Outlook {
   [[nodiscard]] int idle(const Place& borrower, bool all_wait) const {
     Outlook outlook = *this;
     int idle = 0;
-    for (const auto& [place, waiting] : pool.waiting_) {
-      const LeaseRequest& request = waiting.request;
-      if (request.payer.kind == Payer::Kind::nobody || !waits(waiting)) continue;
+    for (const auto& [place, request] : pool.waiting_) {
+      if (request.payer.kind == Payer::Kind::nobody || !waits(request)) continue;
       if (place == borrower || granted.contains(place)) continue;
       if (place == pool.reserved_) {
         idle += std::min(claimed, 1);
@@ -83,10 +82,10 @@ struct LeasePool::Outlook {
     return idle;
   }
   /// Whether a job would run on a slot that was paid for another below its payer, and that is lent.
-  [[nodiscard]] bool is_lent(const Place& place, const Waiting& job, int slots) const {
+  [[nodiscard]] bool is_lent(const Place& place, const LeaseRequest& job, int slots) const {
     if (free >= 0 || slots == 0) return false;
     Outlook after = *this;
-    after.use(slots, job.request.payer);
+    after.use(slots, job.payer);
     return after.idle(place, true) < std::min(idle(place, true), -free);
   }
 };
@@ -114,27 +113,26 @@ int LeasePool::unused_of_account(const Payer& account) const {
   return std::max(0, covered - (used == used_.end() ? 0 : used->second));
 }
 
-std::optional<LeasePool::Grant> LeasePool::fit(const Place& place, const Waiting& waiting,
+std::optional<LeasePool::Grant> LeasePool::fit(const Place& place, const LeaseRequest& request,
                                                const Outlook& outlook, int others) const {
-  const LeaseRequest& request = waiting.request;
   if (outlook.is_blocked(request.job.type)) return std::nullopt;
   int paid = outlook.paid(request.max, request.payer);
-  while (paid > request.min && outlook.is_lent(place, waiting, paid)) --paid;
+  while (paid > request.min && outlook.is_lent(place, request, paid)) --paid;
   const int least = std::max(0, request.min - paid);
   const int available = std::max(0, outlook.free - outlook.kept);
   if (least > available) return std::nullopt;
   const int share = (available + others) / (others + 1);
   const int bought = std::min({std::max(least, share), request.max - paid, available});
   if (paid + bought == 0) return std::nullopt;
-  if (outlook.is_lent(place, waiting, paid)) return std::nullopt;
+  if (outlook.is_lent(place, request, paid)) return std::nullopt;
   return Grant{place, paid + bought, paid};
 }
 
 // The first in line, whom nothing is kept from.
-std::optional<LeasePool::Grant> LeasePool::fit_first(const Place& place, const Waiting& waiting,
+std::optional<LeasePool::Grant> LeasePool::fit_first(const Place& place,
+                                                     const LeaseRequest& request,
                                                      const Outlook& outlook) const {
-  const LeaseRequest& request = waiting.request;
-  if (waiting_for_payers_ == 0 || !outlook.can_be_first(waiting)) return std::nullopt;
+  if (waiting_for_payers_ == 0 || !outlook.can_be_first(request)) return std::nullopt;
   Outlook after = outlook;
   const int paid = outlook.paid(request.min, request.payer);
   const int lacks = request.min - paid;
@@ -151,37 +149,37 @@ std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
   outlook.shared = std::max(0, free_) - in_hand_;
   auto others = static_cast<int>(waiting_.size());
   bool all_before_served = true;
-  const auto consider = [&](const Place& place, const Waiting& waiting) {
+  const auto consider = [&](const Place& place, const LeaseRequest& request) {
     --others;
-    const Payer& payer = waiting.request.payer;
+    const Payer& payer = request.payer;
     outlook.look_at(payer);
-    auto grant = fit(place, waiting, outlook, others);
-    if (!grant && all_before_served) grant = fit_first(place, waiting, outlook);
+    auto grant = fit(place, request, outlook, others);
+    if (!grant && all_before_served) grant = fit_first(place, request, outlook);
     if (!grant) {
-      if (outlook.can_be_first(waiting)) all_before_served = false;
+      if (outlook.can_be_first(request)) all_before_served = false;
       return false;
     }
     outlook.spend(grant->slots - grant->paid);
     outlook.use(grant->paid, payer);
-    if (!waiting.request.job.type.empty()) ++outlook.jobs[waiting.request.job.type];
+    if (!request.job.type.empty()) ++outlook.jobs[request.job.type];
     outlook.granted.insert(place);
     grants.push_back(*grant);
     return true;
   };
   if (reserved_) {
-    const Waiting& first = waiting_.at(*reserved_);
+    const LeaseRequest& first = waiting_.at(*reserved_);
     if (!consider(*reserved_, first)) {
       all_before_served = false;
       // What it will get, others cannot have: slots, what its payer covers, a job of its type.
-      outlook.claimed = outlook.paid(first.request.min, first.request.payer);
-      outlook.kept = first.request.min - outlook.claimed;
-      outlook.use(outlook.claimed, first.request.payer);
-      if (!first.request.job.type.empty()) ++outlook.jobs[first.request.job.type];
+      outlook.claimed = outlook.paid(first.min, first.payer);
+      outlook.kept = first.min - outlook.claimed;
+      outlook.use(outlook.claimed, first.payer);
+      if (!first.job.type.empty()) ++outlook.jobs[first.job.type];
     }
   }
-  for (const auto& [place, waiting] : waiting_) {
+  for (const auto& [place, request] : waiting_) {
     if (outlook.free - outlook.kept <= 0 && waiting_for_payers_ == 0) break;
-    if (place != reserved_) consider(place, waiting);
+    if (place != reserved_) consider(place, request);
   }
   return grants;
 }
@@ -189,8 +187,8 @@ std::vector<LeasePool::Grant> LeasePool::plan(int free, Instant now) const {
 std::optional<LeasePool::Place> LeasePool::first_in_line() const {
   if (reserved_) return reserved_;
   const Outlook now{*this};
-  for (const auto& [place, waiting] : waiting_) {
-    if (now.can_be_first(waiting)) return place;
+  for (const auto& [place, request] : waiting_) {
+    if (now.can_be_first(request)) return place;
   }
   return std::nullopt;
 }
@@ -234,7 +232,7 @@ int LeasePool::useful(int available, Instant now) const {
   }
   // Those behind the reservation get what is beyond it.
   if (!serves_reserved && used > 0) {
-    const LeaseRequest& first = waiting_.at(*reserved_).request;
+    const LeaseRequest& first = waiting_.at(*reserved_);
     used += first.min - std::min(first.min, unused(first.payer));
   }
   // What is owed after a resumption is put to use as well.
@@ -246,15 +244,14 @@ std::optional<LeaseDemand> LeasePool::demand(Instant now) const {
   if (free_ < 0) return LeaseDemand{};
   if (!grants_now(now)) return std::nullopt;
   const Outlook outlook{*this};
-  for (const auto& [place, waiting] : waiting_) {
+  for (const auto& [place, request] : waiting_) {
     if (reserved_ && place != *reserved_) continue;
-    const LeaseRequest& request = waiting.request;
     if (outlook.is_blocked(request.job.type)) continue;
     const int gathered = reserved_ ? grantable() : 0;
     const int lacks = request.min - std::min(request.max, unused(request.payer)) - gathered;
     if (lacks != 1 && !(lacks > 1 && reserved_)) continue;
     const auto held = held_.find(request.client);
-    return LeaseDemand{request.client, held == held_.end() ? 0 : held->second, waiting.since};
+    return LeaseDemand{request.client, held == held_.end() ? 0 : held->second, request.since};
   }
   return std::nullopt;
 }

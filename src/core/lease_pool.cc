@@ -47,10 +47,17 @@ LeasePool::LeasePool(int ceiling, LeaseId first_id, Cover cover)
   TOKENPOOL_CHECK(ceiling >= 1 && ceiling <= kMaxSlots && first_id > 0);
 }
 
+// Of two that wait for equally long the one with more points is first. As both grow older alike,
+// their order stays: it is that of a single number.
+LeasePool::Place LeasePool::place_of(const LeaseRequest& request) {
+  return {request.since - request.job.priority * kPriorityStep, request.ticket};
+}
+
 void LeasePool::request(LeaseRequest request, Instant now, LeaseEffects* effects) {
   TOKENPOOL_CHECK(request.min >= 1 && request.min <= request.max);
   if (is_impossible(request)) return emit_for(effects, LeaseEffect::Kind::impossible, request);
-  const Place place{-request.job.priority, request.ticket};
+  request.since = now;
+  const Place place = place_of(request);
   const bool waits = !request.deadline || *request.deadline > now;
   TOKENPOOL_CHECK(!places_.contains(request.ticket));
   places_.emplace(request.ticket, place);
@@ -58,14 +65,14 @@ void LeasePool::request(LeaseRequest request, Instant now, LeaseEffects* effects
   if (request.owner) asked_for_[*request.owner].insert(request.ticket);
   if (request.deadline) deadlines_.emplace(*request.deadline, request.ticket);
   if (request.payer.kind != Payer::Kind::nobody) ++waiting_for_payers_;
-  waiting_.emplace(place, Waiting{std::move(request), now});
+  waiting_.emplace(place, std::move(request));
   if (shared_) {
     reserve(now);
     return watch_first(now);
   }
   settle(now, effects);
   if (waits || !waiting_.contains(place)) return;
-  emit_for(effects, LeaseEffect::Kind::unavailable, take_waiting(place).request);
+  emit_for(effects, LeaseEffect::Kind::unavailable, take_waiting(place));
   ++counters_.timed_out;
   settle(now, effects);
 }
@@ -177,7 +184,7 @@ void LeasePool::session_ended(SessionId session, Instant now, LeaseEffects* effe
 void LeasePool::owner_ended(ProcessId owner, Instant now, LeaseEffects* effects) {
   if (const auto asked = asked_for_.find(owner); asked != asked_for_.end()) {
     for (const Ticket ticket : asked->second) {
-      waiting_.at(places_.at(ticket)).request.owner.reset();
+      waiting_.at(places_.at(ticket)).owner.reset();
     }
     asked_for_.erase(asked);
   }
@@ -229,7 +236,7 @@ void LeasePool::advance(Instant now, LeaseEffects* effects) {
     settle(now, effects);
     if (deadlines_.empty() || deadlines_.begin()->first > now) break;
     const Place place = places_.at(deadlines_.begin()->second);
-    emit_for(effects, LeaseEffect::Kind::unavailable, take_waiting(place).request);
+    emit_for(effects, LeaseEffect::Kind::unavailable, take_waiting(place));
     ++counters_.timed_out;
   }
   settle(now, effects);
@@ -253,7 +260,7 @@ const Lease* LeasePool::find(LeaseId id) const {
 std::vector<const LeaseRequest*> LeasePool::waiting() const {
   std::vector<const LeaseRequest*> line;
   line.reserve(waiting_.size());
-  for (const auto& [place, waiting] : waiting_) line.push_back(&waiting.request);
+  for (const auto& [place, request] : waiting_) line.push_back(&request);
   return line;
 }
 
@@ -285,16 +292,16 @@ bool LeasePool::is_impossible(const LeaseRequest& request) const {
 
 void LeasePool::refuse_impossible(LeaseEffects* effects) {
   std::vector<Place> places;
-  for (const auto& [place, waiting] : waiting_) {
-    if (is_impossible(waiting.request)) places.push_back(place);
+  for (const auto& [place, request] : waiting_) {
+    if (is_impossible(request)) places.push_back(place);
   }
   for (const Place& place : places) {
-    emit_for(effects, LeaseEffect::Kind::impossible, take_waiting(place).request);
+    emit_for(effects, LeaseEffect::Kind::impossible, take_waiting(place));
   }
 }
 
 void LeasePool::grant(const Grant& grant, Instant now, LeaseEffects* effects) {
-  LeaseRequest request = take_waiting(grant.place).request;
+  LeaseRequest request = take_waiting(grant.place);
   Lease lease;
   lease.id = new_id();
   lease.session = request.session;
@@ -405,12 +412,11 @@ LeaseId LeasePool::new_id() {
   return std::exchange(next_id_, next_id_ < kMaxNumber ? next_id_ + 1 : 1);
 }
 
-LeasePool::Waiting LeasePool::take_waiting(const Place& place) {
+LeaseRequest LeasePool::take_waiting(const Place& place) {
   const auto entry = waiting_.find(place);
   TOKENPOOL_CHECK(entry != waiting_.end());
-  Waiting taken = std::move(entry->second);
+  LeaseRequest request = std::move(entry->second);
   waiting_.erase(entry);
-  const LeaseRequest& request = taken.request;
   places_.erase(request.ticket);
   erase_from(&asked_by_, request.session, request.ticket);
   if (request.owner) erase_from(&asked_for_, *request.owner, request.ticket);
@@ -418,7 +424,7 @@ LeasePool::Waiting LeasePool::take_waiting(const Place& place) {
   if (request.payer.kind != Payer::Kind::nobody) --waiting_for_payers_;
   if (reserved_ == place) reserved_.reset();
   if (first_ && first_->first == place) first_.reset();
-  return taken;
+  return request;
 }
 
 void LeasePool::check() const {

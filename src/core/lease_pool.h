@@ -9,8 +9,9 @@
 // much was missing. Only what those that wait can lend is granted then.
 //
 // POLICY
-//  * In line: higher priority first, then who came first. A request that does not fit lets others
-//    pass. One that has been first (of those that no limit of their type blocks) for
+//  * In line: higher priority first, then who came first; kPriorityStep of waiting count as a point,
+//    so that nobody starves. A request that does not fit lets others pass.
+//    One that has been first (of those that no limit of their type blocks) for
 //    kReservationAfter gets a reservation: it stays first, and another is granted only what leaves
 //    the slots that it needs. So wide requests wait no longer than the leases before them last.
 //  * Who asks for a range gets an equal part of what is free for each that waits, at least its
@@ -51,8 +52,9 @@ class LeasePool {
   /// are numbered from `first_id`.
   LeasePool(int ceiling, LeaseId first_id, Cover cover);
 
-  /// Answers at the deadline at the latest. A request for more than there will be for it, or of a
-  /// type whose limit is 0, is impossible. The caller bounds how many there are.
+  /// `request.since` becomes `now`. Answers at the deadline at the latest. A request for more than
+  /// there will be for it, or of a type whose limit is 0, is impossible. The caller bounds how many
+  /// there are.
   void request(LeaseRequest request, Instant now, LeaseEffects* effects);
   /// Whether it still waited; then it is gone without an effect.
   bool cancel(Ticket ticket, Instant now, LeaseEffects* effects);
@@ -129,11 +131,7 @@ class LeasePool {
   [[nodiscard]] const LeaseCounters& counters() const { return counters_; }
 
  private:
-  using Place = std::pair<int, Ticket>;  ///< in line: -priority, ticket
-  struct Waiting {
-    LeaseRequest request;
-    Instant since{};
-  };
+  using Place = std::pair<Instant, Ticket>;  ///< in line: see place_of()
   struct Grant {
     Place place;
     int slots = 0;
@@ -142,10 +140,12 @@ class LeasePool {
   /// What is left while grants are planned.
   struct Outlook;
 
+  static Place place_of(const LeaseRequest& request);
   [[nodiscard]] std::vector<Grant> plan(int free, Instant now) const;
-  [[nodiscard]] std::optional<Grant> fit(const Place& place, const Waiting& waiting,
+  [[nodiscard]] std::optional<Grant> fit(const Place& place, const LeaseRequest& request,
                                          const Outlook& outlook, int others) const;
-  [[nodiscard]] std::optional<Grant> fit_first(const Place&, const Waiting&, const Outlook&) const;
+  [[nodiscard]] std::optional<Grant> fit_first(const Place&, const LeaseRequest&,
+                                               const Outlook&) const;
   [[nodiscard]] bool grants_now(Instant now) const;
   [[nodiscard]] std::optional<Place> first_in_line() const;
   [[nodiscard]] int unused(const Payer& payer) const;
@@ -164,7 +164,7 @@ class LeasePool {
   LeaseId new_id();
   void reserve(Instant now);
   void watch_first(Instant now);
-  Waiting take_waiting(const Place& place);
+  LeaseRequest take_waiting(const Place& place);
   void refuse_impossible(LeaseEffects* effects);
   void check() const;
 
@@ -186,7 +186,7 @@ class LeasePool {
   std::set<LeaseId> unpaid_;         ///< leases that cost although they have a payer
   std::map<std::string, int> jobs_;  ///< leases, by type
   std::map<std::string, int> limits_;
-  std::map<Place, Waiting> waiting_;
+  std::map<Place, LeaseRequest> waiting_;
   std::unordered_map<Ticket, Place> places_;
   std::unordered_map<SessionId, std::set<Ticket>> asked_by_;
   std::unordered_map<ProcessId, std::set<Ticket>, ProcessIdHash> asked_for_;  ///< by owner

@@ -126,6 +126,10 @@ inline constexpr std::size_t kMaxRequestsOfSession = 1024;
 /// Types with a limit. A configuration has a handful.
 inline constexpr std::size_t kMaxLimits = 64;
 
+/// So long a request goes before those that are a point of priority lower and asked before it. Over
+/// all that there are it is half an hour, and what builds give, a few points, lasts as long as jobs
+/// take.
+inline constexpr std::chrono::nanoseconds kPriorityStep = std::chrono::seconds(10);
 /// A request that has been first in line for this long gets a reservation.
 inline constexpr std::chrono::nanoseconds kReservationAfter = std::chrono::seconds(2);
 /// How long a new arbiter grants nothing, so that what the dead one granted is declared first.

@@ -51,6 +51,32 @@ TEST_F(LeaseLineTest, AHigherPriorityComesBeforeAge) {
   EXPECT_THAT(desk.order, ElementsAre(1U, high, old, young, low));
 }
 
+TEST_F(LeaseLineTest, AStepOfWaitingCountsAsAPointOfPriority) {
+  const LeaseId held = desk.take(4);
+  const Ticket head = desk.ask({.priority = 100});  // gets the reservation
+  const Ticket low = desk.ask({.priority = -1});
+  desk.pass(2 * kPriorityStep - milliseconds(1));
+  const Ticket in_time = desk.ask({.priority = 1});
+  desk.pass(milliseconds(2));
+  const Ticket late = desk.ask({.priority = 1});
+  desk.release(held);
+  EXPECT_THAT(desk.order, ElementsAre(1U, head, in_time, low, late));
+}
+
+TEST_F(LeaseLineTest, HoweverManyComeALowPriorityIsServedWithinItsBound) {
+  LeaseId held = desk.take(4);
+  const Ticket low = desk.ask({.min = 4, .priority = -3});
+  const Instant bound = desk.now + 5 * kPriorityStep;
+  // Each takes all, and the next one has come before it ends.
+  while (desk.waits(low) && desk.now <= bound) {
+    const Ticket next = desk.ask({.min = 4, .priority = 2});
+    desk.pass(milliseconds(500));
+    desk.release(held);
+    held = std::max(desk.lease(next), desk.lease(low));
+  }
+  EXPECT_TRUE(desk.granted(low));
+}
+
 TEST_F(LeaseLineTest, WhoDoesNotFitLetsOthersPass) {
   desk.take(2);
   const Ticket wide = desk.ask({.min = 3});

@@ -174,6 +174,7 @@ struct Step : rc::state::Command<Empty, Pair> {
     request.max = what.max;
     request.job.type = what.type;
     request.job.priority = what.priority;
+    request.since = pair->desk.now;
     if (what.timeout) request.deadline = pair->desk.now + *what.timeout;
     pair->naive.line.push_back({request, waits});
     pair->desk.ask(what);

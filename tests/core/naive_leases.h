@@ -123,8 +123,12 @@ struct NaiveLeases {
     return is_lent(request, std::min(request.min, unused(request.payer)));
   }
   static bool before(const LeaseRequest& a, const LeaseRequest& b) {
-    if (a.job.priority != b.job.priority) return a.job.priority > b.job.priority;
-    return a.ticket < b.ticket;
+    // Points of priority, and as many as it has waited for longer.
+    const auto points = [](const LeaseRequest& one, const LeaseRequest& than) {
+      return one.job.priority * kPriorityStep + std::max(Instant(0), than.since - one.since);
+    };
+    const auto ahead = points(a, b) - points(b, a);
+    return ahead != Instant(0) ? ahead > Instant(0) : a.ticket < b.ticket;
   }
   [[nodiscard]] const Lease* find(LeaseId id) const {
     for (const Lease& lease : leases) {
