@@ -146,4 +146,3 @@ def uncooperative(bench):
 
 
 BENCHMARKS = {"census": census, "uncooperative": uncooperative}
-HELPERS = ("census",)

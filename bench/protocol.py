@@ -422,6 +422,5 @@ def wrap(bench):
                   wall["wrap"])
 
 
-HELPERS = ("echo", "load", "crowd", "sessions")
 BENCHMARKS = {"round-trips": round_trips, "grants": grants, "crowd": crowd, "sessions": sessions,
               "lease-recovery": lease_recovery, "exec": launcher, "wrap": wrap}
