@@ -60,6 +60,12 @@ class Server final : private DispatcherWorld {
     if (grace) leases_.set_grace(now() + core::kResumeGrace);
     if (config.standstill.count() > 0) start_rescue(config.standstill);
     apply(config);
+    // Whoever is told that it serves may end it.
+    sigset_t handled;
+    sigemptyset(&handled);
+    for (const int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&handled, signal);
+    ::sigprocmask(SIG_BLOCK, &handled, nullptr);
+    signals_ = ::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
   }
   ~Server() override {
     if (signals_ >= 0) ::close(signals_);
@@ -70,11 +76,6 @@ class Server final : private DispatcherWorld {
   void listen_on(int fd, bool is_unix) { connections_.listen_on(fd, is_unix); }
   /// False: there are no descriptors left for what it needs.
   bool run(const std::function<wire::Result<ServeConfig>()>& reload) {
-    sigset_t handled;
-    sigemptyset(&handled);
-    for (const int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&handled, signal);
-    ::sigprocmask(SIG_BLOCK, &handled, nullptr);
-    signals_ = ::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
     const bool watches = loop_.works() &&
                          loop_.watch(signals_, [this, reload](bool) { on_signals(reload); }) &&
                          loop_.watch(connections_.fd(), [this](bool) { on_connections(); });
