@@ -9,11 +9,11 @@
 // much was missing. Only what those that wait can lend is granted then.
 //
 // POLICY
-//  * In line: higher priority first, then who came first; kPriorityStep of waiting count as a point,
-//    so that nobody starves. A request that does not fit lets others pass.
-//    One that has been first (of those that no limit of their type blocks) for
-//    kReservationAfter gets a reservation: it stays first, and another is granted only what leaves
-//    the slots that it needs. So wide requests wait no longer than the leases before them last.
+//  * In line: higher priority first, then who came first; kPriorityStep of waiting count as one
+//    point, so that nobody starves. A request that does not fit lets others pass. One that has
+//    been first (of those that no limit of their type blocks) for kReservationAfter gets a
+//    reservation: it stays first, and another is granted only what leaves the slots that it needs.
+//    So wide requests wait no longer than the leases before them last.
 //  * Who asks for a range gets an equal part of what is free for each that waits, at least its
 //    `min`.
 //  * A limit of a type counts leases (jobs), not slots.
