@@ -100,9 +100,7 @@ a b c:
 .PHONY: all a b c
 END
 
-# Where there is a BSD make, for which no shim is installed, links to this program are made instead.
 shims=$prefix/usr/lib/tokenpool/shims
-if command -v bmake pmake pdpmake >/dev/null; then shims="$prefix/data/tokenpool/shims/[0-9a-f]+"; fi
 
 builds() {
   env -u MAKEFLAGS -u MFLAGS -u GNUMAKEFLAGS XDG_DATA_HOME="$prefix/data" "$program" run -j2 --report "$prefix/work/report" \
