@@ -1,7 +1,4 @@
-#include <array>
 #include <cerrno>
-#include <cinttypes>
-#include <cstdio>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,23 +13,6 @@ namespace tokenpool::cli {
 namespace {
 
 constexpr std::size_t kMostCached = 8192;
-
-void write_file(const std::string& path, const std::string& text) {
-  const std::string temporary = path + "." + std::to_string(getpid());
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return;
-  const bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  close(fd);
-  if (!written || rename(temporary.c_str(), path.c_str()) != 0) unlink(temporary.c_str());
-}
-
-std::string cache_name(std::string_view key) {
-  std::uint64_t hash = 14695981039346656037U;  // FNV-1a, 64 bits
-  for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "version-%016" PRIx64, hash);
-  return text.data();
-}
 
 // Which file it is, and in which state.
 std::string cache_key(const std::string& path) {
@@ -89,7 +69,7 @@ bool claim(const std::string& folder, std::string_view mark) {
 
 wire::Tool known_tool(wire::ToolKind kind, const std::string& path, const std::string& folder) {
   const std::string key = cache_key(path);
-  const std::string file = folder + "/" + cache_name(key);
+  const std::string file = folder + "/version-" + proc::hashed_name(key);
   if (const auto cached = proc::read_start(file, kMostCached);
       cached && !key.empty() && cached->starts_with(key)) {
     return wire::describe_tool(kind, std::string_view(*cached).substr(key.size()));
@@ -97,7 +77,7 @@ wire::Tool known_tool(wire::ToolKind kind, const std::string& path, const std::s
   const auto output = proc::known_version_output(path);
   if (!output) return wire::describe_tool(kind, "");
   const std::string first_line = output->substr(0, output->find('\n'));
-  write_file(file, key + first_line + "\n");
+  proc::replace_file(file, key + first_line + "\n");
   return wire::describe_tool(kind, first_line);
 }
 

@@ -313,18 +313,16 @@ wire::Result<void> start(Run* run) {
 void clean_up_after_dead_runs(const Run& run) {
   const std::string& folder = run.fifo.folder();
   const std::size_t slash = folder.rfind('/');
-  const auto group_is_gone = [](const std::string& name) {
-    proc::BuildGroup group;
-    group.choose_name(name);
-    return group.remove_if_empty();
-  };
+  const std::string own = folder.substr(slash + 1);
+  proc::BuildGroup group;
+  group.choose_name(own);
   // Those whose folder somebody else has removed, or that is elsewhere.
-  for (const std::string& name : jobserver::run_names(proc::BuildGroup::parent())) {
-    proc::BuildGroup group;
-    group.choose_name(name);
-    group.remove_if_dead();
+  for (const std::string& name : jobserver::run_names(group.parent())) {
+    group.sibling(name).remove_if_dead();
   }
-  jobserver::remove_dead_runs(folder.substr(0, slash + 1), folder.substr(slash + 1), group_is_gone);
+  jobserver::remove_dead_runs(folder.substr(0, slash + 1), own, [&group](const std::string& name) {
+    return group.sibling(name).remove_if_empty();
+  });
 }
 
 RunOutcome outcome_of(const Run& run, const StartedCommand& command, const CommandEnd& end) {

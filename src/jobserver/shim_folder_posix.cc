@@ -1,8 +1,6 @@
 #include <array>
 #include <cerrno>
-#include <cinttypes>
 #include <climits>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -16,6 +14,7 @@
 #include "jobserver/environment.h"
 #include "jobserver/shim_folder.h"
 #include "proc/environ.h"
+#include "proc/file.h"
 #include "proc/tool.h"
 #include "wire/tool.h"
 
@@ -123,16 +122,9 @@ std::set<std::string> names_on_path(const wire::WrapNames& names, const std::str
 }
 
 std::string id_of(const std::string& program, const std::set<std::string>& names) {
-  std::uint64_t hash = 14695981039346656037U;  // FNV-1a, 64 bits
-  const auto add = [&](std::string_view text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-    hash *= 1099511628211U;
-  };
-  add(program);
-  for (const std::string& name : names) add(name);
-  std::array<char, 24> text{};
-  std::snprintf(text.data(), text.size(), "%016" PRIx64, hash);
-  return text.data();
+  std::string all = program + '\0';
+  for (const std::string& name : names) all += name + '\0';
+  return proc::hashed_name(all);
 }
 
 wire::Result<std::string> make_links_below(const std::string& folder, const std::string& program,

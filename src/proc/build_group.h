@@ -42,8 +42,10 @@ class BuildGroup {
   [[nodiscard]] bool remove_if_empty() const;
   /// The same if nobody who made it lives either.
   void remove_if_dead() const;
-  /// Where groups are made: this process's own. Empty: nowhere.
-  static std::string parent();
+  /// Where groups are made: this process's own. Empty: nowhere. After choose_name().
+  [[nodiscard]] std::string parent() const;
+  /// The group of another name there. After choose_name().
+  [[nodiscard]] BuildGroup sibling(const std::string& unique) const;
 
  private:
   std::string folder_;

@@ -81,10 +81,13 @@ void BuildGroup::choose_name(const std::string& unique) {
   }
 }
 
-std::string BuildGroup::parent() {
-  std::string folder;
-  for (const auto& path : cgroup_paths("", "cpuacct")) folder = path.folder;
-  return folder;
+std::string BuildGroup::parent() const { return folder_.substr(0, folder_.rfind('/')); }
+
+BuildGroup BuildGroup::sibling(const std::string& unique) const {
+  BuildGroup group;
+  if (!folder_.empty()) group.folder_ = parent() + "/" + unique;
+  group.version_ = version_;
+  return group;
 }
 
 void BuildGroup::remove_if_dead() const {

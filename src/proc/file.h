@@ -1,9 +1,10 @@
-// Files that others wrote.
+// Files that others wrote, and small ones that we keep for them.
 #pragma once
 
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <sys/types.h>
 
@@ -23,5 +24,13 @@ struct TrustedText {
 /// to it are theirs, and not everybody may write to it. It is a regular one of at most `most`
 /// bytes. No descriptor is left.
 TrustedText read_trusted(const std::string& path, uid_t user, std::size_t most);
+
+/// Puts a file with `text` (mode 0600) in the place of `path`, under a name of its own until it is
+/// whole: whoever reads it meanwhile finds the old one or the new one. Where that cannot be done
+/// all stays as it was.
+void replace_file(const std::string& path, const std::string& text);
+
+/// Sixteen hexadecimal digits that stand for `text` in a file's name: FNV-1a, 64 bits.
+std::string hashed_name(std::string_view text);
 
 }  // namespace tokenpool::proc

@@ -1,5 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 
 #include <fcntl.h>
@@ -75,6 +79,24 @@ TrustedText read_trusted(const std::string& path, uid_t user, std::size_t most) 
   }
   if (fd >= 0) close(fd);
   return answer;
+}
+
+void replace_file(const std::string& path, const std::string& text) {
+  const std::string temporary = path + ".new-" + std::to_string(::getpid());
+  ::unlink(temporary.c_str());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  ::close(fd);
+  if (!written || ::rename(temporary.c_str(), path.c_str()) != 0) ::unlink(temporary.c_str());
+}
+
+std::string hashed_name(std::string_view text) {
+  std::uint64_t hash = 14695981039346656037U;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  std::array<char, 24> digits{};
+  std::snprintf(digits.data(), digits.size(), "%016" PRIx64, hash);
+  return digits.data();
 }
 
 }  // namespace tokenpool::proc

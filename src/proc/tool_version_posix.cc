@@ -1,11 +1,7 @@
 #include <algorithm>
-#include <array>
-#include <cinttypes>
-#include <cstdio>
 #include <optional>
 #include <string_view>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,14 +33,6 @@ std::string key_of(const std::string& tool) {
   return tool + " " + std::to_string(info.st_dev) + " " + std::to_string(info.st_ino) + " " +
          std::to_string(info.st_size) + " " + time_text(info.st_mtim) + " " +
          time_text(info.st_ctim) + "\n";
-}
-
-std::string kept_name_of(const std::string& tool) {
-  std::uint64_t hash = 14695981039346656037U;  // FNV-1a, 64 bits
-  for (const char c : tool) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-  std::array<char, 24> text{};
-  std::snprintf(text.data(), text.size(), "%016" PRIx64, hash);
-  return text.data();
 }
 
 bool is_printable(std::string_view text) {
@@ -88,23 +76,12 @@ std::optional<std::string> kept(const std::string& file, const std::string& key)
   return is_printable(output) ? std::optional(std::move(output)) : std::nullopt;
 }
 
-// Whoever reads it meanwhile finds the old file or the new one.
-void keep(const std::string& file, const std::string& text) {
-  const std::string temporary = file + ".new-" + std::to_string(::getpid());
-  ::unlink(temporary.c_str());
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return;
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  ::close(fd);
-  if (!written || ::rename(temporary.c_str(), file.c_str()) != 0) ::unlink(temporary.c_str());
-}
-
 }  // namespace
 
 wire::Result<std::string> known_version_output(const std::string& tool) {
   const std::string key = is_elf(tool) ? key_of(tool) : std::string();
   const std::string folder = key.empty() ? std::string() : folder_for_versions();
-  const std::string file = folder + "/" + kept_name_of(tool);
+  const std::string file = folder + "/" + hashed_name(tool);
   if (!folder.empty()) {
     if (auto output = kept(file, key)) return *std::move(output);
   }
@@ -113,7 +90,7 @@ wire::Result<std::string> known_version_output(const std::string& tool) {
   output->resize(std::min(output->size(), kMostKept));
   // One that was replaced meanwhile may have been either.
   if (!folder.empty() && is_printable(*output) && key_of(tool) == key) {
-    keep(file, key + *output + std::string(kEnd));
+    replace_file(file, key + *output + std::string(kEnd));
   }
   return output;
 }

@@ -44,5 +44,10 @@ TEST_F(FileTest, RegularFilesOnly) {
   EXPECT_EQ(read_start(root_ / "link", 9), "x");
 }
 
+TEST(HashedName, IsFnv1a) {
+  EXPECT_EQ(hashed_name(""), "cbf29ce484222325");
+  EXPECT_EQ(hashed_name("a"), "af63dc4c8601ec8c");
+}
+
 }  // namespace
 }  // namespace tokenpool::proc
