@@ -27,7 +27,7 @@ class Run:
         stage.closers.append(self.desk.close)
         self.desk.bind(stage.path("desk"))
         self.desk.listen(count)
-        command = [stage.server, "run", f"-j{WIDTH}", "--", sys.executable, str(NEST)]
+        command = [stage.server, "run", f"-j{WIDTH}", "--", sys.executable, "-S", str(NEST)]
         command += [stage.path("desk"), str(count), *stage.command]
         self.process = subprocess.Popen(command, env=stage.environment_of_run(),
                                         stdin=subprocess.DEVNULL, stdout=stage.stderr,

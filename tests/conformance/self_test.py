@@ -179,8 +179,8 @@ BREAKS = [
 
 
 def run_kit(driver, pattern, patience):
-    command = [sys.executable, "-B", str(HERE / "kit.py"), "-k", pattern, "--patience", patience]
-    command += ["--", sys.executable, "-B", str(driver)]
+    command = [sys.executable, "-B", "-S", str(HERE / "kit.py"), "-k", pattern, "--patience", patience]
+    command += ["--", sys.executable, "-B", "-S", str(driver)]
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 

@@ -38,7 +38,7 @@ import time
 from stall import stall
 
 PR_SET_CHILD_SUBREAPER = 36
-POLL = 0.01  # between two looks at something that sends no event
+POLL = 0.01  # between two looks at something that sends no event, see pauses()
 NOBODY = 65534
 
 # What no program of ours may ever say: a sanitizer's finding, or a CHECK that failed.
@@ -105,6 +105,14 @@ def long(function, is_long=True):
     return function
 
 
+def pauses():
+    """The seconds between one look and the next at something that sends no event: few at first, and
+    a twentieth of what it has taken so far, so that many that wait long leave the CPUs to others."""
+    begun = time.monotonic()
+    while True:
+        yield min(max(POLL, (time.monotonic() - begun) / 20), 5 * POLL)
+
+
 def become_subreaper():
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -114,10 +122,18 @@ def become_subreaper():
 
 def read_proc(pid, name):
     try:
-        with open(f"/proc/{pid}/{name}", "rb") as file:
-            return file.read()
+        fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def stat_of(pid):
@@ -300,6 +316,7 @@ class Desk:
         self._driven = None  # (prefix, most with it at one time), while drive() looks
         self.on_enter = None  # called with each guest that enters
         self._guests = {}
+        self._ends = set()  # pidfds of runs, each until its process has ended
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
@@ -308,6 +325,12 @@ class Desk:
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
 
+    def expect_end(self, pid):
+        """The end of that child is an event, too."""
+        pidfd = os.pidfd_open(pid)
+        self._ends.add(pidfd)
+        self._selector.register(pidfd, selectors.EVENT_READ)
+
     def pump(self, seconds=0.0):
         """Takes in what has happened; waits at most `seconds` for something."""
         events = [key.fileobj for key, _ in self._selector.select(seconds)]
@@ -315,9 +338,13 @@ class Desk:
         if new:
             # Whoever left before the newcomers came has made room for them: look once more.
             events = [key.fileobj for key, _ in self._selector.select(0)]
-        for connection in events:
-            if connection is not self._listener:
-                self._read(connection)
+        for source in events:
+            if source in self._ends:
+                self._selector.unregister(source)
+                self._ends.remove(source)
+                os.close(source)
+            elif source is not self._listener:
+                self._read(source)
         for connection in new:
             self._guests[connection] = Guest(connection)
             self._selector.register(connection, selectors.EVENT_READ)
@@ -396,7 +423,7 @@ class Desk:
     def wait(self, predicate, what):
         """Until `predicate` holds. Fails when the watchdog's time is over, or when every run has
         ended and it still does not hold."""
-        while True:
+        for pause in pauses():
             self.pump()
             if predicate():
                 return
@@ -408,7 +435,7 @@ class Desk:
                 raise Failure(f"the run ended before: {what}; {self._state()}")
             if time.monotonic() > self.ctx.deadline:
                 raise Failure(f"waited in vain for: {what}; {self._state()}")
-            self.pump(POLL)
+            self.pump(pause)
             self.ctx.reap()
 
     def _state(self):
@@ -451,8 +478,8 @@ class Desk:
 
     def let_all_out(self, run, word=b"o"):
         """Lets out whoever comes, until `run` has ended."""
-        while True:
-            self.pump(POLL)
+        for pause in pauses():
+            self.pump(pause)
             for guest in self.held():
                 self.release(guest, word)
             if run.ended():
@@ -464,6 +491,8 @@ class Desk:
     def close(self):
         for connection in list(self._guests):
             connection.close()
+        for pidfd in self._ends:
+            os.close(pidfd)
         self._listener.close()
 
 
@@ -489,6 +518,7 @@ class Run:
                 argv, stdin=stdin, env=environment, cwd=arguments.pop("cwd", ctx.dir), **arguments
             )
         self.pid = self.process.pid
+        ctx.desk.expect_end(self.pid)
 
     def ended(self):
         return self.process.poll() is not None
@@ -773,10 +803,12 @@ class Ctx:
 
     def wait(self, predicate, what):
         """Until `predicate` holds; the desk is served meanwhile."""
-        while not predicate():
+        for pause in pauses():
+            if predicate():
+                return
             if time.monotonic() > self.deadline:
                 raise Failure(f"waited in vain for: {what}")
-            self.desk.pump(POLL)
+            self.desk.pump(pause)
             self.reap()
 
     def wait_gone(self, pid):

@@ -21,6 +21,7 @@ import glob
 import importlib
 import os
 import random
+import select
 import signal
 import sys
 import time
@@ -75,6 +76,7 @@ class Running:
         self.name = name
         self.function = function
         self.pid = pid
+        self.end = os.pidfd_open(pid)  # can be read once it has ended
         self.log = log
         self.deadline = deadline
         self.start = time.monotonic()
@@ -88,6 +90,7 @@ class Running:
 
 PASSED, FAILED, SKIPPED, BROKEN = 0, 1, 2, 3  # BROKEN: failed, and never tried again
 MOST_SLOW = 10
+MOST_PAUSE = 1.0  # seconds between two looks at the tests' deadlines
 
 
 def skipped(reason):
@@ -206,13 +209,15 @@ def collect(running):
         for test in running:
             pid, status, usage = os.wait4(test.pid, os.WNOHANG)
             if pid:
+                os.close(test.end)
                 test.computed = usage.ru_utime + usage.ru_stime
                 return test, os.waitstatus_to_exitcode(status)
             if time.monotonic() > test.deadline:
                 harness.kill(test.pid)
                 os.waitpid(test.pid, 0)
+                os.close(test.end)
                 return test, FAILED
-        time.sleep(harness.POLL)
+        select.select([test.end for test in running], [], [], MOST_PAUSE)
 
 
 def tell(test, status, verbose):
