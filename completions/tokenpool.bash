@@ -150,7 +150,7 @@ _tokenpool() {
     serve) _tokenpool_serve ;;
     exec) _tokenpool_exec ;;
     status) _tokenpool_server '--json --watch --all' ;;
-    set) _tokenpool_server '' 'jobs= limit.link= limit.compile= limit.test=' ;;
+    set) _tokenpool_server '' 'jobs= limit.link= limit.compile= limit.test= lease.' ;;
     pause | resume) _tokenpool_server '' ;;
     env) _tokenpool_server '--json' ;;
     doctor) mapfile -t COMPREPLY < <(compgen -W '-v --verbose --json -h --help' -- "$cur") ;;

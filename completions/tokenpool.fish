@@ -84,7 +84,7 @@ complete -c tokenpool -n '__fish_seen_subcommand_from doctor; and not __fish_see
 complete -c tokenpool -n '__fish_seen_subcommand_from status; and not __fish_seen_subcommand_from run exec' -l watch -d 'Go on until the arbiter ends'
 complete -c tokenpool -n '__fish_seen_subcommand_from status; and not __fish_seen_subcommand_from run exec' -l all -d 'List all pools'
 complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l run -x -d 'The run: number, pid or folder'
-complete -c tokenpool -n '__fish_seen_subcommand_from set; and not __fish_seen_subcommand_from run exec' -a 'jobs= limit.link= limit.compile= limit.test='
+complete -c tokenpool -n '__fish_seen_subcommand_from set; and not __fish_seen_subcommand_from run exec' -a 'jobs= limit.link= limit.compile= limit.test= lease.'
 complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l server -r -F -d 'The arbiter'
 complete -c tokenpool -n '__fish_seen_subcommand_from status set pause resume env; and not __fish_seen_subcommand_from run exec' -l cookie-file -r -F -d 'Where its cookie is'
 complete -c tokenpool -n '__fish_seen_subcommand_from help; and not __fish_seen_subcommand_from run exec' -a 'run serve exec status set pause resume doctor env'

@@ -89,6 +89,9 @@ class World final : private host::DispatcherWorld {
   [[nodiscard]] bool is_below(ProcessId /*who*/, ProcessId /*ancestor*/) const override {
     return true;
   }
+  [[nodiscard]] bool was_started_under(ProcessId /*who*/, LeaseId /*lease*/) const override {
+    return false;
+  }
   bool watch(ProcessId who) override;
   host::Standing standing(std::optional<ProcessId> process, LeaseId under, bool launcher) override;
   void asks(const host::Standing& /*standing*/) override {}

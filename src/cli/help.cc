@@ -203,7 +203,7 @@ Exit status:
 See also tokenpool-status(1).
 )page"},
     {"set",
-     R"page(tokenpool set changes what an arbiter hands out, from now on. Leases stay as they are.
+     R"page(tokenpool set changes what an arbiter hands out, from now on. Other leases stay as they are.
 
 Usage:
   tokenpool set KEY=VALUE... [--run RUN | --server ADDR] [--cookie-file FILE]
@@ -211,6 +211,8 @@ Usage:
 Keys:
   jobs=N              slots of the pool, 1-512; they do not follow the machine any more
   limit.TYPE=N|none   leases of that type at one time, 0-512, or no limit
+  lease.N=0           lease N ends: its slots are free at once, whatever its job does. For a lease
+                      whose job is gone and whose holder does not say so
 
 Options:
   --run RUN           one of your runs and servers, as tokenpool status --all lists them: its
@@ -225,6 +227,7 @@ Options:
 Examples:
   tokenpool set jobs=4
   tokenpool set limit.link=2 limit.test=none
+  tokenpool set lease.7=0
 
 Exit status:
   0 done; 1 no arbiter can be reached, or it refuses; 2 bad usage

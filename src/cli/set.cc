@@ -23,6 +23,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kLimit = "limit.";
+constexpr std::string_view kLease = "lease.";
 
 /// All of `text`, a number from `low` to the most slots of a pool.
 std::optional<int> number_from(std::string_view text, int low) {
@@ -32,11 +33,12 @@ std::optional<int> number_from(std::string_view text, int low) {
 }
 
 std::string unknown_key(const std::string& word, const std::string& key) {
-  const std::array<std::string, 5> known{"jobs", "slots", "limit", "paused", "resume"};
+  const std::array<std::string, 6> known{"jobs", "slots", "limit", "lease", "paused", "resume"};
   const std::string near = nearest(key.substr(0, key.find('.')), known);
-  std::string hint = "the keys are jobs and limit.TYPE";
+  std::string hint = "the keys are jobs, limit.TYPE and lease.N";
   if (near == "jobs" || near == "slots") hint = "the nearest is jobs";
   if (near == "limit") hint = "the nearest is limit.TYPE, for example limit.link";
+  if (near == "lease") hint = "the nearest is lease.N, for example lease.7=0";
   if (near == "paused" || near == "resume") hint = "see tokenpool pause and tokenpool resume";
   return word + ": no such key (" + hint + "); see tokenpool set --help";
 }
@@ -58,15 +60,35 @@ wire::Result<void> read_limit(const std::string& word, const std::string& type,
   return {};
 }
 
+wire::Result<void> read_lease(const std::string& word, const std::string& number,
+                              const std::string& value, wire::SetCall* call) {
+  const auto lease = number_of(number);
+  if (!lease || *lease < 1 || static_cast<std::uint64_t>(*lease) > core::kMaxNumber) {
+    return usage(word + ": no number of a lease, tokenpool status shows them; give lease.7=0");
+  }
+  if (value != "0")
+    return usage(word + ": a lease is only ended here, give lease." + number + "=0");
+  const auto named = static_cast<std::uint64_t>(*lease);
+  if (call->ended_lease != 0 && call->ended_lease != named) {
+    return usage(word + ": lease " + std::to_string(call->ended_lease) +
+                 " is to end, too; give one lease at a time");
+  }
+  call->ended_lease = named;
+  return {};
+}
+
 wire::Result<void> read_word(const std::string& word, wire::SetCall* call) {
   const std::size_t equals = word.find('=');
   const std::string key = word.substr(0, equals);
   const bool is_limit = key.starts_with(kLimit);
-  if (key != "jobs" && !is_limit) return usage(unknown_key(word, key));
+  const bool is_lease = key.starts_with(kLease);
+  if (key != "jobs" && !is_limit && !is_lease) return usage(unknown_key(word, key));
   if (equals == std::string::npos) {
-    return usage(word + ": no value, give " + word + (is_limit ? "=2 or =none" : "=4"));
+    const char* example = is_limit ? "=2 or =none" : is_lease ? "=0" : "=4";
+    return usage(word + ": no value, give " + word + example);
   }
   const std::string value = word.substr(equals + 1);
+  if (is_lease) return read_lease(word, key.substr(kLease.size()), value, call);
   if (is_limit) return read_limit(word, key.substr(kLimit.size()), value, call);
   call->slots = number_from(value, 1);
   if (!call->slots && (value == "auto" || value.find('-', 1) != std::string::npos)) {
@@ -140,6 +162,7 @@ std::string set_params(const wire::SetCall& call) {
     for (const auto& [type, limit] : call.limits) limits[type] = limit ? Json(*limit) : Json();
   }
   if (call.paused) params["paused"] = *call.paused;
+  if (call.ended_lease != 0) params["lease"] = call.ended_lease;
   return params.dump();
 }
 

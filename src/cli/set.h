@@ -17,8 +17,8 @@ int set(const std::vector<std::string>& words);
 int pause(const std::vector<std::string>& words);
 int resume(const std::vector<std::string>& words);
 
-/// "jobs=4", "limit.link=2", "limit.link=none"; of a key given twice the last one counts. Error 2
-/// names the word and says what to give instead. Pure.
+/// "jobs=4", "limit.link=2", "limit.link=none", "lease.7=0"; of a key given twice the last one
+/// counts. Error 2 names the word and says what to give instead. Pure.
 wire::Result<wire::SetCall> parse_set(const std::vector<std::string>& words);
 
 /// The params of the call, a JSON object. Pure.

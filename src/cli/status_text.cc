@@ -171,6 +171,7 @@ void add_limits(Page* page, const std::vector<wire::LimitUse>& limits) {
 std::string cause_of(const std::string& cause) {
   if (cause == "process") return "process ended";
   if (cause == "session") return "connection ended";
+  if (cause == "operator") return "ended by set";
   return clean_line(cause);
 }
 

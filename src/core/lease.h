@@ -77,20 +77,24 @@ struct LeaseDemand {
   friend bool operator==(const LeaseDemand&, const LeaseDemand&) = default;
 };
 
+/// What a lease that was not released has ended with: its session, the process that owned it, or
+/// the word of an operator.
+enum class LeaseEnd : std::uint8_t { session, process, operator_word };
+
 struct LeaseEffect {
   enum class Kind : std::uint8_t {
     granted,      ///< `ticket` has `lease`
     unavailable,  ///< `ticket`: its deadline has come
     impossible,   ///< `ticket`: it asks for more than there will ever be
-    finished,     ///< `lease` has ended with the process that owned it; its session goes on
-    recovered,    ///< `lease` has ended with its owner, `by_process` or its session, and nobody is
-                  ///< left who could have released it
+    finished,     ///< `lease` has ended with its `cause`; its session goes on
+    recovered,  ///< `lease` has ended with its `cause`, and nobody is left who could have released
+                ///< it
   };
   Kind kind{};
   Ticket ticket = 0;
   SessionId session = 0;
   Lease lease;
-  bool by_process = false;
+  LeaseEnd cause{};
   friend bool operator==(const LeaseEffect&, const LeaseEffect&) = default;
 };
 using LeaseEffects = std::vector<LeaseEffect>;

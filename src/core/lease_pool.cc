@@ -170,7 +170,7 @@ void LeasePool::session_ended(SessionId session, Instant now, LeaseEffects* effe
     for (const LeaseId id : ids) {
       Lease& lease = leases_.at(id);
       if (!lease.owner) {
-        end(id, effects, false);
+        end(id, effects, LeaseEnd::session);
         continue;
       }
       unbook(lease);
@@ -191,7 +191,7 @@ void LeasePool::owner_ended(ProcessId owner, Instant now, LeaseEffects* effects)
   const auto held = of_owner_.find(owner);
   if (held == of_owner_.end()) return;
   const std::set<LeaseId> ids = held->second;
-  for (const LeaseId id : ids) end(id, effects, true);
+  for (const LeaseId id : ids) end(id, effects, LeaseEnd::process);
   settle(now, effects);
 }
 
@@ -217,6 +217,7 @@ void LeasePool::set_paused(bool paused, Instant now, LeaseEffects* effects) {
 }
 
 void LeasePool::set_grace(Instant until, std::size_t expected) {
+  had_grace_ = true;
   grace_until_ = until;
   expected_ = expected;
 }
@@ -367,14 +368,21 @@ bool LeasePool::pay_running() {
   return paid;
 }
 
-void LeasePool::end(LeaseId id, LeaseEffects* effects, bool by_process) {
+void LeasePool::end_lease(LeaseId id, Instant now, LeaseEffects* effects) {
+  TOKENPOOL_CHECK(leases_.contains(id));
+  end(id, effects, LeaseEnd::operator_word);
+  settle(now, effects);
+}
+
+void LeasePool::end(LeaseId id, LeaseEffects* effects, LeaseEnd cause) {
   LeaseEffect effect;
   effect.lease = leases_.at(id);
   effect.session = effect.lease.session;
-  effect.by_process = by_process;
-  const bool is_in_hand = by_process && effect.session != 0;
+  effect.cause = cause;
+  const bool is_in_hand = cause != LeaseEnd::session && effect.session != 0;
   effect.kind = is_in_hand ? LeaseEffect::Kind::finished : LeaseEffect::Kind::recovered;
-  ++(is_in_hand ? counters_.released : counters_.recovered);
+  const bool is_released = is_in_hand && cause == LeaseEnd::process;
+  ++(is_released ? counters_.released : counters_.recovered);
   close(id);
   effects->push_back(std::move(effect));
 }

@@ -49,7 +49,7 @@ class LeasePool {
   using Cover = std::function<int(const Payer&)>;
 
   /// `ceiling`: the most slots that there will be, 1..kMaxSlots. Nothing is supplied yet. Leases
-  /// are numbered from `first_id`.
+  /// are numbered from `first_id`. All but find() want the LeaseId of a lease that exists.
   LeasePool(int ceiling, LeaseId first_id, Cover cover);
 
   /// `request.since` becomes `now`. Answers at the deadline at the latest. A request for more than
@@ -59,11 +59,10 @@ class LeasePool {
   /// Whether it still waited; then it is gone without an effect.
   bool cancel(Ticket ticket, Instant now, LeaseEffects* effects);
 
-  /// Gives back `slots` of a lease (0 or more than it has: all). Answers what is left; at 0 it is
-  /// gone. The lease must exist.
+  /// Gives back `slots` (0 or more than it has: all). Answers what is left; at 0 it is gone.
   int release(LeaseId id, int slots, Instant now, LeaseEffects* effects);
   /// To as many slots in min..max as can be had at once: more than it has only while nobody waits.
-  /// Nothing: not even `min`, and the lease is as it was. The lease must exist.
+  /// Nothing: not even `min`, and the lease is as it was.
   std::optional<int> resize(LeaseId id, int min, int max, Instant now, LeaseEffects* effects);
   /// The lease belongs to `owner` from now on; nothing: to its session.
   void hand_to(LeaseId id, std::optional<ProcessId> owner);
@@ -79,15 +78,18 @@ class LeasePool {
   /// The leases that belong to `owner` end, as if released where their session goes on; what was
   /// asked for it will belong to the session.
   void owner_ended(ProcessId owner, Instant now, LeaseEffects* effects);
+  /// An operator knows better: the lease ends as if its owner had.
+  void end_lease(LeaseId id, Instant now, LeaseEffects* effects);
 
   void set_ceiling(int slots, Instant now, LeaseEffects* effects);
   /// As one change. False, and nothing is changed, where more than kMaxLimits types would have one.
   bool set_limits(const Limits& changes, Instant now, LeaseEffects* effects);
   void set_paused(bool paused, Instant now, LeaseEffects* effects);
   /// Nothing is granted until then, or until `expected` leases are resumed (0: nobody knows how
-  /// many there are).
+  /// many there are): there was a pool before, of which clients may hold leases.
   void set_grace(Instant until, std::size_t expected = 0);
   [[nodiscard]] bool in_grace() const { return grace_until_.has_value(); }
+  [[nodiscard]] bool had_grace() const { return had_grace_; }
   /// So many of the ceiling are the command's of a run: nobody gets them but by a payer.
   void set_implicit(int slots) { implicit_ = slots; }
 
@@ -134,8 +136,7 @@ class LeasePool {
   using Place = std::pair<Instant, Ticket>;  ///< in line: see place_of()
   struct Grant {
     Place place;
-    int slots = 0;
-    int paid = 0;
+    int slots = 0, paid = 0;
   };
   /// What is left while grants are planned.
   struct Outlook;
@@ -158,7 +159,7 @@ class LeasePool {
   void book(const Lease& lease);
   void unbook(const Lease& lease);
   bool pay_running();
-  void end(LeaseId id, LeaseEffects* effects, bool by_process);
+  void end(LeaseId id, LeaseEffects* effects, LeaseEnd cause);
   void close(LeaseId id);
   void uncover(LeaseId payer, int covered);
   LeaseId new_id();
@@ -168,14 +169,13 @@ class LeasePool {
   void refuse_impossible(LeaseEffects* effects);
   void check() const;
 
-  int ceiling_;
-  int implicit_ = 0;
+  int ceiling_, implicit_ = 0;
   LeaseId next_id_;
   Cover cover_;
   int free_ = 0;
   int in_hand_ = 0;  ///< of free_, what may be granted
   int supply_ = 0, owed_ = 0, leased_ = 0;
-  bool paused_ = false, shared_ = false;
+  bool paused_ = false, shared_ = false, had_grace_ = false;
   std::optional<Instant> grace_until_;
   std::size_t expected_ = 0;  ///< of leases that are resumed, the last that ends the grace
   std::unordered_map<LeaseId, Lease> leases_;

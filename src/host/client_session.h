@@ -46,4 +46,12 @@ struct ClientSession {
   std::uint64_t lost_events = 0;
 };
 
+/// A lease that has ended with a connection; its client may come back and say so.
+struct LostLease {
+  core::LeaseId lease = 0;
+  int slots = 0;
+  std::optional<core::ProcessId> process;  ///< of the client, where it was known
+  std::int32_t shown_pid = 0;
+};
+
 }  // namespace tokenpool::host

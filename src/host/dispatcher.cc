@@ -26,6 +26,18 @@ bool is_same_secret(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+std::string_view word_of(core::LeaseEnd cause) {
+  switch (cause) {
+    case core::LeaseEnd::session:
+      return "session";
+    case core::LeaseEnd::process:
+      return "process";
+    case core::LeaseEnd::operator_word:
+      break;
+  }
+  return "operator";
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherConfig config, core::LeasePool* leases, DispatcherWorld* world,
@@ -229,7 +241,8 @@ void Dispatcher::on_hello(Session* session, const wire::CallId& id, const wire::
   } else {
     session->process.reset();
   }
-  session->standing = world_.standing(session->process, call.lease, call.launcher);
+  const core::LeaseId under = runs_under(*session, call.lease) ? call.lease : 0;
+  session->standing = world_.standing(session->process, under, call.launcher);
   wire::HelloResult result;
   result.session = session->id;
   result.server = config_.server;
@@ -279,11 +292,36 @@ std::vector<std::uint64_t> Dispatcher::resume(Session* session,
     }
     world_.asks(session->standing);
     const bool is_known = leases_.find(lease.id) != nullptr;
+    if (!is_known) lease.slots = std::min(lease.slots, declarable(*session, lease.id));
+    if (lease.slots == 0) {
+      answer.push_back(0);
+      continue;
+    }
     const bool full = leases_.leases().size() >= core::kMaxLeases;
     answer.push_back(full && !is_known ? 0 : leases_.resume(std::move(lease), now, &effects_));
   }
   carry_out(&effects_, now);
   return answer;
+}
+
+bool Dispatcher::runs_under(const Session& session, core::LeaseId lease) const {
+  const core::Lease* found = leases_.find(lease);
+  if (!session.process || found == nullptr) return true;
+  const auto is_below = [&](const std::optional<core::ProcessId>& holder) {
+    return holder && world_.is_below(*session.process, *holder);
+  };
+  return is_below(found->owner) || is_below(process_of(found->session)) ||
+         world_.was_started_under(*session.process, lease);
+}
+
+int Dispatcher::declarable(const Session& session, core::LeaseId lease) const {
+  if (leases_.had_grace()) return core::kMaxSlots;
+  const auto is_it = [&](const LostLease& one) {
+    if (one.lease != lease || one.process.has_value() != session.process.has_value()) return false;
+    return one.process ? *one.process == *session.process : one.shown_pid == session.shown_pid;
+  };
+  const auto lost = std::ranges::find_if(lost_, is_it);
+  return lost == lost_.end() ? 0 : lost->slots;
 }
 
 // A session that lives; the same client may have lost a connection that looks alive from here.
@@ -304,7 +342,7 @@ void Dispatcher::carry_out(core::LeaseEffects* effects, Instant now) {
 
 void Dispatcher::answer(const core::LeaseEffect& effect, Instant now) {
   using Kind = core::LeaseEffect::Kind;
-  if (effect.kind == Kind::finished) return note_finished(effect);
+  if (effect.kind == Kind::finished) return note_finished(effect, now);
   if (effect.kind == Kind::recovered) return note_recovery(effect, now);
   const auto entry = tickets_.find(effect.ticket);
   TOKENPOOL_CHECK(entry != tickets_.end());
@@ -358,13 +396,14 @@ std::string Dispatcher::why_impossible(const Asked& asked) const {
 }
 
 // Its client is about to hear of the end and to release it.
-void Dispatcher::note_finished(const core::LeaseEffect& effect) {
+void Dispatcher::note_finished(const core::LeaseEffect& effect, Instant now) {
   const core::Lease& lease = effect.lease;
   Session& session = sessions_.at(effect.session);
   session.finished.insert(lease.id);
   if (session.finished.size() > core::kMaxLeasesOfSession) {
     session.finished.erase(session.finished.begin());
   }
+  if (effect.cause == core::LeaseEnd::operator_word) return note_recovery(effect, now);
   if (subscribers_ > 0) {
     tell({"released", lease.id, session.id, session.name, lease.job.target, lease.job.type,
           lease.slots, 0, 0});
@@ -377,11 +416,15 @@ void Dispatcher::note_recovery(const core::LeaseEffect& effect, Instant now) {
   recovery.row.lease = lease.id;
   recovery.row.slots = lease.slots;
   recovery.row.target = lease.job.target;
-  recovery.row.cause = effect.by_process ? "process" : "session";
+  recovery.row.cause = word_of(effect.cause);
   recovery.when = now;
   if (const auto session = sessions_.find(effect.session); session != sessions_.end()) {
     recovery.row.name = session->second.name;
     recovery.row.pid = pid_of(session->second);
+    if (effect.cause == core::LeaseEnd::session) {
+      lost_.push_back({lease.id, lease.slots, session->second.process, session->second.shown_pid});
+      if (lost_.size() > core::kMaxLeasesOfSession) lost_.pop_front();
+    }
   }
   if (lease.owner) recovery.row.pid = lease.owner->pid;
   if (subscribers_ > 0) {

@@ -114,11 +114,15 @@ class Dispatcher {
   void on_subscribe(Session* session, const wire::CallId& id);
   void on_set(Session* session, const wire::CallId& id, const wire::SetCall& call,
               core::Instant now);
-  /// False, and nothing is changed: too many limits.
+  /// False, and nothing is changed: too many limits. The lease that it names exists.
   bool set(const wire::SetCall& call, core::Instant now);
   std::vector<std::uint64_t> resume(Session* session, const std::vector<wire::ResumedLease>& leases,
                                     core::Instant now);
   [[nodiscard]] bool is_held_by_another(const core::Lease& lease, const Session& session) const;
+  /// Whether `session` runs under that lease as it says, as far as can be seen.
+  [[nodiscard]] bool runs_under(const Session& session, core::LeaseId lease) const;
+  /// The most slots of a lease that this pool does not know that `session` may say it still has.
+  [[nodiscard]] int declarable(const Session& session, core::LeaseId lease) const;
   void punish(Session* session, core::Instant now);
   struct Strangers;
   Strangers& strangers_of(const Session& session);
@@ -139,7 +143,7 @@ class Dispatcher {
   void end(Session* session, core::Instant now);
   void close(Session* session);
   void list(Session* session);
-  void note_finished(const core::LeaseEffect& effect);
+  void note_finished(const core::LeaseEffect& effect, core::Instant now);
   void note_recovery(const core::LeaseEffect& effect, core::Instant now);
   void tell(wire::Event event);
   Session* find(core::SessionId session);
@@ -175,6 +179,7 @@ class Dispatcher {
   Strangers remote_;
   std::vector<core::SessionId> punished_;
   std::deque<Recovery> recoveries_;
+  std::deque<LostLease> lost_;  ///< the newest kMaxLeasesOfSession
   core::SessionId next_session_ = 1;
   core::Ticket next_ticket_ = 1;
   std::size_t subscribers_ = 0;

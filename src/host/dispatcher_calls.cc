@@ -197,6 +197,10 @@ void Dispatcher::on_cancel(Session* session, const CallId& id, const wire::Cance
 
 void Dispatcher::on_set(Session* session, const CallId& id, const wire::SetCall& call,
                         Instant now) {
+  if (call.ended_lease != 0 && leases_.find(call.ended_lease) == nullptr) {
+    return refuse(session, id, ErrorCode::no_such_lease,
+                  "there is no lease " + std::to_string(call.ended_lease));
+  }
   if (!set(call, now)) {
     return refuse(session, id, ErrorCode::too_many, "limits: too many types have one");
   }
@@ -217,6 +221,7 @@ bool Dispatcher::set(const wire::SetCall& call, Instant now) {
   if (call.paused && *call.paused) world_.set_paused(true);
   if (narrows) world_.set_slots(*call.slots);
   TOKENPOOL_CHECK(leases_.set_limits(call.limits, now, &effects_));
+  if (call.ended_lease != 0) leases_.end_lease(call.ended_lease, now, &effects_);
   if (call.slots && !narrows) world_.set_slots(*call.slots);
   if (call.paused && !*call.paused) world_.set_paused(false);
   return true;

@@ -46,6 +46,8 @@ class DispatcherWorld {
                                               const wire::NamedProcess& named) = 0;
   /// Whether `who` is `ancestor` or descends from it now.
   [[nodiscard]] virtual bool is_below(core::ProcessId who, core::ProcessId ancestor) const = 0;
+  /// Whether the environment that `who` was started with names this lease as the one above it.
+  [[nodiscard]] virtual bool was_started_under(core::ProcessId who, core::LeaseId lease) const = 0;
   /// Dispatcher::process_ended() will be called for it. False: it has ended already.
   virtual bool watch(core::ProcessId who) = 0;
   /// `process`: of the session, if it is known; `under`: the lease that its environment names (0:

@@ -17,4 +17,7 @@ PidsSeen pids_of_viewer(core::ProcessId viewer);
 /// See DispatcherWorld::is_below().
 bool is_below_process(core::ProcessId who, core::ProcessId ancestor);
 
+/// See DispatcherWorld::was_started_under().
+bool environment_names(core::ProcessId who, core::LeaseId lease);
+
 }  // namespace tokenpool::host

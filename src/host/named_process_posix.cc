@@ -1,3 +1,5 @@
+#include <string>
+
 #include <unistd.h>
 
 #include "core/limits.h"
@@ -25,6 +27,10 @@ bool is_below_process(core::ProcessId who, core::ProcessId ancestor) {
     process = proc::read_process(process->parent);
   }
   return false;
+}
+
+bool environment_names(core::ProcessId who, core::LeaseId lease) {
+  return proc::environment_has(who.pid, "TOKENPOOL_LEASE=" + std::to_string(lease));
 }
 
 }  // namespace tokenpool::host

@@ -171,6 +171,10 @@ bool RunLeases::is_below(ProcessId who, ProcessId ancestor) const {
   return is_below_process(who, ancestor);
 }
 
+bool RunLeases::was_started_under(ProcessId who, core::LeaseId lease) const {
+  return environment_names(who, lease);
+}
+
 bool RunLeases::watch(ProcessId who) { return context_.watched->add(who); }
 
 Standing RunLeases::standing(std::optional<ProcessId> process, core::LeaseId under, bool launcher) {

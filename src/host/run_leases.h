@@ -69,6 +69,7 @@ class RunLeases final : private DispatcherWorld {
  private:
   std::optional<core::ProcessId> find(const Peer& peer, const wire::NamedProcess& named) override;
   [[nodiscard]] bool is_below(core::ProcessId who, core::ProcessId ancestor) const override;
+  [[nodiscard]] bool was_started_under(core::ProcessId who, core::LeaseId lease) const override;
   bool watch(core::ProcessId who) override;
   Standing standing(std::optional<core::ProcessId> process, core::LeaseId under,
                     bool launcher) override;

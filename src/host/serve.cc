@@ -92,6 +92,9 @@ class Server final : private DispatcherWorld {
   [[nodiscard]] bool is_below(ProcessId who, ProcessId ancestor) const override {
     return is_below_process(who, ancestor);
   }
+  [[nodiscard]] bool was_started_under(ProcessId who, core::LeaseId lease) const override {
+    return environment_names(who, lease);
+  }
   bool watch(ProcessId who) override { return watched_.add(who); }
   Standing standing(std::optional<ProcessId> process, core::LeaseId under, bool) override {
     Standing standing;

@@ -115,6 +115,7 @@ struct SetCall {
   /// A type and its limit; none: no limit.
   std::vector<std::pair<std::string, std::optional<int>>> limits;
   std::optional<bool> paused;
+  std::uint64_t ended_lease = 0;  ///< that lease ends, whoever has it; 0: none
   friend bool operator==(const SetCall&, const SetCall&) = default;
 };
 

@@ -95,6 +95,7 @@ void write(LineWriter& line, const SetCall& call) {
     line.raw("}");
   }
   if (call.paused) line.member("paused", *call.paused);
+  if (call.ended_lease != 0) line.member("lease", call.ended_lease);
 }
 
 }  // namespace

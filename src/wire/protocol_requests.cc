@@ -122,6 +122,7 @@ void take(MemberReader& members, RequestSink& sink, SetCall* call) {
     members.whole(Member::slots, 1, core::kMaxSlots, &call->slots.emplace());
   }
   if (members.has(Member::paused)) members.boolean(Member::paused, &call->paused.emplace());
+  if (members.has(Member::lease)) take_lease(members, &call->ended_lease);
   if (!members.has(Member::limits)) return;
   if (!members[Member::limits].is(Kind::object)) return members.fail(Member::limits, "an object");
   if (sink.limits.is_too_long) {

@@ -47,6 +47,20 @@ TEST(SetOptions, PauseIsAMember) {
   EXPECT_EQ(set_params(call), R"({"paused":true})");
 }
 
+TEST(SetOptions, ALeaseIsEnded) {
+  EXPECT_EQ(params_of({"lease.7=0"}), R"({"lease":7})");
+  EXPECT_EQ(params_of({"jobs=2", "lease.9007199254740991=0"}),
+            R"({"slots":2,"lease":9007199254740991})");
+  EXPECT_EQ(params_of({"lease.7=0", "lease.7=0"}), R"({"lease":7})");
+  EXPECT_EQ(refused({"lease.7=0", "lease.8=0"}),
+            "lease.8=0: lease 7 is to end, too; give one lease at a time");
+  EXPECT_EQ(refused({"lease.7=1"}), "lease.7=1: a lease is only ended here, give lease.7=0");
+  EXPECT_EQ(refused({"lease.7"}), "lease.7: no value, give lease.7=0");
+  for (const char* word : {"lease.=0", "lease.0=0", "lease.x=0", "lease.9007199254740992=0"}) {
+    EXPECT_THAT(refused({word}), HasSubstr("no number of a lease")) << word;
+  }
+}
+
 TEST(SetOptions, NothingToSet) { EXPECT_THAT(refused({}), StartsWith("nothing to set: give")); }
 
 TEST(SetOptions, UnknownKeys) {
@@ -56,7 +70,8 @@ TEST(SetOptions, UnknownKeys) {
   EXPECT_THAT(refused({"limits.link=4"}), HasSubstr("the nearest is limit.TYPE"));
   EXPECT_THAT(refused({"limit=4"}), HasSubstr("the nearest is limit.TYPE"));
   EXPECT_THAT(refused({"paused=true"}), HasSubstr("tokenpool pause"));
-  EXPECT_THAT(refused({"colour=blue"}), HasSubstr("the keys are jobs and limit.TYPE"));
+  EXPECT_THAT(refused({"colour=blue"}), HasSubstr("the keys are jobs, limit.TYPE and lease.N"));
+  EXPECT_THAT(refused({"leases.7=0"}), HasSubstr("the nearest is lease.N"));
   EXPECT_THAT(refused({""}), StartsWith(": no such key"));
   EXPECT_THAT(refused({"jobs=4", "4"}), StartsWith("4: no such key"));
 }

@@ -158,7 +158,7 @@ class LeaseDesk {
   std::vector<Ticket> answered;  ///< in the order of the answers
   std::vector<Lease> finished;
   std::vector<Lease> recovered;  ///< as they were
-  std::vector<bool> by_process;  ///< of `recovered`
+  std::vector<LeaseEnd> causes;  ///< of `recovered`
   Ticket last_ticket = 0;
   LeaseEffects effects;
 
@@ -199,7 +199,7 @@ class LeaseDesk {
         break;
       case Kind::recovered:
         recovered.push_back(effect.lease);
-        by_process.push_back(effect.by_process);
+        causes.push_back(effect.cause);
         break;
     }
   }

@@ -387,7 +387,7 @@ TEST_F(LeasePoolTest, ASessionsEndIsTheEndOfItsLeases) {
   ASSERT_EQ(desk.recovered.size(), 2U);
   EXPECT_EQ(desk.recovered[0].id, id);
   EXPECT_EQ(desk.recovered[0].slots, 3);
-  EXPECT_FALSE(desk.by_process[0]);
+  EXPECT_EQ(desk.causes[0], LeaseEnd::session);
   EXPECT_EQ(desk.pool.counters().recovered, 2U);
   EXPECT_EQ(desk.pool.count_of(5), 0U);
 }
@@ -420,7 +420,7 @@ TEST_F(LeasePoolTest, ALeaseOfAProcessOutlivesTheSession) {
   EXPECT_EQ(desk.pool.find(id), nullptr);
   EXPECT_EQ(desk.pool.free(), 4);
   ASSERT_EQ(desk.recovered.size(), 1U);
-  EXPECT_TRUE(desk.by_process[0]);
+  EXPECT_EQ(desk.causes[0], LeaseEnd::process);
 }
 
 TEST_F(LeasePoolTest, TheEndOfAProcessConcernsItsLeasesOnly) {

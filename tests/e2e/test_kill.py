@@ -3,7 +3,7 @@
 import signal
 
 import harness
-from harness import expect, expect_cause, expect_that, needs, timeout
+from harness import expect, expect_cause, expect_that, long, needs, timeout
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
 
@@ -58,9 +58,14 @@ def need_told_end(number):
         harness.need_told_ends()
 
 
-def define(name, body, *wants, seconds=90):
+def define(name, body, *wants, seconds=90, is_long=False):
     body.__name__ = f"test_{name}"
-    globals()[body.__name__] = timeout(seconds)(needs(*wants)(body))
+    globals()[body.__name__] = long(timeout(seconds)(needs(*wants)(body)), is_long)
+
+
+def is_much_alike(cargo, number):
+    """Of an older cargo only what SIGKILL does is no repetition of the newer one's tests."""
+    return cargo == "cargo-1.65" and number != signal.SIGKILL
 
 
 def make_test(tool, how, number, leaks):
@@ -130,7 +135,8 @@ def cargo_test(cargo, how, number):
         pid, report = hit(ctx, first, "cargo", number, [cargo])
         check(report, pid, "cargo")
 
-    define(f"{cargo.replace('-', '').replace('.', '')}_{how}", body, cargo, "make", seconds=180)
+    define(f"{cargo.replace('-', '').replace('.', '')}_{how}", body, cargo, "make", seconds=180,
+           is_long=is_much_alike(cargo, number))
 
 
 for _how, _number in SIGNALS.items():
@@ -214,7 +220,8 @@ def rustc_test(cargo, how, number):
         expect_that(row["held"] >= 1, "rustc held at least one token")
 
     version = "" if cargo == "cargo" else "163"
-    define(f"rustc{version}_{how}", body, cargo, "make", seconds=240)
+    define(f"rustc{version}_{how}", body, cargo, "make", seconds=240,
+           is_long=is_much_alike(cargo, number))
 
 
 for _how, _number in SIGNALS.items():

@@ -99,6 +99,7 @@ def cargo_and_make(ctx, cargo, make, shims):
     run.finish()
 
 
+@long
 @timeout(240)
 @needs("cargo-1.65", "make-4.3")
 def test_cargo165_workspace(ctx):

@@ -390,6 +390,71 @@ def test_the_socket_of_a_killed_server_is_taken_over(ctx):
     expect(folder_of(server), ["socket.cookie"], "what is left")
 
 
+def test_what_was_never_held_is_not_resumed(ctx):
+    """Only the client that has lost a lease with its connection gets it back, and no more of it."""
+    server = Server(ctx)
+    forged = [{"lease": 7, "slots": 4}, {"lease": 1 << 52, "slots": 1}]
+    expect(server.peer().hello(server.cookie(), resume=forged)["resumed"], [0, 0], "never given")
+    holder = server.member()
+    lease = holder.call("acquire", min=2)["lease"]
+    holder.close()
+    looker = server.member()
+    ctx.wait(lambda: looker.status()["leases_total"] == 0, "its end")
+    again = server.peer()
+    answer = again.hello(server.cookie(), resume=[{"lease": lease, "slots": 4}])
+    expect(answer["resumed"], [lease], "the same process says so")
+    expect(looker.status()["leased"], 2, "slots")
+    again.close()
+    server.end()
+
+
+def test_an_operator_ends_a_lease(ctx):
+    server = Server(ctx)
+    holder, other = server.member(), server.member()
+    lease = holder.call("acquire", min=3, target="app")["lease"]
+    waits = other.ask("acquire", min=4)
+    variables = server.variables()
+    expect_one_line(cli(ctx, "set", f"lease.{lease + 1}=0", env=variables), 1,
+                    f"there is no lease {lease + 1}")
+    said = cli(ctx, "set", f"lease.{lease}=0", env=variables)
+    expect((said.wait(), said.stdout()), (0, "slots 4, no limits\n"), "what is now")
+    expect(other.result(waits)["slots"], 4, "slots of who waited")
+    row = other.status()["recoveries"][0]
+    expect((row["lease"], row["slots"], row["cause"]), (lease, 3, "operator"), "recovery")
+    shown = cli(ctx, "status", env=variables)
+    expect(shown.wait(), 0, "status")
+    expect_that("ended by set" in shown.stdout(), shown.stdout())
+    expect(holder.call("release", lease=lease)["slots"], 0, "what its client has left")
+    other.close()
+    server.end()
+
+
+def test_a_lease_pays_only_for_those_below_it(ctx):
+    """Who says that it runs under a lease is one that its holder has started, or has the lease's
+    number in the environment that it was started with."""
+    server = Server(ctx)
+    launchers = [ctx.spawn([ctx.tokenpool, "exec", "--slots", "2", "job", "outer"],
+                           env=server.variables())]
+    ctx.desk.wait(lambda: ctx.desk.count() == 1, "the holder's job")
+    looker = server.member()
+    lease = looker.status()["leases"][0]["lease"]
+    stranger = server.member(lease=lease)
+    expect(stranger.call("acquire").get("paid", 0), 0, "slots paid for a stranger")
+    expect(looker.status()["leased"], 3, "slots out")
+    launchers.append(ctx.spawn([ctx.tokenpool, "exec", "job", "inner"],
+                               env={**server.variables(), "TOKENPOOL_LEASE": str(lease)}))
+    ctx.desk.wait(lambda: ctx.desk.count() == 2, "the job below it")
+    status = looker.status()
+    expect((status["leased"], status["leases_total"]), (3, 3), "slots out, leases")
+    for guest in ctx.desk.held():
+        ctx.desk.release(guest)
+    for launcher in launchers:
+        expect(launcher.wait(), 0, "status of exec")
+    stranger.close()
+    looker.close()
+    server.end()
+
+
 def test_clients_resume_at_the_next_server(ctx):
     server = Server(ctx)
     holder = server.member()

@@ -348,7 +348,11 @@ def test_requests_of_a_session(ctx):
 
 @timeout(180)
 def test_leases_of_a_session(ctx):
-    """More leases than there are slots can only be declared: 512 at a time, no more."""
+    """More leases than there are slots can only be declared, to one that was started anew: 512 at a
+    time, no more."""
+    server = Server(ctx, slots=MOST_SLOTS)
+    server.signal(signal.SIGKILL)
+    server.run.wait()
     server = Server(ctx, slots=MOST_SLOTS)
     peers = []
     for at in range(3):

@@ -4,7 +4,7 @@ import os
 import signal
 
 import harness
-from harness import expect, expect_that, needs, timeout
+from harness import expect, expect_that, long, needs, timeout
 
 FETCH = {
     "read": "IFS= read -r -n1 t <&$R",
@@ -17,10 +17,16 @@ SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
 USERS = {"": None, "_as_user": harness.NOBODY}
 
 
-def define(name, body, user=None):
+def define(name, body, user=None, is_long=False):
     body.__name__ = f"test_{name}"
     wants = ["make"] if user is None else ["make", "user"]
-    globals()[body.__name__] = timeout(90)(needs(*wants)(body))
+    globals()[body.__name__] = long(timeout(90)(needs(*wants)(body)), is_long)
+
+
+def is_much_alike(how, user, word):
+    """Who is a user's is told by other means than root's; that the signal is another one adds
+    nothing to that, so one kind of reader does for all."""
+    return user is not None and word != "kill" and how != "read"
 
 
 def shell_builds(ctx, fetch, rest, user, alone=False):
@@ -67,7 +73,7 @@ def killed(how, tail, user, word, alone=False):
         expect(report["tokens"]["recovered"], 3, "tokens recovered")
         expect_that(ctx.desk.peak <= 4, f"{ctx.desk.peak} jobs at once")
 
-    define(f"{how}_{word}{'_alone' if alone else ''}{tail}", body, user)
+    define(f"{how}_{word}{'_alone' if alone else ''}{tail}", body, user, is_much_alike(how, user, word))
 
 
 def ended(how, tail, user):
@@ -119,7 +125,7 @@ def waiting(how, tail, user, word, victim):
         run.finish()
 
     whom = "" if victim == how or how == "read" else "_for_shell"
-    define(f"{how}_waiting{whom}_{word}{tail}", body, user)
+    define(f"{how}_waiting{whom}_{word}{tail}", body, user, is_much_alike(how, user, word))
 
 
 for _how in FETCH:

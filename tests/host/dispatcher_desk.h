@@ -191,7 +191,8 @@ class DispatcherDesk final : private DispatcherWorld {
   std::map<core::Payer, int> covers;
   std::map<ProcessId, Standing> standings;  ///< others stand for themselves
   std::set<ProcessId> alive;
-  std::set<ProcessId> strangers;  ///< that no client has started
+  std::set<ProcessId> strangers;                          ///< that no client has started
+  std::set<std::pair<ProcessId, LeaseId>> started_under;  ///< as their environment says
   std::set<ProcessId> watched;
   std::set<SessionId> connected;
   std::set<SessionId> deaf;  ///< they read nothing
@@ -240,6 +241,9 @@ class DispatcherDesk final : private DispatcherWorld {
   }
   [[nodiscard]] bool is_below(ProcessId who, ProcessId /*ancestor*/) const override {
     return !strangers.contains(who);
+  }
+  [[nodiscard]] bool was_started_under(ProcessId who, LeaseId lease) const override {
+    return started_under.contains({who, lease});
   }
   bool watch(ProcessId who) override {
     if (alive.contains(who)) watched.insert(who);

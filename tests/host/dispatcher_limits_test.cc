@@ -131,6 +131,7 @@ TEST(DispatcherLimitsTest, LeasesOfASessionAreLimited) {
 
 TEST(DispatcherLimitsTest, LeasesAreLimitedInAll) {
   DispatcherDesk desk(4);
+  desk.leases.set_grace(desk.now);
   for (LeaseId first = 1000; first < 1000 + core::kMaxLeases; first += core::kMaxResumed) {
     desk.join(kMake, declared(first, core::kMaxResumed));
   }

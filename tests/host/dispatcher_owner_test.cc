@@ -222,5 +222,47 @@ TEST_F(DispatcherOwnerTest, TheLastSixteenRecoveriesAreKept) {
   EXPECT_EQ(status.recoveries.back().pid, 119);
 }
 
+TEST(DispatcherOwner, ALeasePaysOnlyForThoseThatRunUnderIt) {
+  DispatcherDesk desk{4};
+  const SessionId make = desk.join(kMake);
+  const LeaseId lease = desk.take(make, R"({"min":2})");
+  const std::string under = R"(,"lease":)" + std::to_string(lease);
+  const auto paid = [&] {
+    const SessionId session = desk.connect(kNinja);
+    desk.call(session, "hello", hello(kNinja, under));
+    const LeaseId own = desk.take(session);
+    const int covered = desk.leases.find(own)->paid;
+    desk.call(session, "release", of(own));
+    return covered;
+  };
+  EXPECT_EQ(paid(), 1) << "its child";
+  desk.strangers.insert(kNinja);
+  EXPECT_EQ(paid(), 0);
+  desk.started_under.insert({kNinja, lease});
+  EXPECT_EQ(paid(), 1) << "what left its parents has it in its environment";
+}
+
+TEST(DispatcherOwner, AnOperatorEndsALease) {
+  DispatcherDesk desk{4};
+  const SessionId make = desk.join(kMake);
+  const SessionId ninja = desk.join(kNinja);
+  const LeaseId lease = desk.take(make, R"({"min":3,"target":"app"})");
+  const auto waits = desk.ask(ninja, "acquire", R"({"min":4})");
+  const std::string end = R"({"jobs_are_not_known":1,"slots":4,"lease":)";
+  EXPECT_EQ(desk.call(ninja, "set", end + std::to_string(lease + 1) + "}").code,
+            ErrorCode::no_such_lease);
+  EXPECT_FALSE(desk.reply(ninja, waits));
+  EXPECT_EQ(desk.call(ninja, "set", end + std::to_string(lease) + "}").slots, 4);
+  EXPECT_TRUE(desk.reply(ninja, waits));
+  const wire::StatusResult status = desk.status(ninja);
+  ASSERT_EQ(status.recoveries.size(), 1U);
+  EXPECT_EQ(status.recoveries[0].cause, "operator");
+  EXPECT_EQ(status.recoveries[0].target, "app");
+  EXPECT_EQ(status.recoveries[0].slots, 3);
+  EXPECT_EQ(status.counters.recovered, 1U);
+  EXPECT_EQ(desk.call(make, "release", of(lease)).slots, 0) << "its client does not know of it";
+  EXPECT_EQ(desk.call(make, "release", of(lease)).code, ErrorCode::no_such_lease);
+}
+
 }  // namespace
 }  // namespace tokenpool::host

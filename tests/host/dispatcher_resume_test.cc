@@ -117,6 +117,42 @@ TEST_F(DispatcherResumeTest, ALeaseThatOutlivedItsSessionIsResumed) {
   EXPECT_EQ(desk.call(after, "release", of(lease)).slots, 0);
 }
 
+class DispatcherLostTest : public testing::Test {
+ public:
+  DispatcherLostTest() { desk.alive.insert(kJob); }
+  DispatcherDesk desk{4};  // nobody was arbiter before it
+
+  LeaseId declare(ProcessId who, LeaseId lease, int slots) {
+    const std::string one =
+        R"({"lease":)" + std::to_string(lease) + R"(,"slots":)" + std::to_string(slots) + "}";
+    return desk.call(desk.connect(who), "hello", hello(who, resume(one))).resumed.at(0);
+  }
+};
+
+TEST_F(DispatcherLostTest, WhatNobodyHasGivenIsNotHeld) {
+  EXPECT_EQ(declare(kNinja, 7, 3), 0U);
+  EXPECT_EQ(desk.leases.free(), 4);
+}
+
+TEST_F(DispatcherLostTest, WhatWasLostWithAConnectionIsDeclaredByItsClientOnly) {
+  const SessionId before = desk.join(kMake);
+  const LeaseId lease = desk.take(before, R"({"min":2})");
+  desk.hang_up(before);
+  EXPECT_EQ(desk.leases.free(), 4);
+  EXPECT_EQ(declare(kNinja, lease, 2), 0U) << "another one";
+  EXPECT_EQ(declare(kMake, lease + 1, 2), 0U) << "another number";
+  EXPECT_EQ(declare(kMake, lease, 4), lease);
+  EXPECT_EQ(desk.leases.free(), 2) << "no more than it had";
+}
+
+TEST_F(DispatcherLostTest, WhatWasReleasedIsNotLost) {
+  const SessionId before = desk.join(kMake);
+  const LeaseId lease = desk.take(before);
+  desk.call(before, "release", of(lease));
+  desk.hang_up(before);
+  EXPECT_EQ(declare(kMake, lease, 1), 0U);
+}
+
 TEST_F(DispatcherResumeTest, TheSameLeaseTwiceIsOneLease) {
   const auto [make, resumed] = join(kMake, R"({"lease":7,"slots":2},{"lease":7,"slots":2})");
   EXPECT_THAT(resumed, ElementsAre(7, 7));

@@ -479,6 +479,8 @@ TEST(ProtocolSet, Members) {
   const SetCall call =
       read<SetCall>(request("set", R"({"limits":{"a":0,"b":null,"c":512,"a":1}})"));
   EXPECT_EQ(call, (SetCall{{}, {{"a", 1}, {"b", std::nullopt}, {"c", 512}}, {}}));
+  EXPECT_EQ(read<SetCall>(request("set", R"({"lease":7})")).ended_lease, 7U);
+  expect_bounds<SetCall>("set", "", "lease", 1, core::kMaxNumber);
   expect_bounds<SetCall>("set", "", "slots", 1, core::kMaxSlots);
   for (const std::string value : {"1", "null", "\"\""}) {
     expect_wrong("set", "{\"paused\":" + value + "}", "paused: true or false");
