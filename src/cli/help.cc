@@ -203,7 +203,7 @@ Exit status:
 See also tokenpool-status(1).
 )page"},
     {"set",
-     R"page(tokenpool set changes what an arbiter hands out, from now on. Other leases stay as they are.
+     R"page(tokenpool set changes what an arbiter hands out, from now on. What is held stays held.
 
 Usage:
   tokenpool set KEY=VALUE... [--run RUN | --server ADDR] [--cookie-file FILE]

@@ -26,7 +26,7 @@ bool is_same_secret(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
-std::string_view word_of(core::LeaseEnd cause) {
+std::string_view cause_word(core::LeaseEnd cause) {
   switch (cause) {
     case core::LeaseEnd::session:
       return "session";
@@ -416,7 +416,7 @@ void Dispatcher::note_recovery(const core::LeaseEffect& effect, Instant now) {
   recovery.row.lease = lease.id;
   recovery.row.slots = lease.slots;
   recovery.row.target = lease.job.target;
-  recovery.row.cause = word_of(effect.cause);
+  recovery.row.cause = cause_word(effect.cause);
   recovery.when = now;
   if (const auto session = sessions_.find(effect.session); session != sessions_.end()) {
     recovery.row.name = session->second.name;
