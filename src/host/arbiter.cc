@@ -282,6 +282,11 @@ bool Arbiter::on_call(const Notification& call) {
     (void)listener_->let_continue(call);
     return false;
   }
+  if (call.call == jobserver::Call::packets) {
+    // As who opens a FIFO so is told: who reads less than a packet loses the rest of it (pipe(2)).
+    (void)listener_->answer_error(call, EINVAL);
+    return true;
+  }
   on_token_call(call);
   return true;
 }

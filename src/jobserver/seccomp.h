@@ -1,7 +1,7 @@
 // The kernel's side of exact tracking: a seccomp filter that stops every one-byte read and write on
 // a descriptor above 2, whatever is read or written on the descriptors that the build inherits,
-// their duplication onto 0 to 2, whoever becomes a subreaper and, of root's processes, whoever
-// becomes another user; and the listener through which the arbiter answers these calls. Where
+// their duplication onto 0 to 2, whoever wants packets, whoever becomes a subreaper and, of root's
+// processes, whoever becomes another user; and the listener through which the arbiter answers these calls. Where
 // nothing else tells how a process ended, it stops those that end by themselves, too.
 //
 // Sources: seccomp(2), seccomp_unotify(2), <linux/seccomp.h>. Linux 5.5
@@ -29,6 +29,7 @@ enum class Call : std::uint8_t {
   read,
   write,
   duplicate,
+  packets,    ///< fcntl(F_SETFL) with O_DIRECT, which makes a packet of each write to a pipe
   subreaper,  ///< prctl(PR_SET_CHILD_SUBREAPER), not to stop being one
   exit,       ///< exit_group(2): who ends without it was killed
   user,       ///< of setuid(2) and its like, for who runs as root

@@ -66,6 +66,9 @@ constexpr sock_filter load(std::uint32_t offset) {
 constexpr sock_filter jump_equal(std::uint32_t value, std::uint8_t yes, std::uint8_t no) {
   return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no);
 }
+constexpr sock_filter jump_has(std::uint32_t bits, std::uint8_t yes, std::uint8_t no) {
+  return BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, yes, no);
+}
 constexpr sock_filter jump_greater(std::uint32_t value, std::uint8_t yes, std::uint8_t no) {
   return BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, value, yes, no);
 }
@@ -90,6 +93,7 @@ std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
   constexpr std::uint8_t to_exit = 0xfd;
   constexpr std::uint8_t to_other_exit = 0xfc;
   constexpr std::uint8_t to_here = 0xfb;
+  constexpr std::uint8_t to_fcntl = 0xfa;
   std::vector<sock_filter> filter{
       /*  0 */ load(offsetof(seccomp_data, nr)),
       /*  1 */ jump_equal(__NR_read, 3, 0),
@@ -118,7 +122,8 @@ std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
       /* 22 */ jump_equal(native_architecture(), 0, to_allow),
       /* 23 */ answer(SECCOMP_RET_USER_NOTIF),
   };
-  std::vector<sock_filter> others{jump_equal(__NR_prctl, to_prctl, 0)};
+  std::vector<sock_filter> others{jump_equal(__NR_prctl, to_prctl, 0),
+                                  jump_equal(__NR_fcntl, to_fcntl, 0)};
   if (::geteuid() == 0) {
     for (const std::uint32_t call : kUserCalls) others.push_back(jump_equal(call, to_here, 0));
   }
@@ -127,6 +132,9 @@ std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
     others.push_back(jump_equal(kOtherExit, to_other_exit, 0));
   }
   filter.insert(filter.begin() + 1, others.begin(), others.end());
+  const std::size_t fcntl = filter.size();
+  filter.insert(filter.end(), {load(low_half(1)), jump_equal(F_SETFL, 0, to_allow),
+                               load(low_half(2)), jump_has(O_DIRECT, to_here, to_allow)});
   const std::size_t prctl = filter.size();
   filter.insert(filter.end(), {load(low_half(0)), jump_equal(PR_SET_CHILD_SUBREAPER, 0, to_allow),
                                load(low_half(1)), jump_equal(0, to_allow, 0)});
@@ -148,6 +156,7 @@ std::vector<sock_filter> filter_for(int read_end, int write_end, bool exits) {
     for (std::uint8_t* distance : {&filter[i].jt, &filter[i].jf}) {
       const std::size_t target = *distance == to_allow        ? allow
                                  : *distance == to_prctl      ? prctl
+                                 : *distance == to_fcntl      ? fcntl
                                  : *distance == to_exit       ? exit
                                  : *distance == to_here       ? here
                                  : *distance == to_other_exit ? other_exit
@@ -166,6 +175,8 @@ Call call_of(const seccomp_data& data) {
       return Call::read;
     case __NR_write:
       return Call::write;
+    case __NR_fcntl:
+      return Call::packets;
     case __NR_prctl:
       return Call::subreaper;
     case __NR_setuid:

@@ -179,6 +179,30 @@ def test_nothing_comes_to_a_reader_that_does_not_wait(ctx):
     expect(run.finish()["tokens"]["recovered"], 0, "tokens recovered")
 
 
+def test_nobody_makes_packets_of_tokens(ctx):
+    """With O_DIRECT each write is a packet, of which a read of one byte drops the rest. A pipe of the
+    build's own may have them."""
+    client = ctx.program("client", (
+        "import errno, fcntl\n"
+        "def packets(fd):\n"
+        "    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_DIRECT)\n"
+        "own = os.pipe()\n"
+        "packets(own[1])\n"
+        "os.write(own[1], b'ab'); os.write(own[1], b'cd')\n"
+        "say('own', (os.read(own[0], 1) + os.read(own[0], 1)).decode())\n"
+        "for fd in fds():\n"
+        "    try: packets(fd)\n"
+        "    except OSError as error: say('refused', errno.errorcode[error.errno])\n"
+        "held = [os.read(fds()[0], 1) for _ in range(3)]\n"
+        "os.write(fds()[1], b''.join(held))\n"
+        "held = [os.read(fds()[0], 1) for _ in range(3)]\n"
+        "for token in held: os.write(fds()[1], token)\n"))
+    tokens = ctx.run([client]).finish()["tokens"]
+    expect(ctx.desk.texts("own"), ["ac"], "bytes of its own packets")
+    expect(ctx.desk.texts("refused"), ["EINVAL", "EINVAL"], "answers")
+    expect((tokens["recovered"], tokens["minted"]), (0, 0), "tokens recovered, minted")
+
+
 # The closing line
 
 

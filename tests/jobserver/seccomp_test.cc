@@ -104,6 +104,25 @@ TEST(Seccomp, WhoBecomesASubreaperIsStopped) {
   EXPECT_EQ(child.status(), 0);
 }
 
+TEST(Seccomp, WhoWantsPacketsIsStopped) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  Filtered child([&] {
+    if (::fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0) return 1;
+    return ::fcntl(ends[1], F_SETFL, O_DIRECT | O_NONBLOCK) == 0 ? 2 : errno;
+  });
+  const Listener listener(child.fd());
+  const auto call = child.stopped(listener);
+  EXPECT_EQ(call.call, Call::packets);
+  EXPECT_EQ(call.thread, child.pid());
+  EXPECT_EQ(call.fd, ends[1]);
+  EXPECT_EQ(listener.answer_error(call, EINVAL), Delivery::done);
+  EXPECT_EQ(child.status(), EINVAL);
+  EXPECT_EQ(::fcntl(ends[1], F_GETFL) & O_DIRECT, 0);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 TEST(Seccomp, OtherCallsAreLeftAlone) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);
