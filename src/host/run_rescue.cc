@@ -100,6 +100,15 @@ bool RunRescue::lacks_slots() const {
   return pool.issued() > 0 || context_.has_frozen() || lease_waits || !pool.waiting().empty();
 }
 
+// A read of what lies there would not wait, so nothing lies there.
+bool RunRescue::is_asked_unseen(const proc::CensusSample& census) const {
+  if (context_.tracked || context_.pool->issued() > 0 || context_.leases->paused()) return false;
+  return context_.is_exhausted() &&
+         std::ranges::any_of(census.rows, [this](const proc::CensusRow& row) {
+           return row.state == 'S' && context_.waits_to_read(row.who);
+         });
+}
+
 bool RunRescue::may_wait(const std::vector<proc::CensusRow>& family) const {
   const core::Pool& pool = *context_.pool;
   if (!context_.is_exhausted() || pool.issued() == 0) return false;
@@ -134,16 +143,17 @@ void RunRescue::step(Instant now) {
   due_ = now + std::max(lost_.is_suspicious() ? kSuspiciousPause : pause, cost_pause);
   if (context_.patience.count() == 0) return;
   const core::Movement movement = movement_of(census);
-  look_for_slots(census, movement, now);
+  const bool lacks = lacks_slots() || (movement == core::Movement::none && is_asked_unseen(census));
+  look_for_slots(census, lacks, movement, now);
   look_at_limits(census, now);
-  look_for_halted(census, movement, now);
+  look_for_halted(census, lacks, movement, now);
   // Who moves is left alone for a while.
   stroll_ = movement == core::Movement::some ? now + std::max(context_.patience, cost_pause) : now;
 }
 
-void RunRescue::look_for_slots(const proc::CensusSample& census, core::Movement movement,
-                               Instant now) {
-  if (!still_.look(lacks_slots() ? movement : core::Movement::some, now)) return;
+void RunRescue::look_for_slots(const proc::CensusSample& census, bool lacks,
+                               core::Movement movement, Instant now) {
+  if (!still_.look(lacks ? movement : core::Movement::some, now)) return;
   name_stuck(census);
   const bool known = context_.pool->issued() > 0 || context_.has_frozen();
   // Without a tracker nobody knows how many are free.
@@ -152,9 +162,9 @@ void RunRescue::look_for_slots(const proc::CensusSample& census, core::Movement 
   context_.tell();
 }
 
-void RunRescue::look_for_halted(const proc::CensusSample& census, core::Movement movement,
-                                Instant now) {
-  const bool on_purpose = lacks_slots() || context_.has_frozen() || context_.leases->paused();
+void RunRescue::look_for_halted(const proc::CensusSample& census, bool lacks,
+                                core::Movement movement, Instant now) {
+  const bool on_purpose = lacks || context_.has_frozen() || context_.leases->paused();
   if (!idle_.look(on_purpose ? core::Movement::some : movement, now)) return;
   std::vector<StuckRow> rows = stuck_rows(CensusTree(census.rows), {}, 0);
   std::erase_if(rows, [this](const StuckRow& row) {

@@ -36,6 +36,8 @@ struct RunRescueContext {
   std::function<core::ProcessId(const core::Lease&)> holder_of;
   /// Whether a process takes tokens itself, as far as it can be told without seeing its calls.
   std::function<bool(core::ProcessId)> is_client;
+  /// Whether it waits in a read for a token.
+  std::function<bool(core::ProcessId)> waits_to_read;
   std::function<pid_t()> root;          ///< of the build: the front, or who adopts what it left
   proc::BuildMark left_mark = 0;        ///< not 0: the front is gone, these below `root` are meant
   bool tracked = false;                 ///< the ledger knows who holds what
@@ -64,6 +66,8 @@ class RunRescue {
   [[nodiscard]] bool is_stopped(const proc::CensusSample& census) const;
   /// Somebody lacks slots that others have.
   [[nodiscard]] bool lacks_slots() const;
+  /// The same where no calls are seen, of whoever waits in a read with one slot.
+  [[nodiscard]] bool is_asked_unseen(const proc::CensusSample& census) const;
   /// Some of them may get a token that they read without being seen.
   [[nodiscard]] bool may_wait(const std::vector<proc::CensusRow>& family) const;
   [[nodiscard]] std::vector<core::FamilyMember> family_of(const proc::CensusSample& census,
@@ -71,9 +75,11 @@ class RunRescue {
   /// Nobody has waited for it in kZombiePause: nobody is about to return a token for it.
   [[nodiscard]] bool is_forgotten(const proc::CensusRow& row, core::Instant now);
   [[nodiscard]] core::Movement movement_of(const proc::CensusSample& census);
-  void look_for_slots(const proc::CensusSample& census, core::Movement movement, core::Instant now);
+  /// `movement`: of a build that `lacks` slots.
+  void look_for_slots(const proc::CensusSample& census, bool lacks, core::Movement movement,
+                      core::Instant now);
   void look_at_limits(const proc::CensusSample& census, core::Instant now);
-  void look_for_halted(const proc::CensusSample& census, core::Movement movement,
+  void look_for_halted(const proc::CensusSample& census, bool lacks, core::Movement movement,
                        core::Instant now);
   void take_back_surplus(core::Instant now);
   void mint(int count, bool known, core::Instant now);

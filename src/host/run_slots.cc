@@ -52,6 +52,11 @@ void RunSlots::start_rescue(Instant now) {
                                    .is_exhausted = [this] { return use().exhausted; },
                                    .holder_of = context_.holder_of,
                                    .is_client = context_.is_client,
+                                   .waits_to_read =
+                                       [this](core::ProcessId who) {
+                                         return proc::waits_to_read(who.pid,
+                                                                    context_.config->fifo->id());
+                                       },
                                    .root = context_.root,
                                    .left_mark = context_.begin->left ? context_.begin->mark : 0,
                                    .tracked = tracked_,

@@ -97,6 +97,10 @@ bool descriptor_is(pid_t pid, int fd, const FileId& file);
 /// (/proc/TID/syscall). False as well when it may not be looked at.
 bool is_writing(pid_t tid, int fd);
 
+/// Whether a thread of `pid` waits in a read(2) of `file`, a pipe. Where its call may not be looked
+/// at: whether one waits for some pipe, and `pid` has `file` open.
+bool waits_to_read(pid_t pid, const FileId& file);
+
 /// Whether `pid` has a descriptor `fd`. False as well when it may not be looked at.
 bool has_descriptor(pid_t pid, int fd);
 

@@ -266,15 +266,52 @@ std::uint64_t pid_namespace(pid_t pid) {
   return ::stat(ProcPath("/proc/%d/ns/pid", pid).c_str(), &space) == 0 ? space.st_ino : 0;
 }
 
-bool is_writing(pid_t tid, int fd) {
+namespace {
+
+/// The descriptor on which `tid` is in the system call `number`, -1: in none such. Nothing: it may
+/// not be looked at (ptrace(2), /proc/sys/kernel/yama/ptrace_scope).
+std::optional<int> descriptor_of_call(pid_t tid, long number) {
   std::array<char, 256> text{};
   const ssize_t n = read_file(ProcPath("/proc/%d/syscall", tid).c_str(), text.data(), text.size());
-  const auto call = std::to_string(__NR_write) + " 0x";
-  const std::string_view line(text.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
-  if (!line.starts_with(call)) return false;
-  unsigned argument = 0;
-  std::from_chars(line.data() + call.size(), line.data() + line.size(), argument, 16);
-  return argument == static_cast<unsigned>(fd);
+  if (n <= 0) return std::nullopt;
+  const auto call = std::to_string(number) + " 0x";
+  const std::string_view line(text.data(), static_cast<std::size_t>(n));
+  if (!line.starts_with(call)) return -1;
+  unsigned fd = 0;
+  std::from_chars(line.data() + call.size(), line.data() + line.size(), fd, 16);
+  return static_cast<int>(fd);
+}
+
+/// It waits in the kernel's read of some pipe ("pipe_read", "anon_pipe_read", "pipe_wait").
+bool waits_for_a_pipe(pid_t tid) {
+  std::array<char, 64> text{};
+  const ssize_t n = read_file(ProcPath("/proc/%d/wchan", tid).c_str(), text.data(), text.size());
+  const std::string_view place(text.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  return place.ends_with("pipe_read") || place == "pipe_wait";
+}
+
+bool has_open(pid_t pid, const FileId& file) {
+  bool has = false;
+  for_each_number_in(ProcPath("/proc/%d/fd", pid).c_str(), [&](int fd) {
+    has = descriptor_is(pid, fd, file);
+    return !has;
+  });
+  return has;
+}
+
+}  // namespace
+
+bool is_writing(pid_t tid, int fd) { return descriptor_of_call(tid, __NR_write) == fd; }
+
+bool waits_to_read(pid_t pid, const FileId& file) {
+  bool waits = false;
+  for_each_number_in(ProcPath("/proc/%d/task", pid).c_str(), [&](int tid) {
+    const auto fd = descriptor_of_call(tid, __NR_read);
+    waits = fd ? *fd >= 0 && descriptor_is(tid, *fd, file)
+               : waits_for_a_pipe(tid) && has_open(pid, file);
+    return !waits;
+  });
+  return waits;
 }
 
 bool has_descriptor(pid_t pid, int fd) {

@@ -35,6 +35,32 @@ make_test("make-4.4.1", "kill", signal.SIGKILL)
 make_test("make-4.4.1", "int", signal.SIGINT)
 
 
+def lent_slot_lost(ctx, user):
+    """The only slot, lent by its client and taken by one that is killed. Nobody's calls are seen; that
+    the client waits for it is."""
+    taker = ctx.program("taker", "os.read(fds()[0], 1)\nsay('took', 'it')\nos.kill(os.getpid(), 9)\n")
+    client = ctx.program("client", (
+        "import subprocess\n"
+        "os.write(fds()[1], b'+')\n"
+        f"subprocess.run([{taker!r}], close_fds=False)\n"
+        "assert os.read(fds()[0], 1)\n"
+        "say('again', 'it')\n"))
+    run = ctx.run([client], slots=1, user=user,
+                  options=["--track=infer", "--standstill", "1"])
+    report = run.finish(minted=1)
+    expect((ctx.desk.texts("took"), ctx.desk.texts("again")), (["it"], ["it"]), "said")
+    expect(report["tokens"]["missing"], 0, "tokens missing")
+
+
+def test_lent_slot_lost(ctx):
+    lent_slot_lost(ctx, None)
+
+
+@needs("user")
+def test_lent_slot_lost_as_user(ctx):
+    lent_slot_lost(ctx, harness.NOBODY)
+
+
 @needs("make-4.3", "user")
 @timeout(120)
 def test_as_user(ctx):

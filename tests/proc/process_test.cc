@@ -137,10 +137,37 @@ TEST(Process, TellsWhoWaitsInAWrite) {
   while (!is_writing(writer, ends[1])) ::usleep(1000);
   EXPECT_FALSE(is_writing(writer, ends[0]));
   EXPECT_FALSE(is_writing(::getpid(), ends[1]));
+  struct stat status{};
+  ASSERT_EQ(::fstat(ends[0], &status), 0);
+  EXPECT_FALSE(waits_to_read(writer, {status.st_dev, status.st_ino}));
   ::kill(writer, SIGKILL);
   ::waitpid(writer, nullptr, 0);
   EXPECT_FALSE(is_writing(writer, ends[1]));
   for (const int end : ends) ::close(end);
+}
+
+TEST(Process, TellsWhoWaitsToRead) {
+  std::array<int, 2> ends{}, others{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  ASSERT_EQ(::pipe(others.data()), 0);
+  const auto id_of = [](int fd) {
+    struct stat status{};
+    ::fstat(fd, &status);
+    return FileId{status.st_dev, status.st_ino};
+  };
+  const pid_t reader = ::fork();
+  if (reader == 0) {
+    char byte = 0;
+    std::thread([&] { (void)!::read(ends[0], &byte, 1); }).join();
+    ::_exit(0);
+  }
+  while (!waits_to_read(reader, id_of(ends[0]))) ::usleep(1000);
+  EXPECT_FALSE(waits_to_read(reader, id_of(others[0])));
+  EXPECT_FALSE(waits_to_read(::getpid(), id_of(ends[0])));
+  ::kill(reader, SIGKILL);
+  ::waitpid(reader, nullptr, 0);
+  EXPECT_FALSE(waits_to_read(reader, id_of(ends[0])));
+  for (const int end : {ends[0], ends[1], others[0], others[1]}) ::close(end);
 }
 
 TEST(Process, KnowsThePidNamespace) {
