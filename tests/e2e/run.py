@@ -357,7 +357,7 @@ class Suite:
         self.times.append((test.took, test.computed, test.name))
         if self.session.profiles:
             with open(f"{self.session.profiles}/{test.name}/seconds", "w", encoding="ascii") as file:
-                file.write(f"{test.took:.1f}\n")
+                file.write(f"{test.computed:.2f}\n")
         status = status if status in (PASSED, SKIPPED, BROKEN) else FAILED
         tell(test, status, self.options.v)
         return test, status
