@@ -1,8 +1,8 @@
 // The kernel's side of exact tracking: a seccomp filter that stops every one-byte read and write on
 // a descriptor above 2, whatever is read or written on the descriptors that the build inherits,
 // their duplication onto 0 to 2, whoever wants packets, whoever becomes a subreaper and, of root's
-// processes, whoever becomes another user; and the listener through which the arbiter answers these calls. Where
-// nothing else tells how a process ended, it stops those that end by themselves, too.
+// processes, whoever becomes another user; and the listener through which the arbiter answers these
+// calls. Where nothing else tells how a process ended, it stops those that end by themselves, too.
 //
 // Sources: seccomp(2), seccomp_unotify(2), <linux/seccomp.h>. Linux 5.5
 // (SECCOMP_USER_NOTIF_FLAG_CONTINUE) or later; SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP from 6.6 is used
