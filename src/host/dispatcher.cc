@@ -26,6 +26,13 @@ bool is_same_secret(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+// Sessions, or what one has lost: by their processes, else by the numbers that they gave.
+template <typename A, typename B>
+bool is_same_client(const A& a, const B& b) {
+  if (a.process.has_value() != b.process.has_value()) return false;
+  return a.process ? *a.process == *b.process : a.shown_pid == b.shown_pid;
+}
+
 std::string_view cause_word(core::LeaseEnd cause) {
   switch (cause) {
     case core::LeaseEnd::session:
@@ -316,11 +323,9 @@ bool Dispatcher::runs_under(const Session& session, core::LeaseId lease) const {
 
 int Dispatcher::declarable(const Session& session, core::LeaseId lease) const {
   if (leases_.had_grace()) return core::kMaxSlots;
-  const auto is_it = [&](const LostLease& one) {
-    if (one.lease != lease || one.process.has_value() != session.process.has_value()) return false;
-    return one.process ? *one.process == *session.process : one.shown_pid == session.shown_pid;
-  };
-  const auto lost = std::ranges::find_if(lost_, is_it);
+  const auto lost = std::ranges::find_if(lost_, [&](const LostLease& one) {
+    return one.lease == lease && is_same_client(one, session);
+  });
   return lost == lost_.end() ? 0 : lost->slots;
 }
 
@@ -328,10 +333,7 @@ int Dispatcher::declarable(const Session& session, core::LeaseId lease) const {
 bool Dispatcher::is_held_by_another(const core::Lease& lease, const Session& session) const {
   const auto holder = sessions_.find(lease.session);
   if (holder == sessions_.end() || holder->second.state != State::member) return false;
-  const Session& other = holder->second;
-  if (other.process && session.process) return *other.process != *session.process;
-  return other.process.has_value() != session.process.has_value() ||
-         other.shown_pid != session.shown_pid;
+  return !is_same_client(holder->second, session);
 }
 
 void Dispatcher::carry_out(core::LeaseEffects* effects, Instant now) {

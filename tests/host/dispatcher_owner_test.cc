@@ -248,7 +248,7 @@ TEST(DispatcherOwner, AnOperatorEndsALease) {
   const SessionId ninja = desk.join(kNinja);
   const LeaseId lease = desk.take(make, R"({"min":3,"target":"app"})");
   const auto waits = desk.ask(ninja, "acquire", R"({"min":4})");
-  const std::string end = R"({"jobs_are_not_known":1,"slots":4,"lease":)";
+  const std::string end = R"({"slots":4,"lease":)";
   EXPECT_EQ(desk.call(ninja, "set", end + std::to_string(lease + 1) + "}").code,
             ErrorCode::no_such_lease);
   EXPECT_FALSE(desk.reply(ninja, waits));
