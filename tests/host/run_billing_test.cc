@@ -94,11 +94,14 @@ TEST_F(RunBillingTest, NamesWhoIgnoresThePoolAndReleasesWhoHasEnded) {
   RunBilling billing(context(build), now());
   EXPECT_EQ(billing.withheld(), 0);
   step_until(&billing, [&] { return billing.withheld() > 0; });
+  ASSERT_EQ(billing.accused(now()).size(), 1U);
+  // On a busy machine it is named at the very bound; what it uses is known better after a while.
+  step_until(&billing, [&] { return billing.accused(now()).at(0).millicores > 500; });
   const auto accused = billing.accused(now());
   ASSERT_EQ(accused.size(), 1U);
   EXPECT_EQ(accused[0].pid, build.command());
   EXPECT_EQ(accused[0].command, proc::command_of(build.command()));
-  EXPECT_GE(accused[0].millicores, 500) << "less is nobody's offence";
+  EXPECT_GT(accused[0].millicores, 500);
   ASSERT_EQ(board->uncooperative_count, 1U);
   EXPECT_EQ(board->uncooperative[0].pid, build.command());
   EXPECT_EQ(board->uncooperative[0].until_ns, 0);
