@@ -278,7 +278,7 @@ bool Arbiter::on_call(const Notification& call) {
     (void)listener_->let_continue(call);
     return true;
   }
-  if (!sees_calls_ || !looks_.is(call.thread, call.fd, fifo_.id(), now())) {
+  if (!sees_calls_ || !looks_.is(call.thread, call.fd, fifo_.id(), now(), books_.watch_fd())) {
     (void)listener_->let_continue(call);
     return false;
   }

@@ -80,8 +80,8 @@ std::optional<core::Instant> Conservation::due() const {
 void Conservation::look(jobserver::FifoTouches touches, bool may_wait, bool own_moves) {
   if (!tracked_) return;
   const int drift = books_.pool->drift(own_moves ? fifo_.level() : collect(&touches));
+  if (std::exchange(touches.opens, 0) > 0) books_.looks->forget();
   // By the time that it has read, it may have ended.
-  if (!touches.opened.empty()) books_.looks->forget();
   (void)adopted(std::exchange(touches.opened, {}));
   const bool named = watch_.names_processes();
   // Without names a report may be of a move that was found before it, or of one of ours.

@@ -29,7 +29,7 @@ class Conservation {
     std::function<void()> apply;  ///< carries `effects` out
     Kinship* kin = nullptr;
     Watchlist* watched = nullptr;
-    proc::DescriptorLook* looks = nullptr;  ///< told when somebody made calls that nobody saw
+    proc::DescriptorLook* looks = nullptr;  ///< told of who opened the FIFO, and of unseen calls
   };
   /// `ends`: the numbers of the inherited descriptors, read and write. Not `tracked`: nobody's
   /// calls are seen, and what does not fit is left alone.

@@ -14,8 +14,9 @@ namespace tokenpool::jobserver {
 /// What was reported. Several reads of one process without a write of its own in between, and the
 /// other way round, may be one touch.
 struct FifoTouches {
-  int reads = 0;               ///< that took something
-  int writes = 0;              ///< ... or put it in
+  int reads = 0;   ///< that took something
+  int writes = 0;  ///< ... or put it in
+  int opens = 0;
   std::vector<pid_t> readers;  ///< each once, ours left out
   std::vector<pid_t> writers;  ///< each once, ours left out
   std::vector<pid_t> opened;   ///< and have neither read nor written yet

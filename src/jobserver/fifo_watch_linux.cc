@@ -38,7 +38,10 @@ bool add_named(std::string_view events, pid_t self, FifoTouches* touches) {
     if (event.pid <= 0 || event.pid == self) continue;
     if ((event.mask & FAN_ACCESS) != 0) add(event.pid, &touches->readers);
     if ((event.mask & FAN_MODIFY) != 0) add(event.pid, &touches->writers);
-    if ((event.mask & FAN_OPEN) != 0) add(event.pid, &touches->opened);
+    if ((event.mask & FAN_OPEN) != 0) {
+      add(event.pid, &touches->opened);
+      ++touches->opens;
+    }
     any = true;
   }
   touches->reads = static_cast<int>(touches->readers.size());
@@ -53,6 +56,7 @@ bool add_nameless(std::string_view events, FifoTouches* touches) {
     at += sizeof event + event.len;
     touches->reads += (event.mask & IN_ACCESS) != 0 ? 1 : 0;
     touches->writes += (event.mask & IN_MODIFY) != 0 ? 1 : 0;
+    touches->opens += (event.mask & IN_OPEN) != 0 ? 1 : 0;
   }
   return !events.empty();
 }
@@ -69,7 +73,7 @@ FifoWatch::FifoWatch(const std::string& path) : self_(::getpid()) {
     ::close(fd_);
   }
   fd_ = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-  if (fd_ >= 0 && ::inotify_add_watch(fd_, path.c_str(), IN_ACCESS | IN_MODIFY) < 0) {
+  if (fd_ >= 0 && ::inotify_add_watch(fd_, path.c_str(), IN_OPEN | IN_ACCESS | IN_MODIFY) < 0) {
     ::close(fd_);
     fd_ = -1;
   }

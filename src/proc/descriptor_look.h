@@ -5,10 +5,13 @@
 // descriptor is another file is believed for the calls on it that follow closely, since a loop that
 // reads a file byte by byte makes thousands; that it is the file is never believed, only seen.
 //
-// What can go wrong: a process that has just read another file under a number opens the file under
-// that number and makes its call on it within kSoon. That call is not noticed. Whoever uses this
-// has to find such calls in another way, and says forget() when it has found any; the next call on
-// that number is looked at after kBelieved calls at the latest. One thread.
+// Nothing is believed when somebody may have opened the file meanwhile: Python reads the last byte
+// of each module on the number that its next file gets.
+//
+// What can go wrong: a process that has just read another file under a number duplicates the file
+// onto that number and makes its call on it within kSoon. That call is not noticed. Whoever uses
+// this has to find such calls in another way, and says forget() when it has found any; the next
+// call on that number is looked at after kBelieved calls at the latest. One thread.
 #pragma once
 
 #include <array>
@@ -34,8 +37,12 @@ class DescriptorLook {
   static constexpr std::chrono::nanoseconds kSoon = std::chrono::milliseconds(1);
 
   /// Whether descriptor `fd` of `thread`, which makes a call on it at `now` (time since any fixed
-  /// point), is `file`. As descriptor_is(), but for what is believed.
-  [[nodiscard]] bool is(pid_t thread, int fd, const FileId& file, std::chrono::nanoseconds now);
+  /// point), is `file`. As descriptor_is(), but for what is believed. `watch`: what reports who
+  /// opens the file (inotify(7) or fanotify(7)), -1: nothing does. While there is something to be
+  /// read from it nothing is believed; who has read from it that somebody opened the file says
+  /// forget().
+  [[nodiscard]] bool is(pid_t thread, int fd, const FileId& file, std::chrono::nanoseconds now,
+                        int watch);
   /// Believes nothing any more.
   void forget();
 

@@ -4,12 +4,21 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "proc/descriptor_look.h"
 
 namespace tokenpool::proc {
+namespace {
+
+bool has_news(int watch) {
+  int bytes = 0;
+  return watch >= 0 && (::ioctl(watch, FIONREAD, &bytes) != 0 || bytes > 0);
+}
+
+}  // namespace
 
 DescriptorLook::~DescriptorLook() {
   for (Kept& kept : kept_) drop(&kept);
@@ -24,11 +33,13 @@ void DescriptorLook::forget() {
   for (Kept& kept : kept_) kept.others = {};
 }
 
-bool DescriptorLook::is(pid_t thread, int fd, const FileId& file, std::chrono::nanoseconds now) {
+bool DescriptorLook::is(pid_t thread, int fd, const FileId& file, std::chrono::nanoseconds now,
+                        int watch) {
   Kept& kept = kept_[static_cast<std::size_t>(thread) % kept_.size()];
   if (kept.thread == thread) {
     for (Other& other : kept.others) {
       if (other.fd != fd || other.left == 0 || now - other.seen >= kSoon) continue;
+      if (has_news(watch)) break;
       --other.left;
       other.seen = now;
       return false;

@@ -6,7 +6,11 @@ from test_confined_refused import refusing
 
 # `take` and `give` by a program of their own, whose calls are seen, as job clients for scripts do.
 HELPER = """
+with open(__file__, "rb", buffering=0) as other:
+    other.read(1)
+    number = other.fileno()
 pool = open_fifo()
+assert pool == number  # a moment ago it was another file that is read byte by byte
 if sys.argv[1] == "take":
     os.read(pool, 1)
 else:

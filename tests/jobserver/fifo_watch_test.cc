@@ -54,6 +54,7 @@ TEST_F(FifoWatchTest, TellsWhoDidWhat) {
   const pid_t writer = in_child([this] { return write_one() && write_one(); });
   EXPECT_TRUE(watch.collect(&touches));
   EXPECT_EQ(touches.opened, std::vector{opener});
+  EXPECT_GE(touches.opens, 2);
   EXPECT_EQ(touches.writers, std::vector{writer});
   EXPECT_EQ(touches.writes, 1) << "at least";
   const pid_t reader = in_child([this] { return read_one(); });
@@ -88,11 +89,15 @@ TEST_F(FifoWatchTest, WithoutPrivilegeItCounts) {
       (void)own.take(1);
     }
     (void)own.put(1);
+    ::close(::open(own.path().c_str(), O_RDWR));
     const bool any = watch.collect(&touches);
     const bool more = watch.collect(&touches);
     const bool named = watch.names_processes() || !touches.readers.empty();
     own.remove();
-    ::_exit(!named && any && !more && touches.reads == 2 && touches.writes == 3 ? 7 : 8);
+    ::_exit(!named && any && !more && touches.reads == 2 && touches.writes == 3 &&
+                    touches.opens == 1
+                ? 7
+                : 8);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(nobody, &status, 0), nobody);

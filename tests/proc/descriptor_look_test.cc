@@ -27,16 +27,18 @@ struct TwoFiles : ::testing::Test {
   TwoFiles() {
     EXPECT_EQ(::pipe(ends.data()), 0);
     EXPECT_EQ(::pipe(others.data()), 0);
+    EXPECT_EQ(::pipe(news.data()), 0);
     file = id_of(ends[0]);
   }
   ~TwoFiles() override {
-    for (const int fd : {ends[0], ends[1], others[0], others[1]}) ::close(fd);
+    for (const int fd : {ends[0], ends[1], others[0], others[1], news[0], news[1]}) ::close(fd);
   }
-  bool look(int fd) { return looks.is(::getpid(), fd, file, now += kAtOnce); }
+  bool look(int fd) { return looks.is(::getpid(), fd, file, now += kAtOnce, news[0]); }
   void become_the_file() const { ASSERT_EQ(::dup2(ends[0], others[0]), others[0]); }
 
   std::array<int, 2> ends{};
   std::array<int, 2> others{};
+  std::array<int, 2> news{};
   FileId file;
   DescriptorLook looks;
   nanoseconds now{};
@@ -70,6 +72,13 @@ TEST_F(TwoFiles, WhatIsForgottenIsLookedAt) {
   EXPECT_TRUE(look(others[0]));
 }
 
+TEST_F(TwoFiles, NothingIsBelievedWhileThereIsNews) {
+  EXPECT_FALSE(look(others[0]));
+  become_the_file();
+  ASSERT_EQ(::write(news[1], "!", 1), 1);
+  EXPECT_TRUE(look(others[0]));
+}
+
 TEST_F(TwoFiles, TwoDescriptorsAreBelievedAtATime) {
   EXPECT_FALSE(look(others[0]));
   EXPECT_FALSE(look(others[1]));
@@ -93,11 +102,12 @@ TEST_F(TwoFiles, AnotherThreadOfTheSamePlaceIsLookedAt) {
     }
     char word = 0;
     ASSERT_EQ(::read(link[0], &word, 1), 1);
-    for (int j = 0; j < 3; ++j) EXPECT_TRUE(looks.is(child, others[0], file, now += kAtOnce));
+    for (int j = 0; j < 3; ++j)
+      EXPECT_TRUE(looks.is(child, others[0], file, now += kAtOnce, news[0]));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     // Whose folder is kept is gone.
-    EXPECT_FALSE(looks.is(child, others[0], file, now += DescriptorLook::kSoon));
+    EXPECT_FALSE(looks.is(child, others[0], file, now += DescriptorLook::kSoon, news[0]));
     ::close(link[0]);
     ::close(link[1]);
   }
