@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <climits>
+#include <utility>
 
 #include <poll.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@
 
 namespace tokenpool::client {
 
-Engine::Engine(Why why) : why_(why), owner_(getpid()) {}
+Engine::Engine(Why why) : why_(std::move(why)), owner_(getpid()) {}
 
 bool Engine::foreign() const { return getpid() != owner_; }
 

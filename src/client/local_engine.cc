@@ -17,7 +17,10 @@ Error error(wire::ErrorCode code, std::string message) {
 
 LocalEngine::LocalEngine(Why why, std::unique_ptr<TokenSource> source, int slots,
                          std::string barred)
-    : Engine(why), source_(std::move(source)), slots_(slots), barred_(std::move(barred)) {}
+    : Engine(std::move(why)),
+      source_(std::move(source)),
+      slots_(slots),
+      barred_(std::move(barred)) {}
 
 LocalEngine::~LocalEngine() {
   if (foreign()) return;

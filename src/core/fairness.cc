@@ -59,14 +59,11 @@ Asker& Pool::note_ask(const Request& request, Instant now) {
     asker.active = true;
     active_.push_back(request.who);
   }
-  if (free_ > 0) {
-    asker.blind = 0;
-  } else if (request.blocking) {
-    return asker;
-  } else if (now - last_visible_ >= kBlindAfter) {
+  if (free_ == 0 && request.blocking) return asker;
+  if (free_ == 0 && now - last_visible_ >= kBlindAfter) {
     asker.blind = std::min(asker.blind + 1, kMaxPassed);
     if (asker.blind >= 2) asker.ever_blind = true;
-  } else if (!asker.ever_blind) {
+  } else if (free_ > 0 || !asker.ever_blind) {
     // Who is known to be blind does not become a poller by asking just after a token was taken.
     asker.blind = 0;
   }

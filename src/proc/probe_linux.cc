@@ -128,7 +128,7 @@ struct PidfdTrials {
 // A child that does nothing but end needs no memory of its own: for vfork(2) nothing is copied.
 PidfdTrials probe_pidfd() {
   constexpr int kStatus = 7;
-  const pid_t child = vfork();
+  const pid_t child = vfork();  // NOLINT(*-unsafe-functions): it only ends
   if (child == 0) _exit(kStatus);
   if (child < 0) return {{errno}, {errno}};
   const Fd fd(syscall(SYS_pidfd_open, child, 0));

@@ -45,6 +45,10 @@ def bytes_of(path):
         return file.read()
 
 
+# On it `tokenpool doctor` finds no tool to ask for its version, which is most of its time.
+NO_TOOLS = {"PATH": "/nonexistent"}
+
+
 def cli(ctx, *words, **options):
     """`tokenpool WORDS` to its end."""
     run = ctx.spawn([ctx.tokenpool, *words], **options)

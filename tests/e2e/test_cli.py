@@ -6,7 +6,8 @@ import signal
 import subprocess
 
 from harness import expect, expect_that, is_alive, needs
-from lifecycle_kit import bytes_of, cli, expect_one_line, expect_quiet, finished, lines_of
+from lifecycle_kit import (NO_TOOLS, bytes_of, cli, expect_one_line, expect_quiet, finished,
+                           lines_of)
 
 LOOK_AT_SIGNALS = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]
 
@@ -86,7 +87,7 @@ def test_the_greatest_pool(ctx):
 def test_default_number_of_slots(ctx):
     report = f"{ctx.dir}/r.json"
     expect_quiet(cli(ctx, "run", "--report", report, "true"))
-    doctor = json.loads(cli(ctx, "doctor", "--json").stdout())
+    doctor = json.loads(cli(ctx, "doctor", "--json", env=NO_TOOLS).stdout())
     slots = json.loads(bytes_of(report))["slots"]["max"]
     expect(slots, doctor["slots"]["default"], "slots")
     expect_that(1 <= slots <= len(os.sched_getaffinity(0)), f"{slots} slots")
@@ -175,7 +176,7 @@ def test_no_word_at_all_prints_the_help_to_stderr(ctx):
 def test_output_that_cannot_be_written_is_a_failure(ctx):
     with open("/dev/full", "wb") as full:
         for words in (["--help"], ["doctor", "--json"], ["--version"]):
-            expect(cli(ctx, *words, stdout=full).status, 1, f"status of {words}")
+            expect(cli(ctx, *words, stdout=full, env=NO_TOOLS).status, 1, f"status of {words}")
 
 
 def test_shims_run_the_real_tool_outside_of_a_pool(ctx):

@@ -4,7 +4,7 @@ import json
 import os
 
 from harness import expect, expect_that
-from lifecycle_kit import cli, expect_one_line, expect_quiet, finished, lines_of
+from lifecycle_kit import NO_TOOLS, cli, expect_one_line, expect_quiet, finished, lines_of
 
 
 def test_text_and_json_agree(ctx):
@@ -21,20 +21,20 @@ def test_text_and_json_agree(ctx):
 
 
 def test_tells_the_tracking_that_run_uses(ctx):
-    facts = json.loads(cli(ctx, "doctor", "--json").stdout())
+    facts = json.loads(cli(ctx, "doctor", "--json", env=NO_TOOLS).stdout())
     expect(finished(ctx, ["true"]).report()["tracking"], facts["tracking"], "tracking")
 
 
 def test_names_what_would_make_a_tool_leave_the_pool(ctx):
     for name, value in (("CMAKE_BUILD_PARALLEL_LEVEL", "8"), ("MAKEFLAGS", "-j8"),
                         ("CARGO_MAKEFLAGS", "-j8"), ("CARGO_MAKEFLAGS", "--foo")):
-        run = cli(ctx, "doctor", "--json", env={name: value})
+        run = cli(ctx, "doctor", "--json", env={name: value, **NO_TOOLS})
         findings = json.loads(run.stdout())["findings"]
         expect_that(any(name in json.dumps(one) for one in findings), f"{name} in {findings}")
 
 
 def test_doctor_inside_of_a_run_sees_its_pool(ctx):
-    run = finished(ctx, ["sh", "-c", f"{ctx.tokenpool} doctor --json; true"])
+    run = finished(ctx, ["sh", "-c", f"PATH=/nonexistent {ctx.tokenpool} doctor --json; true"])
     facts = json.loads(run.stdout())
     expect_that(facts["surrounding_fifo"].startswith(ctx.tmp + "/"), facts["surrounding_fifo"])
 

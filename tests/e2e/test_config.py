@@ -6,6 +6,7 @@ import stat
 
 import harness
 from harness import expect, expect_that, needs
+from lifecycle_kit import NO_TOOLS
 from protocol_kit import reach
 
 POOL = "echo $TOKENPOOL_JOBS"
@@ -172,13 +173,13 @@ def test_what_is_wrong_is_named(ctx):
 def test_doctor_tells_of_it(ctx):
     user = user_file(ctx, "jobs = 5\n")
     project = project_file(ctx, "jobs = 2\n[exec]\ntimeout = 3\n")
-    run = ctx.spawn([ctx.tokenpool, "doctor"], cwd=f"{ctx.dir}/project")
+    run = ctx.spawn([ctx.tokenpool, "doctor"], cwd=f"{ctx.dir}/project", env=NO_TOOLS)
     run.wait()
     expect_that(f"go by {project} and {user}, a build without -j has 2 slots" in run.stdout(),
                 run.stdout())
     expect_that("timeout is ignored" in run.stdout(), run.stdout())
     user_file(ctx, "jobs = 0\n")
-    run = ctx.spawn([ctx.tokenpool, "doctor"])
+    run = ctx.spawn([ctx.tokenpool, "doctor"], env=NO_TOOLS)
     expect(run.wait(), 1, "status")
     expect_that(f"! configuration: the configuration {user}, line 1: jobs: 0: " in run.stdout(),
                 run.stdout())

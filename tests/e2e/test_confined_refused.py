@@ -5,7 +5,7 @@ import os
 
 import harness
 from harness import expect, expect_that, needs
-from lifecycle_kit import cli
+from lifecycle_kit import NO_TOOLS, cli
 from test_clients_bulk import bulk_writer
 
 # Executes its command under a filter that answers EPERM to seccomp(2) for a listener ("listener")
@@ -111,7 +111,7 @@ def test_listener_refused_and_not_asked_for(ctx):
 @needs("make-4.3")
 def test_doctor_knows_what_is_refused(ctx):
     for what, call in (("listener", "sandbox"), ("memory", "process_vm_writev")):
-        run = cli(ctx, "doctor", wrap=refusing(ctx, what))
+        run = cli(ctx, "doctor", wrap=refusing(ctx, what), env=NO_TOOLS)
         expect_that(call in run.stdout(), f"doctor says {run.stdout()}")
 
 

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 
-from harness import expect, expect_that, kill, need_told_ends, needs, timeout
+from harness import expect, expect_that, kill, long, need_told_ends, needs, timeout
 from lifecycle_kit import (arbiter_child, finished, folders, groups, in_epoll_wait, in_read,
                            wait_arbiter)
 
@@ -258,6 +258,7 @@ def at_random_moments(ctx, tools, number, user=None):
     expect_that(total > 0, "no arbiter was met at all")
 
 
+@long
 @needs("make-4.3")
 @timeout(180)
 def test_at_random_moments_under_load_make_43(ctx):

@@ -11,7 +11,7 @@ import signal
 
 from harness import (NOBODY, MachineLacks, all_pids, expect, expect_that, long, needs, read_proc,
                      timeout)
-from lifecycle_kit import cli
+from lifecycle_kit import NO_TOOLS, cli
 from protocol_kit import (IMPOSSIBLE, METHOD, NO_LEASE, PARAMS, PARSE, REQUEST, TOO_MANY,
                           UNAUTHORIZED, UNAVAILABLE, Bystander, Server, line_of)
 
@@ -575,8 +575,8 @@ def test_the_cookie_is_told_to_nobody(ctx):
         expect_that(answers[2]["result"]["protocol"] == 1, "the first hello was right")
         near = format(int(cookie, 16) ^ 1, "064x")
         for words, env in ((["status"], variables), (["status", "--json"], variables),
-                           (["status", "--server", server.path], {}), (["doctor"], variables),
-                           (["doctor", "--json"], variables), (["set", "jobs=4"], variables),
+                           (["status", "--server", server.path], {}), (["doctor"], {**variables, **NO_TOOLS}),
+                           (["doctor", "--json"], {**variables, **NO_TOOLS}), (["set", "jobs=4"], variables),
                            (["pause"], variables), (["resume"], variables),
                            (["serve", "--listen", f"unix:{server.path}"], variables),
                            (["exec", "--slots", "9", "job", "c"], variables),

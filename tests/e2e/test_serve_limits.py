@@ -7,7 +7,7 @@ import signal
 import stat
 
 from harness import expect, expect_that, timeout
-from lifecycle_kit import cli
+from lifecycle_kit import NO_TOOLS, cli
 from protocol_kit import (IMPOSSIBLE, METHOD, NO_LEASE, PARAMS, REQUEST, TOO_MANY, UNAVAILABLE,
                           Bystander, Server, line_of)
 
@@ -41,7 +41,7 @@ def limits_of(status):
 
 
 def test_config_jobs(ctx):
-    cpus = json.loads(cli(ctx, "doctor", "--json").stdout())["slots"]["default"]
+    cpus = json.loads(cli(ctx, "doctor", "--json", env=NO_TOOLS).stdout())["slots"]["default"]
     for text, slots in (("jobs = 3", 3), ("jobs = 512", 512), ('jobs = "cpus"', cpus), ("", cpus)):
         server = configured(ctx, text)
         expect(server.member().status()["slots"], slots, f"slots with {text!r}")

@@ -8,7 +8,7 @@ import select
 import signal
 
 from harness import NOBODY, expect, expect_that, needs
-from lifecycle_kit import cli, expect_one_line, expect_quiet, state_of
+from lifecycle_kit import NO_TOOLS, cli, expect_one_line, expect_quiet, state_of
 from protocol_kit import Peer, reach, variables_of
 
 
@@ -620,7 +620,7 @@ def test_the_cookie_is_told_by_env_only(ctx):
     cookie = variables["TOKENPOOL_COOKIE"]
     for words in (["status"], ["status", "--json"], ["set", "jobs=4"], ["doctor"],
                   ["doctor", "--json"], ["status", "--server", f"{ctx.dir}/gone"]):
-        said = cli(ctx, *words, env=variables)
+        said = cli(ctx, *words, env={**variables, **NO_TOOLS})
         expect_that(cookie not in said.stdout() + said.stderr(), f"{words} tells the cookie")
     ctx.desk.let_all_out(run)
     run.finish()
@@ -634,7 +634,7 @@ def test_doctor_tells_what_a_client_would_use(ctx):
     ctx.desk.wait(lambda: ctx.desk.count() == 1, "the job in")
     variables = reach(ctx, run)
     before = look(ctx, variables)
-    facts = json.loads(cli(ctx, "doctor", "--json", env=variables).stdout())
+    facts = json.loads(cli(ctx, "doctor", "--json", env={**variables, **NO_TOOLS}).stdout())
     expect(facts["client"],
            {"mode": "protocol", "reason": "ok", "jobserver_reason": "ok"}, "client")
     after = look(ctx, variables)
@@ -645,10 +645,10 @@ def test_doctor_tells_what_a_client_would_use(ctx):
 
 
 def test_doctor_without_an_arbiter(ctx):
-    facts = json.loads(cli(ctx, "doctor", "--json").stdout())
+    facts = json.loads(cli(ctx, "doctor", "--json", env=NO_TOOLS).stdout())
     expect(facts["client"],
            {"mode": "single", "reason": "no-address", "jobserver_reason": "no-makeflags"}, "client")
-    broken = {"TOKENPOOL_ADDR": f"unix:{ctx.dir}/gone", "TOKENPOOL_COOKIE": "a" * 64}
+    broken = {**NO_TOOLS, "TOKENPOOL_ADDR": f"unix:{ctx.dir}/gone", "TOKENPOOL_COOKIE": "a" * 64}
     doctor = cli(ctx, "doctor", "--json", env=broken)
     expect(doctor.status, 1, "status")
     facts = json.loads(doctor.stdout())
