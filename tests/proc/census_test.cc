@@ -65,7 +65,7 @@ void share_one_cpu() {
 class Worker {
  public:
   using Step = std::function<void(int number)>;
-  explicit Worker(Step step, const std::function<pid_t()>& make = fork_bound) {
+  explicit Worker(const Step& step, const std::function<pid_t()>& make = fork_bound) {
     EXPECT_EQ(::pipe2(go_.data(), O_CLOEXEC), 0);
     EXPECT_EQ(::pipe2(done_.data(), O_CLOEXEC), 0);
     pid_ = make();
