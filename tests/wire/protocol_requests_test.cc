@@ -293,8 +293,9 @@ TEST(ProtocolHello, Bounds) {
   expect_bounds<HelloCall>("hello", before, "pid", 1, INT32_MAX);
   expect_bounds<HelloCall>("hello", kHello + ",", "start", 0, kMaxNumber);
   expect_bounds<HelloCall>("hello", kHello + ",", "lease", 1, kMaxNumber);
+  const std::string launcher = "{" + kHello + ",\"launcher\":";
   for (const std::string value : {"1", "null", "\"true\"", "[]"}) {
-    expect_wrong("hello", "{" + kHello + ",\"launcher\":" + value + "}", "launcher: true or false");
+    expect_wrong("hello", launcher + value + "}", "launcher: true or false");
   }
 }
 
