@@ -1,20 +1,48 @@
 #include "cli/exec.h"
 
 #include <cstdio>
+#include <utility>
 
 #include "cli/exec_options.h"
 #include "cli/help.h"
 #include "cli/terminal.h"
+#include "cli/wrap_shim.h"
 #include "host/launcher.h"
+#include "proc/tool.h"
+#include "wire/wrapped_tool.h"
 
 namespace tokenpool::cli {
+namespace {
 
-int exec(const std::vector<std::string>& words) {
-  const auto options = read_exec(words);
+// What a launcher runs, with the type and target that a command line tells.
+wire::Result<int> run_told(host::LaunchConfig config) {
+  config.verbatim = config.wanted.max <= 1;
+  const std::string command = config.command.front();
+  const std::string name = command.substr(command.find_last_of('/') + 1);
+  if (wire::wrapped_kind(name) == wire::WrappedKind::unknown) return host::launch(config);
+  // A shim would only ask once more.
+  auto path = proc::find_tool(command, proc::search_path(), {});
+  if (!path) path = proc::find_tool(name, proc::search_path(), {});
+  if (!path) return host::launch(config);
+  config.command.front() = *path;
+  return run_wrapped(name, std::move(config));
+}
+
+int run_job(const std::vector<std::string>& words,
+            wire::Result<int> (*run)(host::LaunchConfig config)) {
+  auto options = read_exec(words);
   if (!options) return fail("exec", options.error());
   if (options->help) return print(stdout, help_text("exec", use_colour(stdout))) ? 0 : 1;
-  const auto status = host::launch(options->config);
+  const auto status = run(std::move(options->config));
   return status ? *status : fail("exec", status.error());
 }
+
+}  // namespace
+
+int exec(const std::vector<std::string>& words) {
+  return run_job(words, [](host::LaunchConfig config) { return host::launch(config); });
+}
+
+int exec_launcher(const std::vector<std::string>& words) { return run_job(words, run_told); }
 
 }  // namespace tokenpool::cli

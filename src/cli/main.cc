@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/exec.h"
 #include "cli/real_tool.h"
 #include "cli/shim.h"
 #include "cli/wrap_shim.h"

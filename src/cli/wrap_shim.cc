@@ -6,11 +6,8 @@
 
 #include <unistd.h>
 
-#include "cli/exec_options.h"
-#include "cli/help.h"
-#include "cli/terminal.h"
 #include "cli/tool_process.h"
-#include "host/launcher.h"
+#include "host/say.h"
 #include "jobserver/shim_folder.h"
 #include "proc/environ.h"
 #include "proc/tool.h"
@@ -45,13 +42,9 @@ void name_real_compiler(std::vector<std::string>* args) {
   }
 }
 
-int run_job(const host::LaunchConfig& config) {
-  const auto status = host::launch(config);
-  return status ? *status : fail("exec", status.error());
-}
+}  // namespace
 
-// `config.command` begins with the path of the real tool.
-int run_tool(const std::string& name, host::LaunchConfig config) {
+wire::Result<int> run_wrapped(const std::string& name, host::LaunchConfig config) {
   std::vector<std::string> args(config.command.begin() + 1, config.command.end());
   const WrappedKind kind = wire::wrapped_kind(name);
   wire::WrappedCall call = wire::describe_call(name, args);
@@ -71,10 +64,8 @@ int run_tool(const std::string& name, host::LaunchConfig config) {
     config.wanted.type = std::move(call.type);
   }
   if (config.wanted.target.empty()) config.wanted.target = std::move(call.target);
-  return run_job(config);
+  return host::launch(config);
 }
-
-}  // namespace
 
 bool is_wrap_shim(std::string_view name) {
   if (name.starts_with("tokenpool")) return false;
@@ -98,26 +89,14 @@ int wrap_main(int argc, char** argv) {
   config.verbatim = true;
   config.command.push_back(*path);
   config.command.insert(config.command.end(), argv + 1, argv + argc);
-  if (!proc::own_variable("TOKENPOOL_ADDR").empty()) return run_tool(name, std::move(config));
+  if (!proc::own_variable("TOKENPOOL_ADDR").empty()) {
+    const auto status = run_wrapped(name, std::move(config));
+    if (status) return *status;
+    host::say("exec", status.error().sentence);
+    return status.error().status;
+  }
   config.command.erase(config.command.begin());
   return become_tool(*path, *path, config.command);
-}
-
-int exec_launcher(const std::vector<std::string>& words) {
-  auto options = read_exec(words);
-  if (!options) return fail("exec", options.error());
-  if (options->help) return print(stdout, help_text("exec", use_colour(stdout))) ? 0 : 1;
-  host::LaunchConfig& config = options->config;
-  config.verbatim = config.wanted.max <= 1;
-  const std::string name = last_part(config.command.front());
-  if (wire::wrapped_kind(name) == WrappedKind::unknown) return run_job(config);
-  // A shim would only ask once more.
-  const std::string& command = config.command.front();
-  auto path = proc::find_tool(command, proc::search_path(), {});
-  if (!path) path = proc::find_tool(name, proc::search_path(), {});
-  if (!path) return run_job(config);
-  config.command.front() = *path;
-  return run_tool(name, std::move(config));
 }
 
 }  // namespace tokenpool::cli

@@ -10,24 +10,22 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "host/launcher.h"
+#include "wire/error.h"
 
 namespace tokenpool::cli {
-
-/// The launcher under a name without a blank in it, for what takes one path and no arguments, as
-/// cargo's RUSTC_WRAPPER.
-inline constexpr std::string_view kLauncherName = "tokenpool-exec";
 
 /// Whether this process was started as such a shim; `name`: argv[0] without folders.
 bool is_wrap_shim(std::string_view name);
 
+/// Runs the tool `name` as one job, with the type and target that its arguments tell; at once where
+/// it takes no slot. `config.command` begins with the path of the real tool. Answers the status to
+/// exit with; errors are those of launch().
+wire::Result<int> run_wrapped(const std::string& name, host::LaunchConfig config);
+
 /// Answers the status to exit with, as `tokenpool exec` does: 127 where there is no real tool, 126
 /// where it cannot be executed or shims of several installations call each other.
 int wrap_main(int argc, char** argv);
-
-/// `tokenpool-exec [OPTION]... [--] CMD [ARG]...`: as `tokenpool exec`, but {slots} is not replaced
-/// unless --slots is given, and for tools that a shim would know, type and target are told from the
-/// command line, and a call that only answers a question takes no slot.
-int exec_launcher(const std::vector<std::string>& words);
 
 }  // namespace tokenpool::cli

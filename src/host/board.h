@@ -17,7 +17,7 @@
 #include "core/pool.h"
 #include "host/board_rows.h"
 #include "host/memory_proxy.h"
-#include "host/unseen_calls.h"
+#include "host/unseen_caller.h"
 #include "jobserver/seccomp.h"
 
 namespace tokenpool::host {

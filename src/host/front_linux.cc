@@ -21,6 +21,7 @@
 #include "host/freezer.h"
 #include "host/front.h"
 #include "host/kill_build.h"
+#include "host/news.h"
 #include "host/report.h"
 #include "host/say.h"
 #include "host/shortage.h"

@@ -6,23 +6,16 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <system_error>
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "proc/written_file.h"
 #include "wire/plain_text.h"
 
 namespace tokenpool::host {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Columns of the closing line that a command may take.
-constexpr std::size_t kShownCommand = 40;
 
 const char* name_of(core::EndCause cause) {
   switch (cause) {
@@ -122,10 +115,6 @@ wire::Error cannot_write(const std::string& path) {
                    "; give --report a file in a folder that can be written"};
 }
 
-std::string temporary_name(const std::string& path) {
-  return path + ".tmp" + std::to_string(::getpid());
-}
-
 }  // namespace
 
 std::string render_report(const RunOutcome& outcome, const Board& board) {
@@ -169,108 +158,14 @@ std::string render_report(const RunOutcome& outcome, const Board& board) {
   return wire::clean_json(report.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
-std::string shown(std::string command) {
-  // Of a program with a long path its own name tells more.
-  const std::size_t word = std::min(command.find(' '), command.size());
-  const std::size_t slash = command.rfind('/', word);
-  if (command.size() > kShownCommand && slash != std::string::npos && slash + 1 < word) {
-    command.erase(0, slash + 1);
-  }
-  if (command.size() > kShownCommand) command = command.substr(0, kShownCommand - 3) + "...";
-  return command;
-}
-
-std::string uncooperative_line(const UncooperativeRow& row) {
-  const std::string command = shown(row.command.data());
-  std::array<char, 32> cores{};
-  std::snprintf(cores.data(), cores.size(), "%.1f", row.cores);
-  return "process " + std::to_string(row.pid) + " (" + command +
-         ") does not follow the pool: it wants " + cores.data() +
-         " CPUs more than it has slots, and the rest of the build has so many slots fewer until it "
-         "stops; let it read MAKEFLAGS, run it with tokenpool exec --slots N, or (its compilers "
-         "and linkers) with tokenpool run --wrap";
-}
-
-std::string outsider_line(const OtherUserRow& row) {
-  return "process " + std::to_string(row.pid) + " (" + shown(row.command.data()) +
-         ") goes on as user " + std::to_string(row.user) + ", who may not use " +
-         row.out_of_reach.data() +
-         ", so that what it starts runs outside of the pool; put TMPDIR and XDG_DATA_HOME, and "
-         "this "
-         "program, where all may enter";
-}
-
-namespace {
-
-// A pipe, a terminal or a device is written to, never replaced; neither is what /dev and /proc
-// name, which may be somebody's open file.
-bool is_written_in_place(const std::string& path) {
-  struct stat status{};
-  if (path.starts_with("/dev/") || path.starts_with("/proc/")) return true;
-  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
-}
-
-// The file that a symbolic link leads to, there or not, so that the link stays one. Links that lead
-// in a circle are answered as they are: opening that fails.
-std::string target_of(const std::string& path) {
-  namespace fs = std::filesystem;
-  constexpr int kMostLinks = 40;  // as the kernel follows
-  std::error_code none;
-  fs::path at = path;
-  for (int i = 0; i < kMostLinks && fs::is_symlink(fs::symlink_status(at, none)); ++i) {
-    at = at.parent_path() / fs::read_symlink(at, none);
-  }
-  return at.string();
-}
-
-bool write_all(int fd, const std::string& text) {
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) break;
-    done += static_cast<std::size_t>(n);
-  }
-  return ::close(fd) == 0 && done == text.size();
-}
-
-}  // namespace
-
 wire::Result<void> write_report(const std::string& path, const std::string& text) {
-  if (is_written_in_place(path)) {
-    // A FIFO that nobody reads is not waited for (ENXIO); who reads it may take his time.
-    const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0) ::fcntl(fd, F_SETFL, O_APPEND);
-    if (fd >= 0 && write_all(fd, text)) return {};
-    return tl::unexpected(cannot_write(path));
-  }
-  const std::string target = target_of(path);
-  const std::string temporary = temporary_name(target);
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return tl::unexpected(cannot_write(path));
-  if (write_all(fd, text) && std::rename(temporary.c_str(), target.c_str()) == 0) return {};
-  auto error = cannot_write(path);
-  ::unlink(temporary.c_str());
-  return tl::unexpected(std::move(error));
+  if (proc::write_file(path, text)) return {};
+  return tl::unexpected(cannot_write(path));
 }
 
 wire::Result<void> check_report_path(const std::string& path) {
-  struct stat status{};
-  if (is_written_in_place(path)) {
-    if (::access(path.c_str(), W_OK) == 0) return {};
-    return tl::unexpected(cannot_write(path));
-  }
-  const bool is_there = ::stat(path.c_str(), &status) == 0;
-  if (is_there && S_ISDIR(status.st_mode)) errno = EISDIR;
-  if ((is_there && S_ISDIR(status.st_mode)) || (!is_there && errno == ELOOP)) {
-    return tl::unexpected(cannot_write(path));
-  }
-  const std::string temporary = temporary_name(target_of(path));
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return tl::unexpected(cannot_write(path));
-  ::close(fd);
-  ::unlink(temporary.c_str());
-  return {};
+  if (proc::may_write_file(path)) return {};
+  return tl::unexpected(cannot_write(path));
 }
 
 std::optional<std::string> closing_line(const Board& board) {
@@ -285,7 +180,7 @@ std::optional<std::string> closing_line(const Board& board) {
     std::string part = counted(counters.recovered, "token", "tokens") + " recovered";
     if (is_known && board.loser_count > 0) {
       part += " from " + counted(board.loser_count, "dead process", "dead processes");
-      const std::string command = shown(board.first_loser.data());
+      const std::string command = wire::short_command(board.first_loser.data());
       if (!command.empty()) part += (board.loser_count == 1 ? " (" : " (first: ") + command + ")";
     }
     add(part);

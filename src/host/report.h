@@ -26,24 +26,7 @@ struct RunOutcome {
 
 std::string render_report(const RunOutcome& outcome, const Board& board);
 
-/// A command as it stands in a line of ours: cut short.
-std::string shown(std::string command);
-/// Tells, on one line, of a process that ignores the pool.
-std::string uncooperative_line(const UncooperativeRow& row);
-/// ... of one that goes on as a user who cannot reach what he needs of the pool.
-std::string outsider_line(const OtherUserRow& row);
-/// ... the first time that jobs are frozen.
-inline constexpr const char* kFrozenLine =
-    "more jobs run than there are slots by now, so the youngest stand still until there is one for "
-    "them (--enforce)";
-/// ... when somebody has paused the pool, and let it go on.
-inline constexpr const char* kPausedLine =
-    "the pool is paused: nobody gets another slot until `tokenpool resume`";
-inline constexpr const char* kResumedLine = "the pool goes on";
-
-/// Writes the report to a temporary name beside the file that `path` leads to and renames it; what
-/// is no regular file (a pipe, a terminal, a device) is written to as it is. Error 125 when that
-/// fails; no temporary file is left.
+/// Writes the report as proc::write_file() does. Error 125 when that fails; nothing is left then.
 wire::Result<void> write_report(const std::string& path, const std::string& text);
 
 /// Whether write_report(path) can be expected to work; asked before the build is started.

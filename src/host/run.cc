@@ -35,6 +35,7 @@
 #include "proc/random.h"
 #include "proc/tool.h"
 #include "proc/tool_version.h"
+#include "wire/plain_text.h"
 #include "wire/tool.h"
 
 namespace tokenpool::host {
@@ -244,7 +245,7 @@ std::string outer_run() {
   pid_t pid = ::getppid();
   for (std::size_t steps = 0; pid > 0 && steps < core::kMaxAncestors; ++steps) {
     if (proc::runs_program(pid, program)) {
-      return "pid " + std::to_string(pid) + ": " + shown(proc::command_of(pid));
+      return "pid " + std::to_string(pid) + ": " + wire::short_command(proc::command_of(pid));
     }
     const auto process = proc::read_process(pid);
     pid = process ? process->parent : 0;
@@ -371,7 +372,7 @@ void tell_of_open_streams(proc::BuildMark mark) {
   if (keepers.empty()) return;
   const std::size_t more = keepers.size() - 1;
   say("run", "the command has ended, but process " + std::to_string(keepers.front()) + " (" +
-                 shown(proc::command_of(keepers.front())) + ")" +
+                 wire::short_command(proc::command_of(keepers.front())) + ")" +
                  (more > 0 ? " and " + std::to_string(more) + " more" : "") +
                  " that it left running still " + (more > 0 ? "have" : "has") +
                  " its output: who reads that waits for them, too; --end-leftovers ends them");

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "host/report.h"
 #include "proc/process.h"
+#include "wire/plain_text.h"
 
 namespace tokenpool::host {
 namespace {
@@ -33,7 +33,7 @@ void add_halted(std::vector<StuckRow>* rows, StuckRow row,
 }
 
 std::string process(std::int32_t pid, const std::array<char, kBoardCommand>& command) {
-  return "process " + std::to_string(pid) + " (" + shown(command.data()) + ")";
+  return "process " + std::to_string(pid) + " (" + wire::short_command(command.data()) + ")";
 }
 
 // What keeps it, up to the verb that follows.

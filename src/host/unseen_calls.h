@@ -7,35 +7,15 @@
 // FIFO away again has its token, one that still has it as its standard input may wait for one.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
-#include "core/effect.h"
 #include "core/process_id.h"
 #include "core/unseen_moves.h"
+#include "host/unseen_caller.h"
 #include "proc/process.h"
 
 namespace tokenpool::host {
-
-/// Somebody who was announced.
-struct UnseenCaller {
-  enum class Call : std::uint8_t {
-    take,  ///< on a standard descriptor
-    give,  ///< on a standard descriptor
-    read   ///< left to the kernel
-  };
-  core::ProcessId who;
-  Call call = Call::take;
-  bool succeeded = false;                  ///< and has ended
-  bool over = false;                       ///< of a read: its thread makes another call
-  bool booked = false;                     ///< a token that it took or returned is booked to it
-  pid_t thread = 0;                        ///< that makes the call
-  std::optional<proc::IoCounts> before{};  ///< of the thread, when it was announced
-  core::Instant since{};
-  friend bool operator==(const UnseenCaller&, const UnseenCaller&) = default;
-};
 
 /// One thread, the arbiter's.
 class UnseenCalls {

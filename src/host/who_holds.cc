@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "host/report.h"
 #include "wire/plain_text.h"
 
 namespace tokenpool::host {
@@ -23,7 +22,7 @@ std::string count_of(int count, const char* one) {
 
 Holder holder_of(const std::string& name, std::int32_t pid, std::int64_t age_ms,
                  const std::string& what) {
-  std::string text = shown(name) + " (";
+  std::string text = wire::short_command(name) + " (";
   if (pid != 0) text += "pid " + std::to_string(pid) + ", ";
   return {text + wire::age_text(age_ms) + ", " + what + ")", age_ms};
 }

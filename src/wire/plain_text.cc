@@ -25,6 +25,9 @@ bool is_harmful(char32_t code) {
   });
 }
 
+// Columns of a line that a command may take.
+constexpr std::size_t kShortCommand = 40;
+
 }  // namespace
 
 Character first_of(std::string_view text) {
@@ -76,6 +79,17 @@ std::string clean_json(std::string_view json) {
     json.remove_prefix(bytes);
   }
   return clean;
+}
+
+std::string short_command(std::string command) {
+  // Of a program with a long path its own name tells more.
+  const std::size_t word = std::min(command.find(' '), command.size());
+  const std::size_t slash = command.rfind('/', word);
+  if (command.size() > kShortCommand && slash != std::string::npos && slash + 1 < word) {
+    command.erase(0, slash + 1);
+  }
+  if (command.size() > kShortCommand) command = command.substr(0, kShortCommand - 3) + "...";
+  return command;
 }
 
 std::string age_text(std::int64_t milliseconds) {

@@ -22,6 +22,9 @@ std::string clean_line(std::string_view text);
 /// The JSON text with what could do something to a terminal written as \uXXXX: it means the same.
 std::string clean_json(std::string_view json);
 
+/// A command as it stands in a line of ours: cut short.
+std::string short_command(std::string command);
+
 /// "0s", "59s", "3m05s", "2h05m", "3d04h".
 std::string age_text(std::int64_t milliseconds);
 

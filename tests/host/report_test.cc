@@ -13,6 +13,7 @@
 
 #include "host/board_log.h"
 #include "host/mapped_board.h"
+#include "host/news.h"
 
 namespace tokenpool::host {
 namespace {
