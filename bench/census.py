@@ -87,7 +87,7 @@ def census(bench):
     python = python_with_psutil()
     for count, target in ((100, None), (200, 0.001), (1000, None), (10000, 0.005)):
         walk, psutil, glance = census_of(bench, count, python)
-        # core/census_pace.h: a glance each half second; where strangers keep the machine busy, a
+        # control/census_pace.h: a glance each half second; where strangers keep the machine busy, a
         # walk every five seconds, but never for more than a thousandth of a CPU; where somebody is
         # suspected, each half second, but never for more than a two hundredth.
         glances = 2 * glance / 1e6

@@ -2,7 +2,7 @@
 target_include_directories(tokenpool_client PUBLIC ${PROJECT_SOURCE_DIR}/include)
 
 set(library_rooms tokenpool_client tokenpool_core_for_clients tokenpool_wire_for_clients
-                  tokenpool_proc_for_clients)
+                  tokenpool_dialect_for_clients tokenpool_proc_for_clients)
 # One archive for programs and for shared libraries of others; of ours nothing is exported there.
 set_target_properties(${library_rooms} PROPERTIES
                       POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden

@@ -4,7 +4,7 @@ option(TOKENPOOL_UNITY
 
 # What the client library needs beside client/; cmake/client.cmake puts it into the archive.
 set(tokenpool_client_needs
-    "/core/check\\.cc|/wire/protocol_[a-z_]+\\.cc|/wire/make_words\\.cc|/wire/makeflags\\.cc|/proc/process_[a-z]+\\.cc")
+    "/core/check\\.cc|/wire/protocol_[a-z_]+\\.cc|/dialect/make_words\\.cc|/dialect/makeflags\\.cc|/proc/process_[a-z]+\\.cc")
 
 # A room is one folder of src/. Its files choose their platform by suffix: *_linux.cc, *_win32.cc,
 # *_posix.cc; everything else is portable. What of it the client library needs is also to be had as

@@ -8,7 +8,7 @@
 #include "core/balance.h"
 #include "core/check.h"
 #include "core/limits.h"
-#include "host/dispatcher.h"
+#include "session/dispatcher.h"
 #include "session_client.h"
 #include "session_input.h"
 
@@ -28,7 +28,7 @@ constexpr std::size_t kMaxConnections = 6;
 constexpr int kMaxRounds = 1000;
 
 /// The arbiter around the dispatcher: like `serve`, or like `run` with clients of tokens beside.
-class World final : private host::DispatcherWorld {
+class World final : private session::DispatcherWorld {
  public:
   World(Bytes* bytes, bool runs, bool resumes, int slots)
       : bytes_(*bytes),
@@ -85,7 +85,8 @@ class World final : private host::DispatcherWorld {
   void adjust_issued();
 
   // --- DispatcherWorld ---
-  std::optional<ProcessId> find(const host::Peer& peer, const wire::NamedProcess& named) override;
+  std::optional<ProcessId> find(const session::Peer& peer,
+                                const wire::NamedProcess& named) override;
   [[nodiscard]] bool is_below(ProcessId /*who*/, ProcessId /*ancestor*/) const override {
     return true;
   }
@@ -93,10 +94,11 @@ class World final : private host::DispatcherWorld {
     return false;
   }
   bool watch(ProcessId who) override;
-  host::Standing standing(std::optional<ProcessId> process, LeaseId under, bool launcher) override;
-  void asks(const host::Standing& /*standing*/) override {}
+  session::Standing standing(std::optional<ProcessId> process, LeaseId under,
+                             bool launcher) override;
+  void asks(const session::Standing& /*standing*/) override {}
   void offer_for_resize(int slots) override;
-  [[nodiscard]] host::SlotCount slots() const override { return {slots_, {slots_, slots_}}; }
+  [[nodiscard]] session::SlotCount slots() const override { return {slots_, {slots_, slots_}}; }
   void set_slots(int slots) override;
   void set_paused(bool paused) override;
   [[nodiscard]] int tokens_held() const override { return tokens_.ledger().outstanding(); }
@@ -117,7 +119,7 @@ class World final : private host::DispatcherWorld {
   core::Effects effects_;
   core::LeaseEffects lease_effects_;
   core::LeasePool leases_;
-  host::Dispatcher dispatcher_;
+  session::Dispatcher dispatcher_;
   std::map<SessionId, Client> clients_;
   std::set<SessionId> closed_now_;  ///< in this event
   std::set<LeaseId> known_;         ///< leases before this event
@@ -168,7 +170,7 @@ void World::connect() {
   if (clients_.size() >= kMaxConnections) return;
   const auto which = bytes_.below(2 * kClients);
   const ProcessId process = names_.processes[which % kClients];
-  host::Peer peer;
+  session::Peer peer;
   peer.local = which < kClients;
   if (peer.local) peer.process = process;
   std::string refusal;
@@ -495,7 +497,7 @@ void World::adjust_issued() {
 
 // --- DispatcherWorld ---
 
-std::optional<ProcessId> World::find(const host::Peer& peer, const wire::NamedProcess& named) {
+std::optional<ProcessId> World::find(const session::Peer& peer, const wire::NamedProcess& named) {
   if (!peer.local && named.start == 0) return std::nullopt;
   for (const ProcessId who : names_.processes) {
     if (who.pid == named.pid && (named.start == 0 || named.start == who.start)) return who;
@@ -510,8 +512,8 @@ bool World::watch(ProcessId who) {
   return true;
 }
 
-host::Standing World::standing(std::optional<ProcessId> process, LeaseId under, bool launcher) {
-  host::Standing standing;
+session::Standing World::standing(std::optional<ProcessId> process, LeaseId under, bool launcher) {
+  session::Standing standing;
   if (leases_.find(under) != nullptr) standing.payer = {Payer::Kind::lease, {}, under, {}};
   if (!process) return standing;
   standing.client = launcher ? readers_[0] : *process;

@@ -26,7 +26,7 @@ int count_runnable(const std::vector<Job>& jobs) {
   });
 }
 
-void share_tick(int cpus, double foreign, std::vector<Job>* jobs, core::LoadSample* sum) {
+void share_tick(int cpus, double foreign, std::vector<Job>* jobs, control::LoadSample* sum) {
   const double ours = count_runnable(*jobs);
   const double runnable = ours + foreign;
   const double each = runnable > cpus ? cpus / runnable : 1;
@@ -46,7 +46,7 @@ void share_tick(int cpus, double foreign, std::vector<Job>* jobs, core::LoadSamp
   sum->delay += runnable * (1 - each);
 }
 
-core::LoadSample sample_of(core::LoadSample sum, int cpus, int in_use, int slots) {
+control::LoadSample sample_of(control::LoadSample sum, int cpus, int in_use, int slots) {
   sum.own /= kTicksOfStep;
   sum.use /= kTicksOfStep;
   sum.delay /= kTicksOfStep;
@@ -83,7 +83,7 @@ void Machine::start_jobs(int slots) {
   }
 }
 
-void Machine::compute(core::LoadSample* sum) {
+void Machine::compute(control::LoadSample* sum) {
   const bool others = time() >= workload_.foreign_from && time() < workload_.foreign_until;
   share_tick(cpus_, others ? workload_.foreign * cpus_ : 0, &jobs_, sum);
   for (Job& job : jobs_) {
@@ -100,8 +100,8 @@ void Machine::compute(core::LoadSample* sum) {
   });
 }
 
-core::LoadSample Machine::run(int slots) {
-  core::LoadSample sum;
+control::LoadSample Machine::run(int slots) {
+  control::LoadSample sum;
   for (int i = 0; i < kTicksOfStep; ++i) {
     start_jobs(slots);
     compute(&sum);
@@ -112,10 +112,10 @@ core::LoadSample Machine::run(int slots) {
   return sample_of(sum, cpus_, static_cast<int>(jobs_.size()), slots);
 }
 
-core::BillingSample Machine::census() {
+control::BillingSample Machine::census() {
   const double since = static_cast<double>(ticks_ - std::exchange(last_census_, ticks_)) * kTick;
   const core::ProcessId client{kClient, 0};
-  core::BillingSample sample{.root = kFront, .loads = {}, .holdings = {}, .loose = 0};
+  control::BillingSample sample{.root = kFront, .loads = {}, .holdings = {}, .loose = 0};
   sample.loads.push_back({client, kFront, 0, std::exchange(reaped_, 0) / since, ended_used_});
   for (Job& job : jobs_) {
     const core::ProcessId who{kFirstJob + job.number, static_cast<std::uint64_t>(job.number)};

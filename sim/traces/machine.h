@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/billing.h"
-#include "core/governor.h"
+#include "control/billing.h"
+#include "control/governor.h"
 
 namespace tokenpool::traces {
 
@@ -52,10 +52,10 @@ int count_runnable(const std::vector<Job>& jobs);
 
 /// One tick of CPUs that are shared fairly with `foreign` threads of others. What each side used
 /// and waited for is added to `sum`.
-void share_tick(int cpus, double foreign, std::vector<Job>* jobs, core::LoadSample* sum);
+void share_tick(int cpus, double foreign, std::vector<Job>* jobs, control::LoadSample* sum);
 
 /// The sample of a step, from the sum over its ticks. `in_use` of `slots` are taken now.
-core::LoadSample sample_of(core::LoadSample sum, int cpus, int in_use, int slots);
+control::LoadSample sample_of(control::LoadSample sum, int cpus, int in_use, int slots);
 
 /// The time after so many ticks.
 core::Instant time_of(std::int64_t ticks);
@@ -65,10 +65,10 @@ class Machine {
   Machine(int cpus, const Workload& workload, std::uint64_t seed);
 
   /// Goes on for kGovernorStep with at most so many jobs at once; those that run are left alone.
-  core::LoadSample run(int slots);
+  control::LoadSample run(int slots);
   /// What a census says of the time since the one before: the client kClient, which holds a slot
   /// for each job but one, and its jobs, pids from kFirstJob on.
-  core::BillingSample census();
+  control::BillingSample census();
   /// The job that ignores the pool. 0: there was none yet.
   [[nodiscard]] int greedy_pid() const { return greedy_; }
   /// When it began.
@@ -80,7 +80,7 @@ class Machine {
 
  private:
   void start_jobs(int slots);
-  void compute(core::LoadSample* sum);
+  void compute(control::LoadSample* sum);
   double around(double mean);
   [[nodiscard]] double time() const { return static_cast<double>(ticks_) * kTick; }
 

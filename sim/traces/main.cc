@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-#include "core/governor.h"
+#include "control/governor.h"
 #include "core/limits.h"
 #include "sim/traces/machine.h"
 #include "sim/traces/recorded.h"
@@ -23,7 +23,7 @@ constexpr double kSettled = 5;
 double seconds(core::Instant time) { return std::chrono::duration<double>(time).count(); }
 
 /// Answers the slots of the next step.
-using Policy = std::function<int(const core::LoadSample&, core::Instant)>;
+using Policy = std::function<int(const control::LoadSample&, core::Instant)>;
 
 struct Outcome {
   double throughput = 0;  ///< CPU seconds of the build per second, after kSettled
@@ -42,7 +42,7 @@ Outcome play(int cpus, const Workload& workload, int start, const Policy& policy
   double demand = 0;
   double before = 0;
   while (seconds(machine.now()) < kSeconds) {
-    const core::LoadSample sample = machine.run(slots);
+    const control::LoadSample sample = machine.run(slots);
     const double time = seconds(machine.now());
     const double load = (sample.use + sample.delay) / cpus;
     demand += load;
@@ -65,26 +65,26 @@ Outcome play(int cpus, const Workload& workload, int start, const Policy& policy
 }
 
 Outcome governed(int cpus, const Workload& workload) {
-  const int max = std::min(core::kMaxSlotsPerCpu * cpus, core::kMaxSlots);
-  core::Governor governor(1, max, cpus);
-  return play(cpus, workload, cpus, [&](const core::LoadSample& sample, core::Instant now) {
+  const int max = std::min(control::kMaxSlotsPerCpu * cpus, core::kMaxSlots);
+  control::Governor governor(1, max, cpus);
+  return play(cpus, workload, cpus, [&](const control::LoadSample& sample, core::Instant now) {
     return governor.step(sample, now);
   });
 }
 
 Outcome fixed(int cpus, const Workload& workload, int slots) {
   return play(cpus, workload, slots,
-              [slots](const core::LoadSample&, core::Instant) { return slots; });
+              [slots](const control::LoadSample&, core::Instant) { return slots; });
 }
 
 /// `make -l CPUS` or `ninja -l`: a job may start while the kernel's average over a minute, which
 /// it brings up to date each 5 s (proc_loadavg(5)), is below.
 Outcome by_load_average(int cpus, const Workload& workload) {
-  const int max = core::kMaxSlotsPerCpu * cpus;
+  const int max = control::kMaxSlotsPerCpu * cpus;
   double average = 0;
   double sum = 0;
   int steps = 0;
-  return play(cpus, workload, max, [&](const core::LoadSample& sample, core::Instant) {
+  return play(cpus, workload, max, [&](const control::LoadSample& sample, core::Instant) {
     sum += sample.use + sample.delay;
     if (++steps == 20) {
       average += (sum / steps - average) * (1 - std::exp(-5.0 / 60));
@@ -98,7 +98,7 @@ Outcome by_load_average(int cpus, const Workload& workload) {
 
 double best_fixed(int cpus, const Workload& workload) {
   double best = 0;
-  for (int slots = cpus; slots <= core::kMaxSlotsPerCpu * cpus; slots += std::max(1, cpus / 4)) {
+  for (int slots = cpus; slots <= control::kMaxSlotsPerCpu * cpus; slots += std::max(1, cpus / 4)) {
     best = std::max(best, fixed(cpus, workload, slots).throughput);
   }
   return best;
@@ -139,7 +139,7 @@ Row row(int cpus, const Workload& workload) {
 }
 
 int at(const Outcome& outcome, double time) {
-  return outcome.slots[static_cast<std::size_t>(time / seconds(core::kGovernorStep)) - 1];
+  return outcome.slots[static_cast<std::size_t>(time / seconds(control::kGovernorStep)) - 1];
 }
 
 bool is_calm(const Outcome& outcome) {

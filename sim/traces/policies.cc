@@ -59,15 +59,15 @@ class Ninja : public Fixed {
 class Governed : public Policy {
  public:
   explicit Governed(int cpus)
-      : governor_(1, std::min(core::kMaxSlotsPerCpu * cpus, core::kMaxSlots), cpus) {}
+      : governor_(1, std::min(control::kMaxSlotsPerCpu * cpus, core::kMaxSlots), cpus) {}
   int room(const Moment& moment) override { return slots() - moment.running; }
-  void step(const core::LoadSample& sample, core::Instant now) override {
+  void step(const control::LoadSample& sample, core::Instant now) override {
     governor_.step(sample, now);
   }
   [[nodiscard]] int slots() const override { return governor_.slots(); }
 
  private:
-  core::Governor governor_;
+  control::Governor governor_;
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ constexpr double kWithin = 1.15;
 /// Times as fast as -j with the CPUs, if jobs wait for so large a part of their time.
 constexpr double kFaster = 1.3;
 constexpr double kWaiting = 1.0 / 3;
-/// Demand beyond the CPUs, in square roots of their number (core/governor.h): the mean of the
+/// Demand beyond the CPUs, in square roots of their number (control/governor.h): the mean of the
 /// build, and of its worst second, since what runs when jobs begin to compute is not called back.
 constexpr double kMeanOver = 1;
 constexpr double kPeakOver = 2.5;
@@ -30,7 +30,7 @@ struct Best {
 
 Best best_fixed(const Trace& trace, int cpus) {
   Best best;
-  const int most = core::kMaxSlotsPerCpu * cpus;
+  const int most = control::kMaxSlotsPerCpu * cpus;
   for (int slots = std::max(1, cpus / 2); slots <= most; slots += std::max(1, cpus / 8)) {
     const Replayed replayed = replay(trace, cpus, fixed_slots(slots).get());
     if (best.slots == 0 || replayed.makespan < best.replayed.makespan) best = {slots, replayed};
@@ -76,7 +76,7 @@ void Table::expect(bool holds, const char* what) {
 }
 
 bool Table::print() {
-  const int most = core::kMaxSlotsPerCpu * cpus_;
+  const int most = control::kMaxSlotsPerCpu * cpus_;
   const Replayed plain = replay(trace_, cpus_, fixed_slots(cpus_).get());
   row("-j CPUS", cpus_, plain);
   const Best best = best_fixed(trace_, cpus_);

@@ -12,7 +12,7 @@ namespace {
 /// CPU time between two pieces of waiting.
 constexpr double kBurst = 0.03;
 
-constexpr std::size_t kPeakSteps = kPeakWindow / core::kGovernorStep;
+constexpr std::size_t kPeakSteps = kPeakWindow / control::kGovernorStep;
 
 /// The pieces of a job: each work, then a wait.
 int count_pieces(const RecordedJob& job) {
@@ -42,7 +42,7 @@ class Replay {
   std::vector<std::vector<int>> after_;  ///< who waits for it
   int ended_ = 0;                        ///< since the policy was asked
   std::size_t done_ = 0;
-  core::LoadSample sum_;       ///< of this step
+  control::LoadSample sum_;    ///< of this step
   std::deque<double> recent_;  ///< demand of the last steps, up to kPeakWindow
   double used_ = 0;            ///< CPU seconds
   Replayed answer_;

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/governor.h"
+#include "control/governor.h"
 #include "sim/traces/machine.h"
 #include "sim/traces/trace.h"
 
@@ -25,7 +25,7 @@ class Policy {
   /// Asked before each tick: how many jobs may be started now.
   virtual int room(const Moment& moment) = 0;
   /// Told after each step of the governor. The slots are those that `slots()` has answered.
-  virtual void step(const core::LoadSample& /*sample*/, core::Instant /*now*/) {}
+  virtual void step(const control::LoadSample& /*sample*/, core::Instant /*now*/) {}
   [[nodiscard]] virtual int slots() const = 0;
 };
 

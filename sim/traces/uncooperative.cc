@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <optional>
 
-#include "core/billing.h"
-#include "core/governor.h"
+#include "control/billing.h"
+#include "control/governor.h"
 #include "core/limits.h"
 #include "sim/traces/machine.h"
 
@@ -31,7 +31,7 @@ struct Part {
   int least_slots = core::kMaxSlots;
   int most_slots = 0;
 
-  void add(const core::LoadSample& sample, int slots) {
+  void add(const control::LoadSample& sample, int slots) {
     const double now = sample.use + sample.delay;
     ++steps;
     use += (sample.use - use) / steps;
@@ -55,22 +55,24 @@ struct Course {
 class Arbiter {
  public:
   Arbiter(int cpus, bool elastic) : slots_(cpus) {
-    const int max = std::min(core::kMaxSlotsPerCpu * cpus, core::kMaxSlots);
+    const int max = std::min(control::kMaxSlotsPerCpu * cpus, core::kMaxSlots);
     if (elastic) governor_.emplace(1, max, cpus);
   }
-  void step(Machine* machine, const core::LoadSample& sample) {
-    static_assert(core::kBillingStep == 2 * core::kGovernorStep);
+  void step(Machine* machine, const control::LoadSample& sample) {
+    static_assert(control::kBillingStep == 2 * control::kGovernorStep);
     if (governor_) slots_ = governor_->step(sample, machine->now());
     if (++steps_ % 2 == 0) billing_.step(machine->census(), machine->now());
   }
   [[nodiscard]] int slots() const { return slots_ - std::min(billing_.withheld(), slots_ - 1); }
-  [[nodiscard]] const std::vector<core::Accusation>& accused() const { return billing_.accused(); }
+  [[nodiscard]] const std::vector<control::Accusation>& accused() const {
+    return billing_.accused();
+  }
 
  private:
   int slots_;
   int steps_ = 0;
-  std::optional<core::Governor> governor_;
-  core::Billing billing_;
+  std::optional<control::Governor> governor_;
+  control::Billing billing_;
 };
 
 Course play(int cpus, const Workload& workload, bool elastic) {
@@ -78,7 +80,7 @@ Course play(int cpus, const Workload& workload, bool elastic) {
   Arbiter arbiter(cpus, elastic);
   Course course;
   while (seconds(machine.now()) < kEnd) {
-    const core::LoadSample sample = machine.run(arbiter.slots());
+    const control::LoadSample sample = machine.run(arbiter.slots());
     arbiter.step(&machine, sample);
     const double time = seconds(machine.now());
     const auto& accused = arbiter.accused();

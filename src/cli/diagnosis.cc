@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "cli/server_address.h"
-#include "wire/makeflags.h"
+#include "dialect/makeflags.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -84,31 +84,31 @@ void find_in_machine(const Facts& facts, Findings* findings) {
 /// machine.
 void find_in_tools(const Facts& facts, Findings* findings) {
   for (const ToolFacts& facts_of_one : facts.tools) {
-    const wire::Tool& tool = facts_of_one.tool;
+    const dialect::Tool& tool = facts_of_one.tool;
     if (tool.client) continue;
-    const bool make = tool.kind == wire::ToolKind::make;
-    const bool ninja = tool.kind == wire::ToolKind::ninja;
+    const bool make = tool.kind == dialect::ToolKind::make;
+    const bool ninja = tool.kind == dialect::ToolKind::ninja;
     if (make || ninja) {
       findings->push_back({true, facts_of_one.name, facts_of_one.path + ": " + tool.leaves,
                            make ? "put GNU make first on PATH"
                                 : "until then tokenpool run --wrap has each compiler that it "
                                   "starts take a slot; without that give it a -j of its own, also "
                                   "by cmake --build"});
-    } else if (tool.kind == wire::ToolKind::ctest) {
+    } else if (tool.kind == dialect::ToolKind::ctest) {
       findings->push_back({false, facts_of_one.name, facts_of_one.path + ": " + tool.leaves,
                            "until then leave its -j out: it runs one test at a time in the pool"});
     }
   }
 }
 
-bool lives(const Facts& facts, const wire::JobserverWord& word) {
+bool lives(const Facts& facts, const dialect::JobserverWord& word) {
   return std::count(facts.alive.begin(), facts.alive.end(), word) > 0;
 }
 
-bool is_ours(const Facts& facts, const wire::Makeflags& flags) {
+bool is_ours(const Facts& facts, const dialect::Makeflags& flags) {
   if (!facts.surroundings) return false;
   const auto descriptors = value_of(facts.environment, "TOKENPOOL_FDS");
-  for (const wire::JobserverWord& word : flags.jobservers) {
+  for (const dialect::JobserverWord& word : flags.jobservers) {
     const bool by_path = word.path == facts.surroundings->fifo;
     const bool by_descriptor =
         descriptors == std::to_string(word.read_fd) + "," + std::to_string(word.write_fd);
@@ -118,8 +118,8 @@ bool is_ours(const Facts& facts, const wire::Makeflags& flags) {
 }
 
 Finding foreign_jobserver(const Facts& facts, const std::string& name,
-                          const wire::JobserverWord& word) {
-  if (word.form == wire::JobserverWord::Form::negative) {
+                          const dialect::JobserverWord& word) {
+  if (word.form == dialect::JobserverWord::Form::negative) {
     return {false, name,
             "says that the make above keeps its jobserver to itself (" + word.text + ")",
             "run gives its build a pool of its own"};
@@ -137,7 +137,7 @@ Finding foreign_jobserver(const Facts& facts, const std::string& name,
 void find_in_flags(const Facts& facts, const std::string& name, Findings* findings) {
   const auto value = value_of(facts.environment, name);
   if (!value) return;
-  const wire::Makeflags flags = wire::parse_makeflags(*value);
+  const dialect::Makeflags flags = dialect::parse_makeflags(*value);
   if (!flags.jobservers.empty() && !is_ours(facts, flags)) {
     findings->push_back(foreign_jobserver(facts, name, flags.jobservers.back()));
   }

@@ -8,11 +8,11 @@
 
 #include "cli/surroundings.h"
 #include "core/slot_range.h"
+#include "dialect/makeflags.h"
+#include "dialect/tool.h"
 #include "proc/capacity.h"
 #include "proc/probe.h"
 #include "tokenpool/client.hpp"
-#include "wire/makeflags.h"
-#include "wire/tool.h"
 
 namespace tokenpool::cli {
 
@@ -20,7 +20,7 @@ namespace tokenpool::cli {
 struct ToolFacts {
   std::string name;  ///< as it was looked for: "make", "ninja", ...
   std::string path;  ///< absolute
-  wire::Tool tool;
+  dialect::Tool tool;
   friend bool operator==(const ToolFacts&, const ToolFacts&) = default;
 };
 
@@ -46,9 +46,9 @@ struct Facts {
   proc::Capacity capacity;
   std::vector<ToolFacts> tools;
   Environment environment;
-  std::string shims_folder;                  ///< empty: there is none
-  std::optional<Surroundings> surroundings;  ///< of the pool that we run in, if any
-  std::vector<wire::JobserverWord> alive;    ///< those named in MAKEFLAGS that somebody serves
+  std::string shims_folder;                   ///< empty: there is none
+  std::optional<Surroundings> surroundings;   ///< of the pool that we run in, if any
+  std::vector<dialect::JobserverWord> alive;  ///< those named in MAKEFLAGS that somebody serves
   ClientFacts client;
   DefaultsFacts defaults;
 };

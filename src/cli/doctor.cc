@@ -15,10 +15,10 @@
 #include "cli/options.h"
 #include "cli/server_files.h"
 #include "cli/terminal.h"
+#include "dialect/makeflags.h"
 #include "jobserver/environment.h"
 #include "proc/environ.h"
 #include "proc/tool.h"
-#include "wire/makeflags.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -35,7 +35,8 @@ std::vector<ToolFacts> look_for_tools(const std::string& shims_folder) {
     if (!file) continue;
     // A tool that does not tell its version is described as one of unknown version.
     const std::string output = proc::tool_version_output(*file).value_or("");
-    found.push_back({std::string(name), *file, wire::describe_tool(wire::tool_kind(name), output)});
+    found.push_back(
+        {std::string(name), *file, dialect::describe_tool(dialect::tool_kind(name), output)});
   }
   return found;
 }
@@ -45,7 +46,7 @@ void look_at_jobservers(Facts* facts) {
   for (const char* name : {"MAKEFLAGS", "GNUMAKEFLAGS", "MFLAGS", "CARGO_MAKEFLAGS"}) {
     const auto value = value_of(facts->environment, name);
     if (!value) continue;
-    for (const wire::JobserverWord& word : wire::parse_makeflags(*value).jobservers) {
+    for (const dialect::JobserverWord& word : dialect::parse_makeflags(*value).jobservers) {
       if (jobserver::is_alive(word)) facts->alive.push_back(word);
     }
   }

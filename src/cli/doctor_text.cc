@@ -76,7 +76,7 @@ std::string tools(const std::vector<ToolFacts>& tools) {
   std::string text;
   for (const ToolFacts& one : tools) {
     const std::string role = one.tool.dialect
-                                 ? "client, " + std::string(wire::to_string(*one.tool.dialect))
+                                 ? "client, " + std::string(dialect::to_string(*one.tool.dialect))
                                  : "no client";
     text += "  " + padded_bytes(one.name, 12) +
             padded_bytes(clean_line(one.tool.version_text), version + 2) +

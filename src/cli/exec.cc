@@ -6,30 +6,30 @@
 #include "cli/exec_options.h"
 #include "cli/help.h"
 #include "cli/terminal.h"
-#include "cli/wrap_shim.h"
-#include "host/launcher.h"
+#include "dialect/wrapped_tool.h"
+#include "launcher/launcher.h"
 #include "proc/tool.h"
-#include "wire/wrapped_tool.h"
+#include "shim/wrap_shim.h"
 
 namespace tokenpool::cli {
 namespace {
 
 // What a launcher runs, with the type and target that a command line tells.
-wire::Result<int> run_told(host::LaunchConfig config) {
+wire::Result<int> run_told(launcher::LaunchConfig config) {
   config.verbatim = config.wanted.max <= 1;
   const std::string command = config.command.front();
   const std::string name = command.substr(command.find_last_of('/') + 1);
-  if (wire::wrapped_kind(name) == wire::WrappedKind::unknown) return host::launch(config);
+  if (dialect::wrapped_kind(name) == dialect::WrappedKind::unknown) return launcher::launch(config);
   // A shim would only ask once more.
   auto path = proc::find_tool(command, proc::search_path(), {});
   if (!path) path = proc::find_tool(name, proc::search_path(), {});
-  if (!path) return host::launch(config);
+  if (!path) return launcher::launch(config);
   config.command.front() = *path;
-  return run_wrapped(name, std::move(config));
+  return shim::run_wrapped(name, std::move(config));
 }
 
 int run_job(const std::vector<std::string>& words,
-            wire::Result<int> (*run)(host::LaunchConfig config)) {
+            wire::Result<int> (*run)(launcher::LaunchConfig config)) {
   auto options = read_exec(words);
   if (!options) return fail("exec", options.error());
   if (options->help) return print(stdout, help_text("exec", use_colour(stdout))) ? 0 : 1;
@@ -40,7 +40,7 @@ int run_job(const std::vector<std::string>& words,
 }  // namespace
 
 int exec(const std::vector<std::string>& words) {
-  return run_job(words, [](host::LaunchConfig config) { return host::launch(config); });
+  return run_job(words, [](launcher::LaunchConfig config) { return launcher::launch(config); });
 }
 
 int exec_launcher(const std::vector<std::string>& words) { return run_job(words, run_told); }

@@ -40,7 +40,7 @@ const std::array<ExecKey, 8> kExecKeys{{
 /// Calls `take` for each entry of the file.
 wire::Result<void> read_file(const ConfigText& text,
                              const std::function<void(const ConfigEntry& entry)>& take,
-                             host::LaunchConfig* config) {
+                             launcher::LaunchConfig* config) {
   std::vector<ConfigKey> keys;
   for (const ExecKey& key : kExecKeys) keys.push_back(key.config);
   const auto entries = parse_config(text, {false, "exec", {}}, keys);
@@ -61,8 +61,8 @@ wire::Result<void> read_file(const ConfigText& text,
 }
 
 wire::Result<void> read_project(const ConfigText& text, ExecOptions* options) {
-  host::LaunchConfig project;
-  host::LaunchConfig* const config = &options->config;
+  launcher::LaunchConfig project;
+  launcher::LaunchConfig* const config = &options->config;
   std::string ignored;
   const auto take = [&](const ConfigEntry& entry) {
     if (entry.key == "nice") {
@@ -81,7 +81,7 @@ wire::Result<void> read_project(const ConfigText& text, ExecOptions* options) {
   return {};
 }
 
-wire::Result<void> read_variables(const Defaults& defaults, host::LaunchConfig* config) {
+wire::Result<void> read_variables(const Defaults& defaults, launcher::LaunchConfig* config) {
   for (const ExecKey& key : kExecKeys) {
     auto value = variable_of(defaults, key.variable);
     // Which is told to none is an answer, too.

@@ -6,7 +6,7 @@
 
 #include "cli/command_line.h"
 #include "cli/exec_values.h"
-#include "host/say.h"
+#include "proc/say.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -98,7 +98,7 @@ wire::Result<ExecOptions> read_exec(const std::vector<std::string>& words) {
   if (!defaults) return tl::make_unexpected(defaults.error());
   auto options = parse_exec(words, *defaults);
   if (!options || options->help || options->config.quiet || is_in_build(*defaults)) return options;
-  for (const std::string& note : options->notes) host::say("exec", note);
+  for (const std::string& note : options->notes) proc::say("exec", note);
   return options;
 }
 

@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "cli/defaults.h"
-#include "host/launcher.h"
+#include "launcher/launcher.h"
 #include "wire/error.h"
 
 namespace tokenpool::cli {
 
 struct ExecOptions {
   bool help = false;  ///< --help was given: nothing else was checked
-  host::LaunchConfig config;
+  launcher::LaunchConfig config;
   std::vector<std::string> notes;  ///< what of the defaults is ignored, and why: a line each
 };
 

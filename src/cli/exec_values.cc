@@ -36,7 +36,7 @@ wire::Result<client::Milliseconds> read_seconds(const std::string& option,
 
 }  // namespace
 
-wire::Result<void> read_slots(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_slots(const std::string& text, launcher::LaunchConfig* config) {
   const std::size_t dash = text.find('-', 1);
   const auto low = number_of(std::string_view(text).substr(0, dash));
   const auto high =
@@ -55,7 +55,7 @@ wire::Result<void> read_slots(const std::string& text, host::LaunchConfig* confi
   return {};
 }
 
-wire::Result<void> read_type(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_type(const std::string& text, launcher::LaunchConfig* config) {
   const bool lawful = std::all_of(text.begin(), text.end(), [](char letter) {
     return (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') ||
            (letter >= '0' && letter <= '9') || letter == '_' || letter == '.' || letter == '-';
@@ -69,12 +69,12 @@ wire::Result<void> read_type(const std::string& text, host::LaunchConfig* config
   return {};
 }
 
-wire::Result<void> read_target(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_target(const std::string& text, launcher::LaunchConfig* config) {
   config->wanted.target = text;
   return {};
 }
 
-wire::Result<void> read_memory(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_memory(const std::string& text, launcher::LaunchConfig* config) {
   const std::string_view units = "KMGT";
   std::string_view digits = text;
   unsigned shift = 0;
@@ -91,7 +91,7 @@ wire::Result<void> read_memory(const std::string& text, host::LaunchConfig* conf
   return {};
 }
 
-wire::Result<void> read_priority(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_priority(const std::string& text, launcher::LaunchConfig* config) {
   const auto priority = number_of(text);
   if (!priority || *priority < -core::kMaxPriority || *priority > core::kMaxPriority) {
     return usage("--priority " + text + ": no priority, give -" +
@@ -102,34 +102,34 @@ wire::Result<void> read_priority(const std::string& text, host::LaunchConfig* co
   return {};
 }
 
-wire::Result<void> read_timeout(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_timeout(const std::string& text, launcher::LaunchConfig* config) {
   const auto time = read_seconds("--timeout", text);
   if (!time) return tl::unexpected(time.error());
   config->wanted.timeout = *time;
   return {};
 }
 
-wire::Result<void> read_alone_after(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_alone_after(const std::string& text, launcher::LaunchConfig* config) {
   const auto time = read_seconds("--alone-after", text);
   if (!time) return tl::unexpected(time.error());
   config->alone_after = *time;
   return {};
 }
 
-wire::Result<void> read_nice(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_nice(const std::string& text, launcher::LaunchConfig* config) {
   const auto niceness = parse_nice(text);
   if (!niceness) return tl::unexpected(niceness.error());
   config->nice = *niceness;
   return {};
 }
 
-wire::Result<void> read_quiet(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_quiet(const std::string& text, launcher::LaunchConfig* config) {
   if (text != "on" && text != "off") return usage(text + ": no such choice, give on or off");
   config->quiet = text == "on";
   return {};
 }
 
-wire::Result<void> read_width_for(const std::string& text, host::LaunchConfig* config) {
+wire::Result<void> read_width_for(const std::string& text, launcher::LaunchConfig* config) {
   config->width_for = text;
   return {};
 }

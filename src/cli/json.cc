@@ -76,10 +76,10 @@ std::string to_json(const Facts& facts, const Diagnosis& diagnosis) {
     tools.push_back(
         {{"name", tool.name},
          {"path", tool.path},
-         {"kind", wire::to_string(tool.tool.kind)},
+         {"kind", dialect::to_string(tool.tool.kind)},
          {"version", or_null(tool.tool.version_text)},
          {"client", tool.tool.client},
-         {"dialect", tool.tool.dialect ? Json(wire::to_string(*tool.tool.dialect)) : Json()},
+         {"dialect", tool.tool.dialect ? Json(dialect::to_string(*tool.tool.dialect)) : Json()},
          {"leaves", or_null(tool.tool.leaves)}});
   }
   Json findings = Json::array();

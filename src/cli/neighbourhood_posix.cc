@@ -29,8 +29,8 @@ Environment environment_of(pid_t pid) {
 }
 
 bool is_alive(const std::string& fifo) {
-  wire::JobserverWord word;
-  word.form = wire::JobserverWord::Form::fifo;
+  dialect::JobserverWord word;
+  word.form = dialect::JobserverWord::Form::fifo;
   word.path = fifo;
   return jobserver::is_alive(word);
 }

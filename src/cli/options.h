@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "cli/defaults.h"
-#include "host/run.h"
+#include "front/run.h"
 #include "wire/error.h"
 
 namespace tokenpool::cli {
 
 struct RunOptions {
   bool help = false;  ///< --help was given: nothing else was checked
-  host::RunConfig config;
+  front::RunConfig config;
   std::vector<std::string> notes;  ///< what of the defaults is ignored, and why: a line each
 };
 

@@ -5,10 +5,10 @@
 
 #include "cli/command_line.h"
 #include "cli/nice.h"
-#include "cli/real_tool.h"
 #include "cli/slots.h"
 #include "cli/standstill.h"
 #include "cli/type_limits.h"
+#include "shim/real_tool.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -28,10 +28,10 @@ struct Choice {
   }
 };
 
-constexpr Choice<host::Track, 3> kTrack{"--track",
-                                        {{{"auto", host::Track::automatic},
-                                          {"exact", host::Track::exact},
-                                          {"infer", host::Track::infer}}}};
+constexpr Choice<front::Track, 3> kTrack{"--track",
+                                         {{{"auto", front::Track::automatic},
+                                           {"exact", front::Track::exact},
+                                           {"infer", front::Track::infer}}}};
 constexpr Choice<bool, 2> kShims{"--shims", {{{"on", true}, {"off", false}}}};
 
 // The Unix socket of a run has its place in the run's folder.
@@ -54,11 +54,11 @@ wire::Result<std::vector<wire::Address>> check_tcp(const std::vector<std::string
   return addresses;
 }
 
-wire::Result<wire::WrapNames> read_wrap(const std::string& text) {
-  auto names = wire::parse_wrap(text);
+wire::Result<dialect::WrapNames> read_wrap(const std::string& text) {
+  auto names = dialect::parse_wrap(text);
   if (!names) return names;
   for (const std::string& name : names->added) {
-    if (is_shim_name(name) || name.starts_with("tokenpool")) {
+    if (shim::is_shim_name(name) || name.starts_with("tokenpool")) {
       std::string sentence = "--wrap=" + text;
       sentence += ": " + name;
       return usage(sentence +
@@ -70,8 +70,8 @@ wire::Result<wire::WrapNames> read_wrap(const std::string& text) {
 
 }  // namespace
 
-wire::Result<host::RunConfig> check_run(const RunWords& words, int usable_cpus) {
-  host::RunConfig config;
+wire::Result<front::RunConfig> check_run(const RunWords& words, int usable_cpus) {
+  front::RunConfig config;
   const auto slots = parse_slots(words.slots, usable_cpus);
   if (!slots) return tl::make_unexpected(slots.error());
   const auto track = kTrack.read(words.track);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/defaults.h"
-#include "host/run.h"
+#include "front/run.h"
 #include "wire/error.h"
 
 namespace tokenpool::cli {
@@ -31,7 +31,7 @@ struct RunWords {
 
 /// What they mean; the command is left empty. Error 2: a sentence that begins with the option and
 /// its value. Pure.
-wire::Result<host::RunConfig> check_run(const RunWords& words, int usable_cpus);
+wire::Result<front::RunConfig> check_run(const RunWords& words, int usable_cpus);
 
 /// The defaults of `run`. What a variable says comes before what a file says; the project's file
 /// only narrows what the user's file, or nobody, says: fewer slots, lower limits, a higher

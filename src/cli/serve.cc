@@ -9,9 +9,9 @@
 #include "cli/serve_options.h"
 #include "cli/server_address.h"
 #include "cli/terminal.h"
-#include "host/serve.h"
 #include "proc/capacity.h"
 #include "proc/passed_sockets.h"
+#include "serve/serve.h"
 
 namespace tokenpool::cli {
 
@@ -22,7 +22,7 @@ int serve(const std::vector<std::string>& words) {
   const auto options = read();
   if (!options) return fail("serve", options.error());
   if (options->help) return print(stdout, help_text("serve", use_colour(stdout))) ? 0 : 1;
-  return host::serve(options->config, [&read]() -> wire::Result<host::ServeConfig> {
+  return serve::serve(options->config, [&read]() -> wire::Result<serve::ServeConfig> {
     const auto again = read();
     if (!again) return tl::make_unexpected(again.error());
     return again->config;

@@ -32,9 +32,9 @@ struct Words {
   bool allow_remote = false;
 };
 
-wire::Result<host::ServeConfig> check_serve(const Words& words, int usable_cpus,
-                                            bool sockets_passed) {
-  host::ServeConfig config;
+wire::Result<serve::ServeConfig> check_serve(const Words& words, int usable_cpus,
+                                             bool sockets_passed) {
+  serve::ServeConfig config;
   const auto slots = parse_slots(words.slots.value_or("cpus"), usable_cpus);
   if (!slots) return tl::make_unexpected(slots.error());
   config.slots = *slots;

@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "host/serve.h"
+#include "serve/serve.h"
 #include "wire/error.h"
 
 namespace tokenpool::cli {
 
 struct ServeOptions {
   bool help = false;  ///< --help was given: nothing else was checked
-  host::ServeConfig config;
+  serve::ServeConfig config;
 };
 
 /// `serve [-j N|auto] [--listen ADDR]... [--limit TYPE=N]... [--cookie-file FILE] [--allow-remote]

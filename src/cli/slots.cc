@@ -6,7 +6,7 @@
 #include <string>
 #include <system_error>
 
-#include "core/governor.h"
+#include "control/governor.h"
 #include "core/limits.h"
 
 namespace tokenpool::cli {
@@ -87,7 +87,7 @@ bool read_range(std::string_view text, int usable, Number* low, Number* high) {
 
 wire::Result<core::SlotRange> parse_slots(std::string_view text, int usable) {
   if (text == "auto") {
-    return core::SlotRange{1, std::min(core::kMaxSlots, core::kMaxSlotsPerCpu * usable)};
+    return core::SlotRange{1, std::min(core::kMaxSlots, control::kMaxSlotsPerCpu * usable)};
   }
   if (const Number number = read_bound(text, usable); number.whole) {
     const auto slots = check_slots(text, number);

@@ -9,7 +9,7 @@
 
 #include "client/token_source.h"
 #include "core/check.h"
-#include "wire/makeflags.h"
+#include "dialect/makeflags.h"
 
 namespace tokenpool::client {
 namespace {
@@ -98,17 +98,18 @@ JobserverReason open_descriptors(int read_fd, int write_fd, std::unique_ptr<Toke
   return JobserverReason::ok;
 }
 
-JobserverReason open_word(const wire::JobserverWord& word, std::unique_ptr<TokenSource>* source) {
+JobserverReason open_word(const dialect::JobserverWord& word,
+                          std::unique_ptr<TokenSource>* source) {
   switch (word.form) {
-    case wire::JobserverWord::Form::fifo:
+    case dialect::JobserverWord::Form::fifo:
       return open_fifo(word.path, source);
-    case wire::JobserverWord::Form::descriptors:
+    case dialect::JobserverWord::Form::descriptors:
       return open_descriptors(word.read_fd, word.write_fd, source);
-    case wire::JobserverWord::Form::negative:
+    case dialect::JobserverWord::Form::negative:
       return JobserverReason::no_jobserver;
-    case wire::JobserverWord::Form::semaphore:
+    case dialect::JobserverWord::Form::semaphore:
       return JobserverReason::unsupported;
-    case wire::JobserverWord::Form::invalid:
+    case dialect::JobserverWord::Form::invalid:
       return JobserverReason::bad_jobserver;
   }
   return JobserverReason::bad_jobserver;
@@ -119,11 +120,11 @@ JobserverReason open_word(const wire::JobserverWord& word, std::unique_ptr<Token
 Jobserver open_jobserver(const std::optional<std::string>& makeflags) {
   Jobserver jobserver;
   if (!makeflags || makeflags->empty()) return jobserver;
-  const wire::Makeflags flags = wire::parse_makeflags(*makeflags);
+  const dialect::Makeflags flags = dialect::parse_makeflags(*makeflags);
   // Of -auth and -fds the last of each counts, and -auth before -fds wherever it stands.
-  const wire::JobserverWord* chosen = nullptr;
+  const dialect::JobserverWord* chosen = nullptr;
   for (const bool auth : {false, true}) {
-    for (const wire::JobserverWord& word : flags.jobservers) {
+    for (const dialect::JobserverWord& word : flags.jobservers) {
       const bool is_auth = word.text.starts_with("--jobserver-auth=");
       const bool is_fds = word.text.starts_with("--jobserver-fds=");
       if (auth ? is_auth : is_fds) chosen = &word;

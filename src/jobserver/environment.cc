@@ -10,9 +10,9 @@
 namespace tokenpool::jobserver {
 namespace {
 
-using wire::Dialect;
-using wire::JobserverWord;
-using wire::Makeflags;
+using dialect::Dialect;
+using dialect::JobserverWord;
+using dialect::Makeflags;
 
 // Beside our own, what build_environment() sets or takes away.
 constexpr std::array<std::string_view, 6> kShared{"CARGO_MAKEFLAGS",
@@ -26,7 +26,7 @@ constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
 
 class Builder {
  public:
-  Builder(const wire::Jobserver& pool, const EnvironmentOptions& options)
+  Builder(const dialect::Jobserver& pool, const EnvironmentOptions& options)
       : pool_(pool), options_(options) {}
 
   Environment build(const char* const* environ) {
@@ -84,7 +84,7 @@ class Builder {
   }
 
   Makeflags examined(const std::string& name) {
-    Makeflags flags = wire::parse_makeflags(get(name).value_or(""));
+    Makeflags flags = dialect::parse_makeflags(get(name).value_or(""));
     if (!flags.jobservers.empty()) {
       note_foreign(name, flags.jobservers);
     } else if (flags.jobs) {
@@ -211,7 +211,7 @@ class Builder {
 
   void note(std::string text) { result_.notes.push_back(std::move(text)); }
 
-  const wire::Jobserver& pool_;
+  const dialect::Jobserver& pool_;
   const EnvironmentOptions& options_;
   Environment result_;
   std::set<std::string> foreign_;
@@ -226,9 +226,9 @@ bool concerns_pool(std::string_view name) {
   return name.starts_with("TOKENPOOL_") || std::ranges::find(kShared, name) != kShared.end();
 }
 
-Environment build_environment(const wire::Jobserver& pool, const EnvironmentOptions& options,
+Environment build_environment(const dialect::Jobserver& pool, const EnvironmentOptions& options,
                               const char* const* environ) {
-  TOKENPOOL_CHECK(wire::validate(pool).has_value());
+  TOKENPOOL_CHECK(dialect::validate(pool).has_value());
   return Builder(pool, options).build(environ);
 }
 

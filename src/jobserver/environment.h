@@ -32,13 +32,13 @@
 #include <string_view>
 #include <vector>
 
-#include "wire/makeflags.h"
+#include "dialect/makeflags.h"
 
 namespace tokenpool::jobserver {
 
 struct EnvironmentOptions {
-  std::string shims_folder;                   ///< empty: PATH is left alone
-  std::optional<wire::Dialect> make_dialect;  ///< of the make on PATH; empty: there is none
+  std::string shims_folder;                      ///< empty: PATH is left alone
+  std::optional<dialect::Dialect> make_dialect;  ///< of the make on PATH; empty: there is none
   std::string address{};  ///< of the arbiter's sockets, ';' between them; empty: it has none
   std::string cookie{};
   std::string wrap_folder{};  ///< of shim_folder.h; empty: no shims in front of compilers
@@ -55,7 +55,7 @@ struct Environment {
 /// `environ`: the current variables, ended by a null pointer; not changed. A jobserver that they
 /// name is left alone: this build has a pool of its own, and a note says so. `pool` must be valid
 /// (wire::validate, checked).
-Environment build_environment(const wire::Jobserver& pool, const EnvironmentOptions& options,
+Environment build_environment(const dialect::Jobserver& pool, const EnvironmentOptions& options,
                               const char* const* environ);
 
 /// Whether `name` is one of the variables above, without PATH.
@@ -72,10 +72,10 @@ std::vector<std::string> kept_environment(const std::string& fifo);
 
 /// Whether somebody serves the jobserver that `word` names: its FIFO has a reader, or both of its
 /// descriptors are open here.
-bool is_alive(const wire::JobserverWord& word);
+bool is_alive(const dialect::JobserverWord& word);
 
 struct SurroundingPool {
-  wire::Jobserver jobserver;
+  dialect::Jobserver jobserver;
   std::string shims_folder;  ///< empty: the build has none
   friend bool operator==(const SurroundingPool&, const SurroundingPool&) = default;
 };
@@ -87,7 +87,7 @@ struct SurroundingPool {
 std::optional<SurroundingPool> pool_in_environment();
 
 /// Whether `word` names the FIFO of TOKENPOOL_FIFO.
-bool names_pool_in_environment(const wire::JobserverWord& word);
+bool names_pool_in_environment(const dialect::JobserverWord& word);
 
 /// Where the shims of this program are: `shims` beside it (build tree), else
 /// `../lib/tokenpool/shims` (installed). An absolute path; empty if neither is a folder.

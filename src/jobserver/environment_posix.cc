@@ -61,8 +61,8 @@ static bool is_inherited_pipe(int fd) {
          (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
 }
 
-bool is_alive(const wire::JobserverWord& word) {
-  using Form = wire::JobserverWord::Form;
+bool is_alive(const dialect::JobserverWord& word) {
+  using Form = dialect::JobserverWord::Form;
   switch (word.form) {
     case Form::fifo:
       return has_reader(word.path);
@@ -86,7 +86,7 @@ std::optional<SurroundingPool> pool_in_environment() {
   pool.jobserver.write_fd = number_or(fds.substr(comma + 1), -1);
   pool.jobserver.slots = number_or(proc::own_variable("TOKENPOOL_JOBS"), -1);
   pool.shims_folder = proc::own_variable("TOKENPOOL_SHIMS");
-  if (!wire::validate(pool.jobserver)) return std::nullopt;
+  if (!dialect::validate(pool.jobserver)) return std::nullopt;
   if (has_reader(pool.jobserver.fifo)) return pool;
   if (!are_ends_of_one_fifo(pool.jobserver.read_fd, pool.jobserver.write_fd)) return std::nullopt;
   pool.jobserver.fifo = "/proc/self/fd/" + std::to_string(pool.jobserver.read_fd);
@@ -94,8 +94,8 @@ std::optional<SurroundingPool> pool_in_environment() {
   return pool;
 }
 
-bool names_pool_in_environment(const wire::JobserverWord& word) {
-  return word.form == wire::JobserverWord::Form::fifo &&
+bool names_pool_in_environment(const dialect::JobserverWord& word) {
+  return word.form == dialect::JobserverWord::Form::fifo &&
          word.path == proc::own_variable("TOKENPOOL_FIFO");
 }
 

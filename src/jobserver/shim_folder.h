@@ -17,8 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "dialect/wrapped_tool.h"
 #include "wire/error.h"
-#include "wire/wrapped_tool.h"
 
 namespace tokenpool::jobserver {
 
@@ -30,7 +30,7 @@ struct WrapFolder {
 /// Makes the folder for what `names` finds on `search_path`, or finds it as an earlier run has made
 /// it; what was deleted from it is made again. Error 125 where that is impossible; no link is left
 /// half made.
-wire::Result<WrapFolder> make_wrap_folder(const wire::WrapNames& names,
+wire::Result<WrapFolder> make_wrap_folder(const dialect::WrapNames& names,
                                           const std::string& search_path);
 
 /// The folder of the shims of make, ninja and their like: the installed one, or one that is made.

@@ -11,12 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dialect/tool.h"
 #include "jobserver/environment.h"
 #include "jobserver/shim_folder.h"
 #include "proc/environ.h"
 #include "proc/file.h"
 #include "proc/tool.h"
-#include "wire/tool.h"
 
 namespace tokenpool::jobserver {
 namespace {
@@ -87,14 +87,14 @@ wire::Result<void> make_link(const std::string& program, const std::string& link
   return tl::unexpected(failure("the link " + link, error));
 }
 
-void add_defaults(const wire::WrapNames& names, std::string_view folder,
+void add_defaults(const dialect::WrapNames& names, std::string_view folder,
                   std::set<std::string>* found) {
   const std::string path = folder.empty() ? "." : std::string(folder);
   DIR* dir = ::opendir(path.c_str());
   if (dir == nullptr) return;
   while (const dirent* entry = ::readdir(dir)) {
     const std::string name = entry->d_name;
-    if (!wire::wraps_by_default(names, name) || found->contains(name)) continue;
+    if (!dialect::wraps_by_default(names, name) || found->contains(name)) continue;
     std::string file = path;
     file.append("/").append(name);
     if (proc::find_tool(file, {}, {})) found->insert(name);
@@ -102,7 +102,7 @@ void add_defaults(const wire::WrapNames& names, std::string_view folder,
   ::closedir(dir);
 }
 
-std::set<std::string> names_on_path(const wire::WrapNames& names, const std::string& search_path,
+std::set<std::string> names_on_path(const dialect::WrapNames& names, const std::string& search_path,
                                     std::vector<std::string>* missing) {
   std::set<std::string> found;
   for (std::string_view rest = search_path; names.defaults;) {
@@ -160,7 +160,7 @@ wire::Result<std::string> make_links(std::string_view place, const std::set<std:
 
 }  // namespace
 
-wire::Result<WrapFolder> make_wrap_folder(const wire::WrapNames& names,
+wire::Result<WrapFolder> make_wrap_folder(const dialect::WrapNames& names,
                                           const std::string& search_path) {
   WrapFolder folder;
   const auto found = names_on_path(names, search_path, &folder.missing);
@@ -173,12 +173,13 @@ wire::Result<WrapFolder> make_wrap_folder(const wire::WrapNames& names,
 std::string make_shims_folder() {
   std::string installed = find_shims_folder();
   if (!installed.empty()) return installed;
-  return make_links(kShimsPlace, {wire::kShimNames.begin(), wire::kShimNames.end()}).value_or("");
+  return make_links(kShimsPlace, {dialect::kShimNames.begin(), dialect::kShimNames.end()})
+      .value_or("");
 }
 
 std::string make_bsd_shims_folder(const std::string& search_path) {
   std::set<std::string> names;
-  for (const std::string_view name : wire::kBsdMakes) {
+  for (const std::string_view name : dialect::kBsdMakes) {
     if (proc::find_tool(name, search_path, {})) names.emplace(name);
   }
   return names.empty() ? std::string() : make_links(kShimsPlace, names).value_or("");

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-#include "core/census_pace.h"
+#include "control/census_pace.h"
 #include "core/effect.h"
 #include "proc/group_usage.h"
 #include "proc/kept_file.h"
@@ -30,7 +30,7 @@ class BuildLoad {
 
   /// Use and waiting since the call before; the first one tells neither. What cannot be read is
   /// left out.
-  core::LoadSigns glance(core::Instant now);
+  control::LoadSigns glance(core::Instant now);
 
  private:
   std::optional<double> waiting(double seconds, core::Instant now);

@@ -66,8 +66,8 @@ std::optional<double> BuildLoad::waiting(double seconds, core::Instant now) {
   return std::nullopt;
 }
 
-core::LoadSigns BuildLoad::glance(core::Instant now) {
-  core::LoadSigns signs;
+control::LoadSigns BuildLoad::glance(core::Instant now) {
+  control::LoadSigns signs;
   const double seconds = before_ ? std::chrono::duration<double>(now - *before_).count() : 0;
   before_ = now;
   const auto used = usage_.seconds();

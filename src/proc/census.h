@@ -8,7 +8,7 @@
 // One walk reads /proc once: a line for each process of the build, about 5 us, or twice that where
 // its file cannot be kept open; strangers are read once in their life. Threads are looked at one by
 // one only in a process that ran or could have. So 200 processes cost about a millisecond and 10
-// 000 about 0.1 s, and how often that is worth it is up to the caller (core/billing.h; a
+// 000 about 0.1 s, and how often that is worth it is up to the caller (control/billing.h; a
 // BuildLoad tells at a thousandth of the cost whether there is a reason to walk).
 //
 // What a walk cannot see: the waiting time of processes that began and ended between two walks, and

@@ -1,5 +1,5 @@
 // What the machine does: how busy the CPUs are that this process may use, and how many threads wait
-// for one. For an elastic pool (core/governor.h).
+// for one. For an elastic pool (control/governor.h).
 #pragma once
 
 #include <array>

@@ -32,11 +32,11 @@ Defaults defaults_of(const std::string& user, const std::string& project, Texts 
   return defaults;
 }
 
-host::RunConfig run_with(const Defaults& defaults, Texts words = {}) {
+front::RunConfig run_with(const Defaults& defaults, Texts words = {}) {
   words.emplace_back("make");
   const auto options = parse_run(words, 6, defaults);
   EXPECT_TRUE(options.has_value()) << options.error().sentence;
-  return options ? options->config : host::RunConfig{};
+  return options ? options->config : front::RunConfig{};
 }
 
 std::string run_error(const Defaults& defaults) {
@@ -47,25 +47,25 @@ std::string run_error(const Defaults& defaults) {
   return options.error().sentence;
 }
 
-host::LaunchConfig exec_with(const Defaults& defaults, Texts words = {}) {
+launcher::LaunchConfig exec_with(const Defaults& defaults, Texts words = {}) {
   words.emplace_back("cc");
   const auto options = parse_exec(words, defaults);
   EXPECT_TRUE(options.has_value()) << options.error().sentence;
-  return options ? options->config : host::LaunchConfig{};
+  return options ? options->config : launcher::LaunchConfig{};
 }
 
 TEST(RunDefaults, EachKeyOfTheUsersFile) {
-  const host::RunConfig config = run_with(
+  const front::RunConfig config = run_with(
       defaults_of("jobs = \"2-4\"\ntrack = \"infer\"\nshims = false\nstandstill = \"off\"\n"
                   "wrap = \"+myc\"\nenforce = true\ndie_with_parent = true\nend_leftovers = true\n"
                   "report = \"r.json\"\nquiet = true\nnice = 5\nlisten = [\"tcp:0.0.0.0:0\"]\n"
                   "allow_remote = true\n[limits]\nlink = 2\n[exec]\npriority = \"not for run\"\n",
                   ""));
   EXPECT_EQ(config.slots, (core::SlotRange{2, 4}));
-  EXPECT_EQ(config.track, host::Track::infer);
+  EXPECT_EQ(config.track, front::Track::infer);
   EXPECT_FALSE(config.shims);
   EXPECT_EQ(config.standstill.count(), 0);
-  EXPECT_EQ(config.wrap, (wire::WrapNames{true, {"myc"}, {}}));
+  EXPECT_EQ(config.wrap, (dialect::WrapNames{true, {"myc"}, {}}));
   EXPECT_TRUE(config.enforce && config.die_with_parent && config.end_leftovers && config.quiet);
   EXPECT_EQ(config.report_path, "r.json");
   EXPECT_EQ(config.nice, 5);
@@ -74,17 +74,17 @@ TEST(RunDefaults, EachKeyOfTheUsersFile) {
 }
 
 TEST(RunDefaults, EachVariable) {
-  const host::RunConfig config = run_with(defaults_of(
+  const front::RunConfig config = run_with(defaults_of(
       "enforce = true\n", "",
       {"TOKENPOOL_JOBS=50%", "TOKENPOOL_TRACK=exact", "TOKENPOOL_SHIMS=off",
        "TOKENPOOL_STANDSTILL=9", "TOKENPOOL_WRAP=on", "TOKENPOOL_ENFORCE=off",
        "TOKENPOOL_DIE_WITH_PARENT=on", "TOKENPOOL_END_LEFTOVERS=on", "TOKENPOOL_REPORT=x",
        "TOKENPOOL_QUIET=on", "TOKENPOOL_NICE=19", "TOKENPOOL_LIMIT=link=1,a=2"}));
   EXPECT_EQ(config.slots, (core::SlotRange{3, 3}));
-  EXPECT_EQ(config.track, host::Track::exact);
+  EXPECT_EQ(config.track, front::Track::exact);
   EXPECT_FALSE(config.shims);
   EXPECT_EQ(config.standstill.count(), 9);
-  EXPECT_EQ(config.wrap, wire::WrapNames{});
+  EXPECT_EQ(config.wrap, dialect::WrapNames{});
   EXPECT_FALSE(config.enforce);
   EXPECT_TRUE(config.die_with_parent && config.end_leftovers && config.quiet);
   EXPECT_EQ(config.report_path, "x");
@@ -118,10 +118,10 @@ TEST(RunDefaults, AProjectNarrows) {
       (std::map<std::string, int>{{"a", 1}, {"b", 4}, {"c", 7}}));
   EXPECT_EQ(run_with(defaults_of("nice = 7", "nice = 3")).nice, 7);
   EXPECT_EQ(run_with(defaults_of("nice = 2", "nice = 3")).nice, 3);
-  EXPECT_EQ(run_with(defaults_of("", "wrap = true")).wrap, wire::WrapNames{});
+  EXPECT_EQ(run_with(defaults_of("", "wrap = true")).wrap, dialect::WrapNames{});
   EXPECT_TRUE(run_with(defaults_of("wrap = true", "wrap = false")).wrap);
   EXPECT_EQ(run_with(defaults_of("wrap = \"cc\"", "wrap = true")).wrap,
-            (wire::WrapNames{false, {"cc"}, {}}));
+            (dialect::WrapNames{false, {"cc"}, {}}));
 }
 
 TEST(RunDefaults, WhatElseAProjectSaysIsIgnoredAndTold) {
@@ -170,7 +170,7 @@ TEST(ExecDefaults, OfFileAndVariables) {
       "jobs = \"not for exec\"\n[exec]\ntype = \"link\"\nmemory = \"2K\"\npriority = -3\n"
       "timeout = 0.5\nalone_after = 60.0\nnice = 4\nquiet = true\nwidth_for = \"\"\n",
       "", {"TOKENPOOL_MEMORY=7", "TOKENPOOL_QUIET=off"});
-  const host::LaunchConfig config = exec_with(all);
+  const launcher::LaunchConfig config = exec_with(all);
   EXPECT_EQ(config.wanted.type, "link");
   EXPECT_EQ(config.wanted.memory, 7U);
   EXPECT_EQ(config.wanted.priority, -3);
@@ -180,7 +180,7 @@ TEST(ExecDefaults, OfFileAndVariables) {
   EXPECT_FALSE(config.quiet);
   EXPECT_EQ(config.width_for, "");
   EXPECT_EQ(exec_with(all, {"--nice=1"}).nice, 1);
-  EXPECT_EQ(exec_with(defaults_of("", "")).width_for, host::kWidthVariables);
+  EXPECT_EQ(exec_with(defaults_of("", "")).width_for, launcher::kWidthVariables);
   EXPECT_EQ(exec_with(defaults_of("", "", {"TOKENPOOL_WIDTH_FOR=X"})).width_for, "X");
 }
 

@@ -28,7 +28,7 @@ Facts healthy() {
 
 void add_tool(Facts* facts, const std::string& name, const std::string& output) {
   facts->tools.push_back(
-      {name, "/bin/" + name, wire::describe_tool(wire::tool_kind(name), output)});
+      {name, "/bin/" + name, dialect::describe_tool(dialect::tool_kind(name), output)});
 }
 
 /// The finding about `subject`; one with an empty subject when there is none.
@@ -131,11 +131,11 @@ TEST(Diagnosis, AForeignJobserver) {
   Facts facts = healthy();
   facts.environment = {"MAKEFLAGS= -j4 --jobserver-auth=fifo:/tmp/other"};
   EXPECT_THAT(about(facts, "MAKEFLAGS").text, HasSubstr("a dead jobserver"));
-  facts.alive = wire::parse_makeflags("--jobserver-auth=fifo:/tmp/other").jobservers;
+  facts.alive = dialect::parse_makeflags("--jobserver-auth=fifo:/tmp/other").jobservers;
   EXPECT_THAT(about(facts, "MAKEFLAGS").text, HasSubstr("a living jobserver"));
   facts.environment = {"MAKEFLAGS= -j4 --jobserver-auth=3,4"};
   EXPECT_THAT(about(facts, "MAKEFLAGS").text, HasSubstr("a dead jobserver"));
-  facts.alive = wire::parse_makeflags("--jobserver-auth=3,4").jobservers;
+  facts.alive = dialect::parse_makeflags("--jobserver-auth=3,4").jobservers;
   EXPECT_THAT(about(facts, "MAKEFLAGS").text, HasSubstr("a living jobserver"));
   EXPECT_FALSE(diagnose(facts).well());
   facts.environment = {"MAKEFLAGS= -j4 --jobserver-auth=-2,-2"};

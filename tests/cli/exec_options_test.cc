@@ -19,10 +19,10 @@ using ::testing::Not;
 using ::testing::StartsWith;
 using Words = std::vector<std::string>;
 
-host::LaunchConfig launch_of(const Words& words) {
+launcher::LaunchConfig launch_of(const Words& words) {
   const auto options = parse_exec(words);
   EXPECT_TRUE(options.has_value()) << options.error().sentence;
-  return options ? options->config : host::LaunchConfig{};
+  return options ? options->config : launcher::LaunchConfig{};
 }
 
 std::string refused(const Words& words) {
@@ -35,7 +35,7 @@ std::string refused(const Words& words) {
 }
 
 TEST(ExecOptions, Defaults) {
-  const host::LaunchConfig config = launch_of({"cc", "-c", "a.c"});
+  const launcher::LaunchConfig config = launch_of({"cc", "-c", "a.c"});
   EXPECT_THAT(config.command, ElementsAre("cc", "-c", "a.c"));
   EXPECT_EQ(config.wanted.min, 1);
   EXPECT_LE(config.wanted.max, 1);
@@ -49,7 +49,7 @@ TEST(ExecOptions, Defaults) {
 }
 
 TEST(ExecOptions, AllOfThem) {
-  const host::LaunchConfig config =
+  const launcher::LaunchConfig config =
       launch_of({"--slots", "2-8", "--type=link", "--target", "-", "--memory=3G", "--priority",
                  "-7", "--timeout", "1.5", "--opam", "--", "-cc", "--slots", "9"});
   EXPECT_THAT(config.command, ElementsAre("-cc", "--slots", "9"));
@@ -73,7 +73,7 @@ TEST(ExecOptions, TheyEndWhereTheCommandBegins) {
 TEST(ExecOptions, TheLastOneWins) {
   EXPECT_EQ(launch_of({"--slots", "3", "--slots=2-4", "a"}).wanted.max, 4);
   EXPECT_EQ(launch_of({"--type", "a", "--type", "b", "a"}).wanted.type, "b");
-  const host::LaunchConfig narrow = launch_of({"--slots", "2-4", "--slots=3", "a"});
+  const launcher::LaunchConfig narrow = launch_of({"--slots", "2-4", "--slots=3", "a"});
   EXPECT_EQ(narrow.wanted.min, 3);
   EXPECT_EQ(narrow.wanted.max, 3);
 }
@@ -164,7 +164,7 @@ TEST(ExecOptions, HelpNamesThemAll) {
 }
 
 TEST(WithSlots, ReplacesTheWord) {
-  using host::with_slots;
+  using launcher::with_slots;
   EXPECT_EQ(with_slots("{slots}", 8), "8");
   EXPECT_EQ(with_slots("-T{slots}", 12), "-T12");
   EXPECT_EQ(with_slots("{slots},{slots}", 3), "3,3");

@@ -16,10 +16,10 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Words = std::vector<std::string>;
 
-host::RunConfig run_of(const Words& words) {
+front::RunConfig run_of(const Words& words) {
   const auto options = parse_run(words, 6);
   EXPECT_TRUE(options.has_value()) << options.error().sentence;
-  return options ? options->config : host::RunConfig{};
+  return options ? options->config : front::RunConfig{};
 }
 
 std::string refused(const Words& words) {
@@ -32,21 +32,21 @@ std::string refused(const Words& words) {
 }
 
 TEST(RunOptions, Defaults) {
-  const host::RunConfig config = run_of({"make"});
+  const front::RunConfig config = run_of({"make"});
   EXPECT_THAT(config.command, ElementsAre("make"));
   EXPECT_EQ(config.slots, (core::SlotRange{6, 6}));
-  EXPECT_EQ(config.track, host::Track::automatic);
+  EXPECT_EQ(config.track, front::Track::automatic);
   EXPECT_TRUE(config.shims);
   EXPECT_FALSE(config.report_path);
   EXPECT_FALSE(config.quiet);
 }
 
 TEST(RunOptions, AllOfThem) {
-  const host::RunConfig config = run_of(
+  const front::RunConfig config = run_of(
       {"-qj4", "--track", "exact", "--shims=off", "--report", "out.json", "--", "ninja", "all"});
   EXPECT_THAT(config.command, ElementsAre("ninja", "all"));
   EXPECT_EQ(config.slots, (core::SlotRange{4, 4}));
-  EXPECT_EQ(config.track, host::Track::exact);
+  EXPECT_EQ(config.track, front::Track::exact);
   EXPECT_FALSE(config.shims);
   EXPECT_EQ(config.report_path, "out.json");
   EXPECT_TRUE(config.quiet);
@@ -60,11 +60,12 @@ TEST(RunOptions, Enforce) {
 
 TEST(RunOptions, Wrap) {
   EXPECT_FALSE(run_of({"make"}).wrap);
-  const host::RunConfig bare = run_of({"--wrap", "make"});
-  EXPECT_EQ(bare.wrap, wire::WrapNames{});
+  const front::RunConfig bare = run_of({"--wrap", "make"});
+  EXPECT_EQ(bare.wrap, dialect::WrapNames{});
   EXPECT_THAT(bare.command, ElementsAre("make"));
-  EXPECT_EQ(run_of({"--wrap=cc,myc", "make"}).wrap, (wire::WrapNames{false, {"cc", "myc"}, {}}));
-  EXPECT_EQ(run_of({"--wrap", "--wrap=+true", "make"}).wrap, (wire::WrapNames{true, {"true"}, {}}));
+  EXPECT_EQ(run_of({"--wrap=cc,myc", "make"}).wrap, (dialect::WrapNames{false, {"cc", "myc"}, {}}));
+  EXPECT_EQ(run_of({"--wrap", "--wrap=+true", "make"}).wrap,
+            (dialect::WrapNames{true, {"true"}, {}}));
   EXPECT_THAT(refused({"--wrap=", "make"}), HasSubstr("--wrap=: an empty value"));
   EXPECT_THAT(refused({"--wrap=cc,ninja", "make"}), HasSubstr("ninja is no compiler"));
   EXPECT_THAT(refused({"--wrap=+tokenpool", "make"}), HasSubstr("tokenpool is no compiler"));
@@ -74,7 +75,7 @@ TEST(RunOptions, Wrap) {
 TEST(RunOptions, TheLastOneWins) {
   EXPECT_EQ(run_of({"-j3", "-j", "5", "make"}).slots, (core::SlotRange{5, 5}));
   EXPECT_EQ(run_of({"-j0", "-j", "2-9", "make"}).slots, (core::SlotRange{2, 9}));
-  EXPECT_EQ(run_of({"--track=exact", "--track=infer", "make"}).track, host::Track::infer);
+  EXPECT_EQ(run_of({"--track=exact", "--track=infer", "make"}).track, front::Track::infer);
   EXPECT_EQ(run_of({"--report", "a", "--report", "b", "make"}).report_path, "b");
 }
 

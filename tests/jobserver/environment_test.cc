@@ -17,12 +17,12 @@ namespace tokenpool::jobserver {
 namespace {
 
 namespace fs = std::filesystem;
+using dialect::Dialect;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using wire::Dialect;
 
-const wire::Jobserver kPool{"/tmp/p/fifo", 900, 901, 4};
+const dialect::Jobserver kPool{"/tmp/p/fifo", 900, 901, 4};
 constexpr const char* kFifo = " -j4 --jobserver-auth=fifo:/tmp/p/fifo";
 constexpr const char* kBoth = " -j --jobserver-auth=fifo:/tmp/p/fifo --jobserver-f=900,901";
 constexpr const char* kCargo = " -j --jobserver-fds=900,901 --jobserver-auth=fifo:/tmp/p/fifo";
@@ -227,8 +227,8 @@ TEST_F(PoolTest, ForeignJobserverIsNamedOnceHoweverItIsWritten) {
 TEST_F(PoolTest, DescriptorsLiveWhileTheyAreOpen) {
   std::array<int, 2> ends{};
   ASSERT_EQ(pipe(ends.data()), 0);
-  const auto word = wire::parse_makeflags("--jobserver-auth=" + std::to_string(ends[0]) + "," +
-                                          std::to_string(ends[1]))
+  const auto word = dialect::parse_makeflags("--jobserver-auth=" + std::to_string(ends[0]) + "," +
+                                             std::to_string(ends[1]))
                         .jobservers.at(0);
   EXPECT_TRUE(is_alive(word));
   fcntl(ends[0], F_SETFD, FD_CLOEXEC);
@@ -246,7 +246,7 @@ TEST_F(PoolTest, PoolInEnvironmentMustLive) {
   const int keeper = open(fifo_.c_str(), O_RDWR | O_CLOEXEC);
   const auto pool = pool_in_environment();
   ASSERT_TRUE(pool);
-  EXPECT_EQ(pool->jobserver, (wire::Jobserver{fifo_, 900, 901, 4}));
+  EXPECT_EQ(pool->jobserver, (dialect::Jobserver{fifo_, 900, 901, 4}));
   const auto before = open_descriptors();
   ASSERT_TRUE(pool_in_environment());
   EXPECT_EQ(open_descriptors(), before);

@@ -38,7 +38,7 @@ class WrapFolderTest : public testing::Test {
   }
 
   void add_tool(const char* name) { fs::create_symlink("/bin/true", tools_ / name); }
-  WrapFolder make(const wire::WrapNames& names = {}) {
+  WrapFolder make(const dialect::WrapNames& names = {}) {
     auto made = make_wrap_folder(names, tools_.string());
     if (made) return *made;
     ADD_FAILURE() << made.error().sentence;
@@ -93,7 +93,7 @@ TEST_F(WrapFolderTest, ALaterRunFindsItAsItIsAndMendsWhatIsNotRight) {
 TEST_F(WrapFolderTest, EachSetOfNamesHasAFolderOfItsOwn) {
   add_tool("gcc");
   add_tool("mycc");
-  wire::WrapNames names;
+  dialect::WrapNames names;
   names.added = {"mycc", "nowhere"};
   const WrapFolder all = make(names);
   EXPECT_THAT(names_in(all.path), ElementsAre("gcc", "mycc"));

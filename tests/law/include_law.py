@@ -11,16 +11,20 @@ import re
 import sys
 import tempfile
 
-# Arrows point inward: core <- wire <- {proc, jobserver, host, client} <- cli.
-ALLOWED = {
-    "core": {"core"},
-    "wire": {"core", "wire"},
-    "proc": {"core", "wire", "proc"},
-    "jobserver": {"core", "wire", "proc", "jobserver"},
-    "host": {"core", "wire", "proc", "jobserver", "host", "client"},
-    "client": {"core", "wire", "proc", "client"},
-    "cli": {"core", "wire", "proc", "jobserver", "host", "client", "cli"},
-}
+# Arrows point downward only: a room may include itself and those of the lines above its own.
+LEVELS = (
+    ("core",),
+    ("control", "wire"),
+    ("dialect", "proc"),
+    ("jobserver", "client", "session"),
+    ("launcher", "board"),
+    ("shim", "watch"),
+    ("arbiter", "serve"),
+    ("front",),
+    ("cli",),
+)
+ALLOWED = {room: {room}.union(*LEVELS[:level]) for level, rooms in enumerate(LEVELS) for room in rooms}
+PURE = ("core", "control")  # functions of their input
 SOURCE_ONLY = ("asio", "nlohmann", "CLI", "fmt", "toml++", "sqlite3", "gtest", "gmock", "rapidcheck")
 MAX_LINES = {".cc": 600, ".h": 200, ".hpp": 200}
 MAX_COLUMNS = 100
@@ -30,9 +34,9 @@ PLATFORM_MACRO = re.compile(
     r"__APPLE__|__unix__|__unix|__FreeBSD__|__MINGW32__|_MSC_VER|BOOST_OS_\w+)\b"
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-# What core/ may include besides itself: the C++ library (no dot), never a header of C or POSIX.
+# What a pure room may include besides such rooms: the C++ library (no dot), never a header of C or POSIX.
 STANDARD = re.compile(r"^[a-z_0-9]+$")
-# Clocks, threads, randomness and streams would make core/ more than a function of its input.
+# Clocks, threads, randomness and streams would make it more than a function of its input.
 IMPURE = {
     "thread", "mutex", "shared_mutex", "condition_variable", "future", "atomic", "random", "iostream",
     "fstream", "filesystem", "ctime", "csignal", "stop_token", "semaphore", "latch",
@@ -62,11 +66,11 @@ def breaches_of_include(room, path, line, quote, target):
         yield f"{path}:{line}: {target} is a third party's and may appear in .cc files only"
     if first == "CLI" and path.name != "command_line.cc":
         yield f"{path}:{line}: {target} belongs into cli/command_line.cc only"
-    if room == "core":
+    if room in PURE:
         if not STANDARD.match(target):
-            yield f"{path}:{line}: core/ includes the C++ standard library and core/ only, not {target}"
+            yield f"{path}:{line}: {room}/ includes the C++ standard library and core/ only, not {target}"
         elif target in IMPURE and path.name not in IMPURE_EXEMPT:
-            yield f"{path}:{line}: core/ is a pure function of its input; <{target}> is not"
+            yield f"{path}:{line}: {room}/ is a pure function of its input; <{target}> is not"
 
 
 def name_declared_by(line):
@@ -152,16 +156,20 @@ CASES = [
     ("src/wire/a.h", "#pragma once\n#include <tl/expected.hpp>\n", None),
     ("src/wire/a.cc", '#include "proc/spawn.h"\n', "wire/ may not include proc/"),
     ("src/proc/a.cc", '#include "jobserver/fifo.h"\n', "proc/ may not include jobserver/"),
-    ("src/proc/a.cc", '#include "host/run.h"\n', "proc/ may not include host/"),
-    ("src/jobserver/a.cc", '#include "host/run.h"\n', "jobserver/ may not include host/"),
+    ("src/proc/a.cc", '#include "front/run.h"\n', "proc/ may not include front/"),
+    ("src/jobserver/a.cc", '#include "front/run.h"\n', "jobserver/ may not include front/"),
     ("src/jobserver/a.cc", '  #  include "client/x.h"\n', "jobserver/ may not include client/"),
     ("src/client/a.cc", '#include "jobserver/fifo.h"\n', "client/ may not include jobserver/"),
-    ("src/host/a.cc", '#include "cli/run.h"\n', "host/ may not include cli/"),
-    ("src/cli/command_line.cc", '#include <CLI/CLI.hpp>\n#include "host/run.h"\n', None),
+    ("src/arbiter/a.cc", '#include "front/run.h"\n', "arbiter/ may not include front/"),
+    ("src/arbiter/a.cc", '#include "serve/serve.h"\n', "arbiter/ may not include serve/"),
+    ("src/dialect/a.cc", '#include "proc/tool.h"\n', "dialect/ may not include proc/"),
+    ("src/control/a.cc", '#include "core/pool.h"\n', None),
+    ("src/control/a.cc", "#include <thread>\n", "pure"),
+    ("src/cli/command_line.cc", '#include <CLI/CLI.hpp>\n#include "front/run.h"\n', None),
     ("src/cli/a.cc", "#include <CLI/App.hpp>\n", "command_line.cc only"),
     ("src/cli/a.h", "#pragma once\n#include <CLI/CLI.hpp>\n", ".cc files only"),
-    ("src/host/a.h", "#pragma once\n#include <asio.hpp>\n", ".cc files only"),
-    ("src/host/a.h", "#pragma once\n#include <asio/ip/tcp.hpp>\n", ".cc files only"),
+    ("src/arbiter/a.h", "#pragma once\n#include <asio.hpp>\n", ".cc files only"),
+    ("src/arbiter/a.h", "#pragma once\n#include <asio/ip/tcp.hpp>\n", ".cc files only"),
     ("src/wire/a.h", "#pragma once\n#include <nlohmann/json.hpp>\n", ".cc files only"),
     ("src/wire/a.h", "#pragma once\n#include <fmt/core.h>\n", ".cc files only"),
     ("src/wire/a.cc", "#include <fmt/core.h>\n", None),
@@ -202,7 +210,7 @@ def cases():
     for name, text, expected in CASES:
         yield {name: text}, expected
     for one, other, expected in NAME_CASES:
-        texts = {"src/host/a.cc": one, "src/host/b.cc": other}
+        texts = {"src/arbiter/a.cc": one, "src/arbiter/b.cc": other}
         yield {name: f"namespace {{\n{text}}}  // namespace\n" for name, text in texts.items()}, expected
 
 

@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-// Defined in corpus_test.cc.
-#include "../../fuzz/properties.h"
+// The fuzz targets are built apart; the properties are the same.
+#include "../../fuzz/protocol_properties.cc"  // NOLINT(bugprone-suspicious-include)
 
 namespace tokenpool::wire {
 namespace {
