@@ -462,7 +462,7 @@ def test_a_server_is_steered(ctx):
     path = f"{ctx.dir}/serve/socket"
     server = serve(ctx, path)
     at = ["--server", path]
-    one = f"{ctx.tokenpool} exec job s"
+    one = f"{ctx.tokenpool} exec -q job s"
     script = f'eval "$({ctx.tokenpool} env {" ".join(at)})"; '
     script += f"i=0; while [ $i -lt 30 ]; do {one} & i=$((i + 1)); done; wait"
     shell = ctx.spawn(["sh", "-c", script])
