@@ -39,7 +39,9 @@ pid_t Kinship::root() const {
 std::optional<core::ProcessId> Kinship::identify(pid_t thread) {
   // A watched process still runs, so its pid can be nobody else's and this thread is its first one.
   const pid_t pid = watched_.find(thread) != nullptr ? thread : proc::process_of_thread(thread);
-  return pid == 0 ? std::nullopt : adopt(pid);
+  const auto who = pid == 0 ? std::nullopt : adopt(pid);
+  if (who) watched_.note_call(*who);
+  return who;
 }
 
 std::optional<core::ProcessId> Kinship::adopt(pid_t pid) {

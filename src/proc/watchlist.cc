@@ -50,7 +50,7 @@ bool Watchlist::add(const proc::ProcessInfo& info) {
   }
   if (fd < 0 && !proc::is_alive(info.id)) return false;
   auto entry = std::make_unique<Entry>(
-      WatchedProcess{info, proc::command_of(info.id.pid), std::nullopt}, fd);
+      WatchedProcess{info, proc::command_of(info.id.pid), std::nullopt, false}, fd);
   const bool is_told = fd >= 0 && state_->loop.watch(fd, [this, id = info.id](bool) {
     const auto* known = find(id.pid);
     if (known != nullptr && known->info.id == id) report(id.pid);
@@ -87,6 +87,12 @@ void Watchlist::look_again(core::ProcessId who) {
   if (!info || info->id != who || known.info.id != who) return;
   if (info->state == 'Z' && info->name == known.info.name) return;
   known.command = std::move(command);
+}
+
+void Watchlist::note_call(core::ProcessId who) {
+  const auto found = state_->entries.find(who.pid);
+  if (found == state_->entries.end()) return;
+  if (!std::exchange(found->second->process.has_called, true)) look_again(who);
 }
 
 void Watchlist::note_exit(pid_t pid, int status) {

@@ -18,6 +18,7 @@ struct WatchedProcess {
   proc::ProcessInfo info;
   std::string command;  ///< as it was when the process came into view, or at the last look_again()
   std::optional<int> exit_status;  ///< with which it ends by itself, see note_exit()
+  bool has_called = false;         ///< see note_call()
 };
 
 /// One thread. Not movable: handlers point into it.
@@ -42,6 +43,9 @@ class Watchlist {
   /// executed its program. Of one that has ended only the program's name is left, in brackets; one
   /// that somebody has waited for already, or that is not watched, keeps the line that it had.
   void look_again(core::ProcessId who);
+  /// `who` makes a call that is seen. At the first one look_again(): it may have come into view
+  /// before it executed its program, or while it did so, when it has no command line.
+  void note_call(core::ProcessId who);
   /// Process `pid` is about to end with `status`; of one that is not watched it is forgotten.
   void note_exit(pid_t pid, int status);
   /// Reports every process that has ended by now and whose event has not come yet.

@@ -314,7 +314,9 @@ def test_shell_beside_make(ctx):
     ctx.makefile("b", 20, "b")
     shell = ctx.script(
         "shell",
-        PREAMBLE + "IFS= read -r -n1 t <&$R\njob s1\nprintf + >&$W\njob --say shell done\n")
+        # The make above it has made the descriptor one that does not wait.
+        PREAMBLE + "until IFS= read -r -n1 t <&$R; do sleep 0.1; done 2>/dev/null\n"
+        "job s1\nprintf + >&$W\njob --say shell done\n")
     ctx.write("t/Makefile", f"all: x y\nx:\n\t+@{shell}\ny:\n\t+@$(MAKE) -C ../b\n")
     run = ctx.run(["make", "-C", "t"], tools=["make-4.3"])
     # Two slots are the two recipes' own; the shell has one more, and the make one.

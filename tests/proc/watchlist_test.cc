@@ -74,6 +74,15 @@ TEST_F(WatchlistNames, AHelperIsNamedByWhatItExecuted) {
   EXPECT_EQ(name(), "sh -c echo; read line");
 }
 
+TEST_F(WatchlistNames, ItsFirstCallTellsWhatItIsByThen) {
+  watch();
+  const std::string before = name();
+  child_.execute();
+  EXPECT_EQ(name(), before);
+  watched_.note_call(who_);
+  EXPECT_EQ(name(), "sh -c echo; read line");
+}
+
 TEST_F(WatchlistNames, TheStatusWithWhichOneIsAboutToEndIsKept) {
   watch();
   EXPECT_FALSE(watched_.find(child_.pid)->exit_status);
