@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/limits.h"
 #include "core/process_id.h"
+#include "wire/limits.h"
 #include "wire/protocol_codec.h"
 
 namespace tokenpool::fuzz {
@@ -32,7 +32,7 @@ class Client {
   void hear(std::string_view bytes, bool closes) {
     while (!bytes.empty()) {
       const auto end = bytes.find('\n');
-      TOKENPOOL_CHECK(end != std::string_view::npos && end < core::kMaxLine);
+      TOKENPOOL_CHECK(end != std::string_view::npos && end < wire::kMaxLine);
       const auto message = wire::parse_answer(bytes.substr(0, end));
       TOKENPOOL_CHECK(message.has_value());
       take(*message, closes);

@@ -9,8 +9,10 @@
 #include "core/check.h"
 #include "core/limits.h"
 #include "session/dispatcher.h"
+#include "session/limits.h"
 #include "session_client.h"
 #include "session_input.h"
+#include "wire/limits.h"
 
 namespace tokenpool::fuzz {
 namespace {
@@ -226,7 +228,7 @@ void World::speak() {
 
 void World::say_any_bytes(SessionId session) {
   const unsigned how = bytes_.next();
-  if (how == 255) return say(session, std::string(core::kMaxLine / 2, 'x'));
+  if (how == 255) return say(session, std::string(wire::kMaxLine / 2, 'x'));
   std::string text(bytes_.take(how % 64));
   if (how >= 128) text += '\n';
   say(session, text);
@@ -308,7 +310,7 @@ void World::pass(Instant duration) {
 
 void World::end_all() {
   closed_now_.clear();
-  pass(core::kResumeGrace + core::kMaxCookiePenalty);
+  pass(core::kResumeGrace + session::kMaxCookiePenalty);
   for (auto& [session, client] : clients_) client.reads = true;
   while (true) {
     const auto unread = std::find_if(clients_.begin(), clients_.end(), [this](const auto& entry) {
@@ -417,7 +419,7 @@ void World::deliver() {
 
 void World::read(SessionId session) {
   const std::string outbox(dispatcher_.outbox(session));
-  TOKENPOOL_CHECK(outbox.size() <= core::kMaxUnread);
+  TOKENPOOL_CHECK(outbox.size() <= session::kMaxUnread);
   const bool closes = dispatcher_.is_closing(session);
   Client& client = clients_.at(session);
   if (client.reads) {

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "core/balance.h"
-#include "core/limits.h"
 #include "sim/world.h"
 
 namespace tokenpool::sim {

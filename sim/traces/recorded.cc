@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "core/limits.h"
 #include "sim/traces/replay.h"
 
 namespace tokenpool::traces {

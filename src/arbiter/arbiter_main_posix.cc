@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "arbiter/arbiter.h"
-#include "core/limits.h"
+#include "board/limits.h"
 #include "proc/descriptor_passing.h"
 
 namespace tokenpool::arbiter {
@@ -19,8 +19,8 @@ void guard(const ArbiterConfig& config, Begin begin, const Attached& attached) {
   begin.resume = true;
   begin.left = true;
   begin.guardian = ::getpid();
-  for (std::uint32_t deaths = 0; deaths <= core::kMaxArbiterDeaths; ++deaths) {
-    begin.bypass = begin.bypass || deaths == core::kMaxArbiterDeaths;
+  for (std::uint32_t deaths = 0; deaths <= board::kMaxArbiterDeaths; ++deaths) {
+    begin.bypass = begin.bypass || deaths == board::kMaxArbiterDeaths;
     const pid_t arbiter = ::fork();
     bool left = false;
     if (arbiter == 0) {

@@ -11,12 +11,13 @@
 
 #include "proc/pid_view.h"
 #include "proc/process.h"
+#include "wire/limits.h"
 
 namespace tokenpool::arbiter {
 namespace {
 
 // As much of a job's command line as a target may be long.
-constexpr std::size_t kCommandBytes = core::kMaxTargetBytes;
+constexpr std::size_t kCommandBytes = wire::kMaxTargetBytes;
 
 void add_job(std::int32_t holder, const proc::ProcessInfo& process, wire::StatusResult* status) {
   if (status->jobs.size() == wire::kMaxStatusRows) return;

@@ -13,6 +13,7 @@
 #include <span>
 #include <string_view>
 
+#include "board/limits.h"
 #include "board/memory_proxy.h"
 #include "board/rows.h"
 #include "board/unseen_caller.h"
@@ -114,22 +115,22 @@ struct Board {
   std::array<std::int32_t, kBoardSubreapers> subreapers;  ///< processes of the build, see Kinship
 
   std::uint32_t recovery_count = 0;  ///< all of them, also those beyond the array
-  std::array<RecoveryRow, core::kMaxRecoveries> recoveries;
+  std::array<RecoveryRow, kMaxRecoveries> recoveries;
   std::uint32_t loser_count = 0;  ///< those of them that were not just a dead one's job
   std::array<char, kBoardCommand> first_loser{};
   std::uint32_t refusal_count = 0;
-  std::array<RefusalRow, core::kMaxRefusals> refusals;
+  std::array<RefusalRow, kMaxRefusals> refusals;
   std::int64_t begun_ns = 0;  ///< core::Instant at which the first arbiter began to serve
   std::atomic<std::uint32_t> uncooperative_count{0};
-  std::array<UncooperativeRow, core::kMaxUncooperative> uncooperative;
+  std::array<UncooperativeRow, kMaxUncooperative> uncooperative;
 
   std::atomic<std::uint32_t> stuck_count{0};
-  std::array<StuckRow, core::kMaxStuck> stuck;
+  std::array<StuckRow, kMaxStuck> stuck;
 
   std::atomic<std::uint32_t> user_count{0};
   std::array<OtherUserRow, kBoardUsers> users;
 
-  std::array<FrozenRow, core::kMaxFrozenProcesses> frozen;
+  std::array<FrozenRow, kMaxFrozenProcesses> frozen;
   std::atomic<bool> freezes_no_more{false};    ///< written by the front: the build is being ended
   std::atomic<std::uint32_t> freeze_count{0};  ///< jobs, each time that one was
   std::uint32_t frozen_peak = 0;               ///< jobs at one time

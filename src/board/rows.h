@@ -8,6 +8,7 @@
 
 #include "core/effect.h"
 #include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::board {
 
@@ -48,7 +49,7 @@ struct StuckRow {
   char state = 0;           ///< ... see HaltedProcess
   bool too = false;         ///< ... beside another one of the same holder
   std::array<char, kBoardCommand> halted_command{};
-  std::array<char, core::kMaxTypeBytes + 1> type{};  ///< empty: for slots
+  std::array<char, wire::kMaxTypeBytes + 1> type{};  ///< empty: for slots
   std::int32_t limit = 0;                            ///< of the type
   std::int32_t waiting = 0;                          ///< for it
 };
@@ -64,7 +65,7 @@ struct OtherUserRow {
 
 /// At most `limit` jobs of `type` run at one time.
 struct LimitRow {
-  std::array<char, core::kMaxTypeBytes + 1> type{};
+  std::array<char, wire::kMaxTypeBytes + 1> type{};
   std::int32_t limit = 0;
 };
 

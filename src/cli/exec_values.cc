@@ -7,6 +7,7 @@
 #include "cli/command_line.h"
 #include "cli/nice.h"
 #include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -26,10 +27,10 @@ wire::Result<client::Milliseconds> read_seconds(const std::string& option,
   decimals.resize(3, '0');
   const auto thousandths = number_of(decimals);
   if (!seconds || !thousandths || !lawful || text.front() == '-' ||
-      *seconds > core::kMaxTimeoutMs / 1000 ||
-      *seconds * 1000 + *thousandths > core::kMaxTimeoutMs) {
+      *seconds > wire::kMaxTimeoutMs / 1000 ||
+      *seconds * 1000 + *thousandths > wire::kMaxTimeoutMs) {
     return usage(option + " " + text + ": no time to wait, give seconds, 0 to " +
-                 std::to_string(core::kMaxTimeoutMs / 1000) + ", for example 60 or 0.5");
+                 std::to_string(wire::kMaxTimeoutMs / 1000) + ", for example 60 or 0.5");
   }
   return client::Milliseconds(*seconds * 1000 + *thousandths);
 }
@@ -60,9 +61,9 @@ wire::Result<void> read_type(const std::string& text, launcher::LaunchConfig* co
     return (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') ||
            (letter >= '0' && letter <= '9') || letter == '_' || letter == '.' || letter == '-';
   });
-  if (!lawful || text.size() > core::kMaxTypeBytes) {
+  if (!lawful || text.size() > wire::kMaxTypeBytes) {
     return usage("--type " + text + ": no name of a type, give at most " +
-                 std::to_string(core::kMaxTypeBytes) +
+                 std::to_string(wire::kMaxTypeBytes) +
                  " letters, digits, _ . and -, for example link");
   }
   config->wanted.type = text;
@@ -93,9 +94,9 @@ wire::Result<void> read_memory(const std::string& text, launcher::LaunchConfig* 
 
 wire::Result<void> read_priority(const std::string& text, launcher::LaunchConfig* config) {
   const auto priority = number_of(text);
-  if (!priority || *priority < -core::kMaxPriority || *priority > core::kMaxPriority) {
+  if (!priority || *priority < -wire::kMaxPriority || *priority > wire::kMaxPriority) {
     return usage("--priority " + text + ": no priority, give -" +
-                 std::to_string(core::kMaxPriority) + " to " + std::to_string(core::kMaxPriority) +
+                 std::to_string(wire::kMaxPriority) + " to " + std::to_string(wire::kMaxPriority) +
                  ", higher comes first");
   }
   config->wanted.priority = static_cast<int>(*priority);

@@ -16,6 +16,7 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::cli {
 namespace {
@@ -46,7 +47,7 @@ std::string unknown_key(const std::string& word, const std::string& key) {
 wire::Result<void> read_limit(const std::string& word, const std::string& type,
                               const std::string& value, wire::SetCall* call) {
   if (!wire::is_type(type)) {
-    return usage(word + ": no name of a type, give at most " + std::to_string(core::kMaxTypeBytes) +
+    return usage(word + ": no name of a type, give at most " + std::to_string(wire::kMaxTypeBytes) +
                  " letters, digits, _ . and -, for example limit.link=2");
   }
   const auto limit = number_from(value, 0);

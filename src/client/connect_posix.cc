@@ -9,8 +9,8 @@
 #include "client/local_engine.h"
 #include "client/text.h"
 #include "client/token_source.h"
-#include "core/limits.h"
 #include "proc/process.h"
+#include "wire/limits.h"
 
 namespace tokenpool::client {
 namespace {
@@ -28,10 +28,10 @@ wire::HelloCall hello_of(const Options& options, const std::string& cookie) {
   hello.cookie = cookie;
   hello.launcher = options.launcher;
   hello.process.pid = getpid();
-  hello.name = clean_text(options.name, core::kMaxNameBytes);
+  hello.name = clean_text(options.name, wire::kMaxNameBytes);
   if (const auto self = proc::read_process(getpid())) {
     hello.process.start = self->id.start;
-    if (hello.name.empty()) hello.name = clean_text(self->name, core::kMaxNameBytes);
+    if (hello.name.empty()) hello.name = clean_text(self->name, wire::kMaxNameBytes);
   }
   if (hello.name.empty()) hello.name = "client";
   const auto lease = from_environment(std::nullopt, "TOKENPOOL_LEASE");

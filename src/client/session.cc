@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "client/text.h"
-#include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::client {
 namespace {
@@ -21,7 +21,7 @@ wire::AcquireCall call_of(const Wanted& wanted) {
   call.min = wanted.min;
   call.max = wanted.max == 0 ? wanted.min : wanted.max;
   call.job.type = clean_text(wanted.type, wanted.type.size());
-  call.job.target = clean_text(wanted.target, core::kMaxTargetBytes);
+  call.job.target = clean_text(wanted.target, wire::kMaxTargetBytes);
   call.job.memory = wanted.memory;
   call.job.priority = wanted.priority;
   call.job.process = named(wanted.pid, wanted.start);
@@ -30,7 +30,7 @@ wire::AcquireCall call_of(const Wanted& wanted) {
 
 // The name of a method goes into the line as it is.
 bool is_method(std::string_view text) {
-  return !text.empty() && text.size() <= core::kMaxNameBytes &&
+  return !text.empty() && text.size() <= wire::kMaxNameBytes &&
          std::ranges::all_of(text, [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   c == '_' || c == '.' || c == '-' || c == '/';
@@ -254,7 +254,7 @@ Ticket Session::call(const std::string& method, const std::string& params) {
                      method + "\",\"params\":" + params + "}";
   // A line break between two members is JSON, but it would end the message.
   std::ranges::replace(line, '\n', ' ');
-  if (line.size() + 1 > core::kMaxLine) {
+  if (line.size() + 1 > wire::kMaxLine) {
     return answered(Error{.code = code_of(wire::ErrorCode::invalid_request),
                           .message = method + ": longer than a line of the protocol may be"});
   }

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "client/session.h"
-#include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::client {
 namespace {
@@ -19,7 +19,7 @@ std::string Session::hello_line() {
   declared_.clear();
   std::vector<wire::ResumedLease> resumed;
   for (const auto& [key, held] : held_) {
-    if (held.id == 0 || resumed.size() == core::kMaxResumed) continue;
+    if (held.id == 0 || resumed.size() == wire::kMaxResumed) continue;
     resumed.push_back({.lease = held.id, .slots = held.slots, .job = held.job});
     declared_.push_back({.key = key, .slots = held.slots, .process = held.job.process});
   }
@@ -29,7 +29,7 @@ std::string Session::hello_line() {
     if (!resumed.empty()) std::get<wire::HelloCall>(request.call).resume = resumed;
     line.clear();
     wire::append_request(&line, request);
-    if (line.size() <= core::kMaxLine || resumed.empty()) return line;
+    if (line.size() <= wire::kMaxLine || resumed.empty()) return line;
     const bool targets = std::ranges::any_of(
         resumed, [](const wire::ResumedLease& lease) { return !lease.job.target.empty(); });
     if (targets) {
@@ -45,7 +45,7 @@ void Session::received(std::string_view bytes, Instant now) {
   while (!bytes.empty() && !broken_) {
     const std::size_t end = bytes.find('\n');
     const std::string_view part = bytes.substr(0, end);
-    if (input_.size() + part.size() >= core::kMaxLine) {
+    if (input_.size() + part.size() >= wire::kMaxLine) {
       broken_ = true;
       return;
     }

@@ -5,7 +5,7 @@
 #include <span>
 #include <utility>
 
-#include "core/limits.h"
+#include "control/limits.h"
 
 namespace tokenpool::control {
 
@@ -240,7 +240,7 @@ void Billing::follow_accused(const Family& family, double weight) {
 
 // The culprits of an excess; false: there is nobody to be named yet.
 bool Billing::accuse_below(std::size_t index, Family* family, core::Instant now) {
-  if (accused_.size() >= core::kMaxAccused) return false;
+  if (accused_.size() >= kMaxAccused) return false;
   const std::size_t before = accused_.size();
   for (const std::size_t culprit : family->culprits(index)) {
     const Family::Node& named = family->nodes()[culprit];

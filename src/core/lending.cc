@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "core/limits.h"
 #include "core/pool.h"
 
 namespace tokenpool::core {

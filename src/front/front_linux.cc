@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "board/freezer.h"
+#include "board/limits.h"
 #include "front/front.h"
 #include "front/report.h"
 #include "proc/descriptor_passing.h"
@@ -160,7 +161,7 @@ wire::Result<void> Front::begin(const StartedCommand& command, const arbiter::Be
   begin_.tcp_sockets = static_cast<int>(attached_.tcp_sockets.size());
   if (!command.in_group) config_.group.move_in(command.pid);
   bool forked = true;
-  while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= core::kMaxArbiterDeaths) {
+  while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= board::kMaxArbiterDeaths) {
     send_begin();
     while (!ready_ && arbiter_ != 0) serve(-1);
     if (ready_) return {};
@@ -398,10 +399,10 @@ void Front::on_arbiter_death(int status) {
   arbiter_gave_up_ = WIFEXITED(status);
   if (!ready_) return;  // begin() tries again
   begin_.resume = true;
-  begin_.bypass = config_.board->arbiter_deaths > core::kMaxArbiterDeaths;
+  begin_.bypass = config_.board->arbiter_deaths > board::kMaxArbiterDeaths;
   const std::string how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
                                               : "status " + std::to_string(WEXITSTATUS(status));
-  if (config_.board->arbiter_deaths > core::kMaxArbiterDeaths + 1)
+  if (config_.board->arbiter_deaths > board::kMaxArbiterDeaths + 1)
     return;  // wait_for() tries on, slowly
   proc::say("run",
             begin_.bypass

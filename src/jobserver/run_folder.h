@@ -51,10 +51,10 @@ std::vector<std::string> run_folders(const std::string& parent);
 std::string new_run_name();
 
 /// Removes from `parent` the folders of runs of this user and this boot that are dead: their FIFO
-/// has no reader, or they have had none for core::kMaxSetup. The one called `own` is not looked at.
+/// has no reader, or they have had none for kMaxSetup. The one called `own` is not looked at.
 /// `may_go` is asked for each by its name; where it says no, the folder stays. A folder that holds
 /// anything else than the names above, each of its kind and with one name, stays as it is; symbolic
-/// links are not followed. Looks at core::kMaxSweptEntries names and core::kMaxSweptRuns folders at
+/// links are not followed. Looks at kMaxSweptEntries names and kMaxSweptRuns folders at
 /// most. Never blocks; what fails is left for the next run.
 void remove_dead_runs(const std::string& parent, const std::string& own,
                       const std::function<bool(const std::string& name)>& may_go);

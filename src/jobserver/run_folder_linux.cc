@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/limits.h"
+#include "jobserver/limits.h"
 #include "jobserver/run_folder.h"
 
 namespace tokenpool::jobserver {
@@ -82,7 +82,7 @@ std::vector<std::string> run_names_in(int parent, const std::string& prefix) {
         status.st_uid == ::geteuid()) {
       names.push_back(name);
     }
-    return ++seen < core::kMaxSweptEntries && names.size() < core::kMaxSweptRuns;
+    return ++seen < kMaxSweptEntries && names.size() < kMaxSweptRuns;
   });
   return names;
 }
@@ -121,7 +121,7 @@ std::optional<std::vector<std::string>> names_if_all(int folder, IsOurs is_ours)
   bool all = true;
   const bool readable = for_each_name(folder, [&](const std::string& name) {
     names.push_back(name);
-    all = is_ours(name) && names.size() <= core::kMaxToolFiles;
+    all = is_ours(name) && names.size() <= kMaxToolFiles;
     return all;
   });
   if (!readable || !all) return std::nullopt;
@@ -150,7 +150,7 @@ bool is_past_setup(int folder) {
   struct stat status{};
   if (::fstat(folder, &status) != 0) return false;
   const auto age = std::chrono::seconds(std::time(nullptr) - status.st_mtim.tv_sec);
-  return age > core::kMaxSetup;
+  return age > kMaxSetup;
 }
 
 bool is_dead(int folder, const std::vector<std::string>& names) {

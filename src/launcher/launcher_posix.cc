@@ -11,13 +11,13 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "core/limits.h"
 #include "launcher/launcher.h"
 #include "launcher/launcher_notice.h"
 #include "launcher/launcher_process.h"
 #include "launcher/opam_pipes.h"
 #include "proc/say.h"
 #include "session/who_holds.h"
+#include "wire/limits.h"
 #include "wire/protocol_codec.h"
 
 namespace tokenpool::launcher {
@@ -89,9 +89,9 @@ std::string command_line(const std::vector<std::string>& words) {
   std::string line;
   for (const std::string& word : words) {
     line += (line.empty() ? "" : " ") + word;
-    if (line.size() >= core::kMaxTargetBytes) break;
+    if (line.size() >= wire::kMaxTargetBytes) break;
   }
-  line.resize(std::min(line.size(), core::kMaxTargetBytes));
+  line.resize(std::min(line.size(), wire::kMaxTargetBytes));
   return line;
 }
 

@@ -8,8 +8,8 @@
 
 #include <unistd.h>
 
-#include "core/limits.h"
 #include "proc/census.h"
+#include "proc/limits.h"
 #include "proc/process_files.h"
 
 namespace tokenpool::proc {
@@ -54,7 +54,7 @@ std::uint64_t less(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : 0;
 
 struct Census::State {
   State(pid_t root_pid, pid_t exempt_pid)
-      : root(root_pid), exempt(exempt_pid), files(core::kMaxCensusFiles) {}
+      : root(root_pid), exempt(exempt_pid), files(kMaxCensusFiles) {}
 
   void read_all();
   void sort_out();
@@ -170,7 +170,7 @@ double Census::State::delay(const Reading& reading, const Member* before_it, Mem
   if (before_it != nullptr) member->waited = before_it->waited;
   const bool ran = before_it == nullptr ? stat.ticks > 0 : stat.ticks != before_it->ticks;
   if ((!ran && stat.state != 'R') || threads_left <= 0) return 0;
-  const int most = std::min(threads_left, core::kMaxCensusThreads);
+  const int most = std::min(threads_left, kMaxCensusThreads);
   threads_left -= std::min(stat.threads, most);
   const auto waited = files.waited_ns(stat.id.pid, stat.threads, most);
   if (!waited) return 0;
@@ -223,7 +223,7 @@ CensusSample Census::sample(core::Instant now) {
   if (state.before) sample.interval = now - *state.before;
   const double seconds = std::chrono::duration<double>(sample.interval).count();
   state.before = now;
-  state.threads_left = core::kMaxCensusThreadsOfWalk;
+  state.threads_left = kMaxCensusThreadsOfWalk;
   state.read_all();
   state.sort_out();
   state.note_the_dead();

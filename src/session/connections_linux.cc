@@ -12,11 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/limits.h"
 #include "proc/clock.h"
 #include "proc/peer.h"
 #include "proc/process.h"
 #include "session/connections.h"
+#include "wire/limits.h"
 
 namespace tokenpool::session {
 namespace {
@@ -71,7 +71,7 @@ struct Connections::Impl {
   int spare = open_spare();
   std::vector<Listener> listeners;
   std::unordered_map<core::SessionId, Connection> connections;
-  std::array<char, core::kMaxLine> buffer{};
+  std::array<char, wire::kMaxLine> buffer{};
 
   bool add(int fd, std::uint64_t key, std::uint32_t events) const {
     epoll_event event{};

@@ -5,6 +5,8 @@
 
 #include "core/check.h"
 #include "core/limits.h"
+#include "session/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::session {
 namespace {
@@ -56,8 +58,8 @@ Dispatcher::Dispatcher(DispatcherConfig config, core::LeasePool* leases, Dispatc
 
 SessionId Dispatcher::open(const Peer& peer, Instant now, std::string* refusal) {
   Strangers& strangers = peer.local ? local_ : remote_;
-  const bool full = sessions_.size() >= core::kMaxSessions;
-  if (strangers.count >= core::kMaxStrangers) drop_oldest(&strangers);
+  const bool full = sessions_.size() >= kMaxSessions;
+  if (strangers.count >= kMaxStrangers) drop_oldest(&strangers);
   if (full && !drop_stranger()) {
     wire::append_error(refusal, {}, ErrorCode::too_many, kTooMany);
     return 0;
@@ -66,7 +68,7 @@ SessionId Dispatcher::open(const Peer& peer, Instant now, std::string* refusal) 
   Session& session = sessions_[id];
   session.id = id;
   session.peer = peer;
-  session.deadline = now + core::kHelloPatience;
+  session.deadline = now + kHelloPatience;
   strangers.due.emplace_back(*session.deadline, id);
   ++strangers.count;
   return id;
@@ -97,7 +99,7 @@ void Dispatcher::receive(SessionId id, std::string_view bytes, Instant now) {
          (session->state == State::stranger || session->state == State::member)) {
     const auto end = bytes.find('\n');
     const std::string_view part = bytes.substr(0, end);
-    if (session->unfinished.size() + part.size() >= core::kMaxLine) {
+    if (session->unfinished.size() + part.size() >= wire::kMaxLine) {
       complain(session, {}, ErrorCode::invalid_request, "a line of more than 65536 bytes");
       close(session);
       return;
@@ -136,7 +138,7 @@ void Dispatcher::on_refusal(Session* session, const wire::Refusal& refusal) {
              calls_first ? "say hello first" : refusal.message);
   }
   if (refusal.garbage) ++session->bad_lines;
-  if (stranger || session->bad_lines >= core::kMaxBadLines) close(session);
+  if (stranger || session->bad_lines >= kMaxBadLines) close(session);
 }
 
 void Dispatcher::closed(SessionId id, Instant now) {
@@ -264,8 +266,8 @@ void Dispatcher::on_hello(Session* session, const wire::CallId& id, const wire::
 // The answer is held back: a guess costs its author time and the arbiter none.
 void Dispatcher::punish(Session* session, Instant now) {
   ++unauthorized_;
-  penalty_ = penalty_ == Instant::zero() ? core::kCookiePenalty
-                                         : std::min(2 * penalty_, core::kMaxCookiePenalty);
+  penalty_ =
+      penalty_ == Instant::zero() ? kCookiePenalty : std::min(2 * penalty_, kMaxCookiePenalty);
   session->state = State::punished;
   session->deadline = now + penalty_;
   punished_.push_back(session->id);
@@ -304,7 +306,7 @@ std::vector<std::uint64_t> Dispatcher::resume(Session* session,
       answer.push_back(0);
       continue;
     }
-    const bool full = leases_.leases().size() >= core::kMaxLeases;
+    const bool full = leases_.leases().size() >= kMaxLeases;
     answer.push_back(full && !is_known ? 0 : leases_.resume(std::move(lease), now, &effects_));
   }
   carry_out(&effects_, now);
@@ -402,7 +404,7 @@ void Dispatcher::note_finished(const core::LeaseEffect& effect, Instant now) {
   const core::Lease& lease = effect.lease;
   Session& session = sessions_.at(effect.session);
   session.finished.insert(lease.id);
-  if (session.finished.size() > core::kMaxLeasesOfSession) {
+  if (session.finished.size() > kMaxLeasesOfSession) {
     session.finished.erase(session.finished.begin());
   }
   if (effect.cause == core::LeaseEnd::operator_word) return note_recovery(effect, now);
@@ -425,7 +427,7 @@ void Dispatcher::note_recovery(const core::LeaseEffect& effect, Instant now) {
     recovery.row.pid = pid_of(session->second);
     if (effect.cause == core::LeaseEnd::session) {
       lost_.push_back({lease.id, lease.slots, session->second.process, session->second.shown_pid});
-      if (lost_.size() > core::kMaxLeasesOfSession) lost_.pop_front();
+      if (lost_.size() > kMaxLeasesOfSession) lost_.pop_front();
     }
   }
   if (lease.owner) recovery.row.pid = lease.owner->pid;
@@ -442,7 +444,7 @@ void Dispatcher::tell(wire::Event event) {
   const std::int32_t pid = event.pid;
   for (auto& [id, session] : sessions_) {
     if (!session.subscribed || session.state != State::member) continue;
-    if (session.outbox.size() > core::kMaxUnread / 2) {
+    if (session.outbox.size() > kMaxUnread / 2) {
       ++session.lost_events;
       continue;
     }
@@ -495,7 +497,7 @@ void Dispatcher::close(Session* session) {
 }
 
 void Dispatcher::list(Session* session) {
-  if (session->outbox.size() > core::kMaxUnread && session->state == State::member) {
+  if (session->outbox.size() > kMaxUnread && session->state == State::member) {
     session->state = State::closing;
     session->outbox.clear();
   }

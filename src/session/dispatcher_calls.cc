@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/limits.h"
 #include "session/dispatcher.h"
+#include "session/limits.h"
 
 namespace tokenpool::session {
 namespace {
@@ -63,9 +64,9 @@ void Dispatcher::on_call(Session* session, const wire::CallRequest& request, Ins
 void Dispatcher::on_acquire(Session* session, const CallId& id, const wire::AcquireCall& call,
                             Instant now) {
   if (draining_) return refuse(session, id, ErrorCode::draining, "the arbiter is about to end");
-  if (session->asked.size() >= core::kMaxRequestsOfSession ||
-      leases_.count_of(session->id) >= core::kMaxLeasesOfSession ||
-      leases_.leases().size() + leases_.waiting_count() >= core::kMaxLeases) {
+  if (session->asked.size() >= kMaxRequestsOfSession ||
+      leases_.count_of(session->id) >= kMaxLeasesOfSession ||
+      leases_.leases().size() + leases_.waiting_count() >= kMaxLeases) {
     return refuse(session, id, ErrorCode::too_many, "too many leases or requests");
   }
   // Nobody could ever name a lease that was asked for without an id.

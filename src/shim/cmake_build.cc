@@ -4,10 +4,10 @@
 #include <optional>
 #include <system_error>
 
-#include "core/limits.h"
 #include "dialect/cmake_tree.h"
 #include "proc/file.h"
 #include "proc/tool.h"
+#include "shim/limits.h"
 #include "shim/shim_files.h"
 
 namespace tokenpool::shim {
@@ -16,9 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 
 std::optional<std::string> cache_in(const fs::path& folder) {
-  auto text = proc::read_start(folder / "CMakeCache.txt", core::kMaxCmakeCache);
+  auto text = proc::read_start(folder / "CMakeCache.txt", kMaxCmakeCache);
   // The last line may be cut.
-  if (text && text->size() == core::kMaxCmakeCache) text->resize(text->rfind('\n') + 1);
+  if (text && text->size() == kMaxCmakeCache) text->resize(text->rfind('\n') + 1);
   return text;
 }
 

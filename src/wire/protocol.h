@@ -136,7 +136,7 @@ struct Refusal {
   CallId id;
   /// A notification: nothing is answered.
   bool silent = false;
-  /// The line was no message at all; core::kMaxBadLines of them close the connection.
+  /// The line was no message at all; session::kMaxBadLines of them close the connection.
   bool garbage = false;
   friend bool operator==(const Refusal&, const Refusal&) = default;
 };

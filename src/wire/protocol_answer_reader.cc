@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "core/limits.h"
+#include "wire/limits.h"
 #include "wire/protocol_codec.h"
 #include "wire/protocol_json.h"
 #include "wire/protocol_members.h"
@@ -102,7 +102,7 @@ void AnswerSink::key(std::string_view name) {
 
 void AnswerSink::add_resumed(const JsonValue& value) {
   const bool right = value.is(Kind::whole) && value.whole >= 0 && value.whole <= kMaxNumber;
-  if (!right || body_->resumed.size() == core::kMaxResumed) {
+  if (!right || body_->resumed.size() == kMaxResumed) {
     body_->is_resumed_wrong = true;
   } else {
     body_->resumed.push_back(static_cast<std::uint64_t>(value.whole));

@@ -32,7 +32,7 @@ void append_slots_result(std::string* out, const CallId& id, int slots);
 void append_watched_result(std::string* out, const CallId& id, std::optional<bool> watched);
 void append_cancelled_result(std::string* out, const CallId& id, bool cancelled);
 /// Rows beyond kMaxStatusRows and kMaxRecoveryRows are left out, and the last ones of `leases` and
-/// `waiting` where their names are so long that the line would not fit into core::kMaxLine.
+/// `waiting` where their names are so long that the line would not fit into kMaxLine.
 void append_result(std::string* out, const CallId& id, const StatusResult& result);
 /// Of `set`.
 void append_set_result(std::string* out, const CallId& id, int slots,

@@ -9,8 +9,8 @@
 #include <rapidjson/reader.h>
 
 #include "core/check.h"
-#include "core/limits.h"
 #include "wire/characters.h"
+#include "wire/limits.h"
 
 namespace tokenpool::wire {
 namespace {
@@ -56,7 +56,7 @@ class rapidjson::internal::Stack<tokenpool::wire::InPlace> {
   }
 
   static constexpr std::size_t kLevel = 2 * sizeof(SizeType);
-  alignas(SizeType) std::array<char, (tokenpool::core::kMaxDepth + 1) * kLevel> room_;  // NOLINT
+  alignas(SizeType) std::array<char, (tokenpool::wire::kMaxDepth + 1) * kLevel> room_;  // NOLINT
   std::size_t size_ = 0;
 };
 
@@ -182,7 +182,7 @@ class Events {
     return true;
   }
   bool open(Kind kind) {
-    if (++depth_ > core::kMaxDepth) return refuse("too deep");
+    if (++depth_ > kMaxDepth) return refuse("too deep");
     sink_->open(kind, stream_->Tell());
     return true;
   }

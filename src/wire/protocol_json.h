@@ -76,7 +76,7 @@ class JsonText {
   ~JsonText() = default;
 
   /// Once. A fault: no JSON (RFC 8259), no UTF-8, half of a surrogate pair, a number beyond what a
-  /// double holds, deeper than core::kMaxDepth; the sink has seen what comes before it.
+  /// double holds, deeper than kMaxDepth; the sink has seen what comes before it.
   std::optional<JsonFault> parse(JsonSink* sink);
 
  private:

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::wire {
 namespace {
@@ -61,14 +61,14 @@ std::optional<CallId> to_id(const JsonValue& value) {
   if (value.is(Kind::whole) && value.whole >= 0 && value.whole <= kMaxNumber) {
     return CallId(value.whole);
   }
-  if (value.is(Kind::text) && value.size >= 1 && value.size <= core::kMaxIdBytes) {
+  if (value.is(Kind::text) && value.size >= 1 && value.size <= kMaxIdBytes) {
     return CallId(std::string(value.text()));
   }
   return std::nullopt;
 }
 
 bool is_type(std::string_view text) {
-  return !text.empty() && text.size() <= core::kMaxTypeBytes &&
+  return !text.empty() && text.size() <= kMaxTypeBytes &&
          std::all_of(text.begin(), text.end(), is_type_character);
 }
 

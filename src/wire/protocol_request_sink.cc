@@ -1,6 +1,7 @@
 #include "wire/protocol_request_sink.h"
 
 #include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::wire {
 namespace {
@@ -18,9 +19,9 @@ void take_process(MemberReader& members, NamedProcess* process) {
 
 void take_job(MemberReader& members, JobWords* job) {
   members.type(Member::type, &job->type);
-  members.text(Member::target, 0, core::kMaxTargetBytes, &job->target);
+  members.text(Member::target, 0, kMaxTargetBytes, &job->target);
   members.whole(Member::memory, 0, kMaxNumber, &job->memory);
-  members.whole(Member::priority, -core::kMaxPriority, core::kMaxPriority, &job->priority);
+  members.whole(Member::priority, -kMaxPriority, kMaxPriority, &job->priority);
   NamedProcess process;
   take_process(members, &process);
   // `start` alone names nobody.
@@ -35,8 +36,8 @@ void take_lease(MemberReader& members, std::uint64_t* lease) {
 void ResumeList::end_entry(const Members& entry) {
   ++count;
   if (!fault.empty()) return;
-  if (count > core::kMaxResumed) {
-    fault = "resume: at most " + std::to_string(core::kMaxResumed) + " leases";
+  if (count > kMaxResumed) {
+    fault = "resume: at most " + std::to_string(kMaxResumed) + " leases";
     return;
   }
   ResumedLease lease;

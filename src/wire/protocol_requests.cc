@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/limits.h"
+#include "wire/limits.h"
 #include "wire/protocol_codec.h"
 #include "wire/protocol_json.h"
 #include "wire/protocol_members.h"
@@ -67,7 +68,7 @@ void take(MemberReader& members, RequestSink& sink, HelloCall* call) {
   } else {
     members.fail(Member::cookie, "a text");
   }
-  members.text(Member::name, 1, core::kMaxNameBytes, &call->name);
+  members.text(Member::name, 1, kMaxNameBytes, &call->name);
   take_process(members, &call->process);
   members.whole(Member::lease, 1, kMaxNumber, &call->lease);
   members.boolean(Member::launcher, &call->launcher);
@@ -80,7 +81,7 @@ void take(MemberReader& members, RequestSink& sink, HelloCall* call) {
 void take(MemberReader& members, RequestSink& /*sink*/, AcquireCall* call) {
   take_range(members, &call->min, &call->max);
   take_job(members, &call->job);
-  take_whole(members, Member::timeout_ms, core::kMaxTimeoutMs, &call->timeout_ms);
+  take_whole(members, Member::timeout_ms, kMaxTimeoutMs, &call->timeout_ms);
 }
 
 void take(MemberReader& members, RequestSink& /*sink*/, ReleaseCall* call) {

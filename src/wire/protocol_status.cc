@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/limits.h"
+#include "wire/limits.h"
 #include "wire/protocol_codec.h"
 #include "wire/protocol_writer.h"
 
@@ -133,7 +133,7 @@ void append_result(std::string* out, const CallId& id, const StatusResult& resul
   }
   // Rows of the longest names and targets do not all fit: then each list has a share of what is
   // left.
-  const std::size_t end = std::max(begin + core::kMaxLine - kEnd, line.size());
+  const std::size_t end = std::max(begin + kMaxLine - kEnd, line.size());
   if (result.run) write_rows(line, "jobs", result.jobs, line.size() + (end - line.size()) / 3);
   write_rows(line, "waiting", result.waiting, line.size() + (end - line.size()) / 2);
   write_rows(line, "leases", result.leases, end);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "board/mapped_board.h"
+#include "core/limits.h"
 #include "proc/process.h"
 
 namespace tokenpool::arbiter {

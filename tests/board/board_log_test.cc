@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "board/limits.h"
 #include "board/mapped_board.h"
 
 namespace tokenpool::board {
@@ -72,7 +73,7 @@ TEST_F(BoardLogTest, WhoIsStuckHasOneRow) {
   add(0, 0, 11, "");
   EXPECT_EQ(board->stuck_count.load(), 4U) << "that one is known";
   for (int pid = 100; pid < 300; ++pid) add(pid, 1, 0, "");
-  EXPECT_EQ(board->stuck_count.load(), core::kMaxStuck);
+  EXPECT_EQ(board->stuck_count.load(), kMaxStuck);
 }
 
 TEST_F(BoardLogTest, WhatIsPublishedIsWhatTheNextArbiterFinds) {
@@ -218,10 +219,10 @@ TEST_F(BoardLogTest, MoreRecoveriesThanFitAreStillCounted) {
   effect.end.held = 1;
   effect.end.freed = 1;
   log.name_dead(kMake, "make");
-  for (std::size_t i = 0; i < core::kMaxRecoveries + 5; ++i) log.add_recovery(effect, 12);
-  EXPECT_EQ(board->recovery_count, core::kMaxRecoveries + 5);
+  for (std::size_t i = 0; i < kMaxRecoveries + 5; ++i) log.add_recovery(effect, 12);
+  EXPECT_EQ(board->recovery_count, kMaxRecoveries + 5);
   EXPECT_STREQ(board->recoveries[0].command.data(), "make");
-  EXPECT_EQ(board->recoveries[core::kMaxRecoveries - 1].after_us, 12);
+  EXPECT_EQ(board->recoveries[kMaxRecoveries - 1].after_us, 12);
 }
 
 TEST_F(BoardLogTest, TheLastFiguresSayWhatIsHeldAndThatNothingIsMissing) {

@@ -2,6 +2,7 @@
 
 #include "client/session_desk.h"
 #include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::client {
 namespace {
@@ -114,20 +115,20 @@ TEST(SessionResume, keeps_within_a_line) {
   SessionDesk desk;
   desk.connect();
   Wanted wanted;
-  wanted.type = std::string(core::kMaxTypeBytes, 't');
-  wanted.target = std::string(core::kMaxTargetBytes, 'x');
+  wanted.type = std::string(wire::kMaxTypeBytes, 't');
+  wanted.target = std::string(wire::kMaxTargetBytes, 'x');
   std::size_t held = 0;
-  for (; held < core::kMaxResumed + 8; ++held) {
+  for (; held < wire::kMaxResumed + 8; ++held) {
     const Ticket ticket = desk.session.begin(wanted, desk.now);
     desk.sent();
     desk.grant(ticket, 1000 + held, 1);
   }
   desk.lose();
   desk.session.opened(desk.now);
-  EXPECT_LE(desk.session.output()->size(), core::kMaxLine);
+  EXPECT_LE(desk.session.output()->size(), wire::kMaxLine);
   const auto hello = desk.only<wire::HelloCall>();
   ASSERT_TRUE(hello.resume);
-  EXPECT_EQ(hello.resume->size(), core::kMaxResumed);
+  EXPECT_EQ(hello.resume->size(), wire::kMaxResumed);
   EXPECT_EQ(hello.resume->back().job.target, "");
   EXPECT_EQ(hello.resume->back().job.type, wanted.type);
 }
@@ -136,22 +137,22 @@ TEST(SessionResume, declares_fewer_where_even_the_numbers_are_too_long) {
   SessionDesk desk;
   desk.connect();
   Wanted wanted;
-  wanted.type = std::string(core::kMaxTypeBytes, 't');
+  wanted.type = std::string(wire::kMaxTypeBytes, 't');
   wanted.memory = core::kMaxNumber;
-  wanted.priority = -core::kMaxPriority;
+  wanted.priority = -wire::kMaxPriority;
   wanted.pid = 2147483647;
   wanted.start = core::kMaxNumber;
-  for (std::size_t i = 0; i < core::kMaxResumed; ++i) {
+  for (std::size_t i = 0; i < wire::kMaxResumed; ++i) {
     const Ticket ticket = desk.session.begin(wanted, desk.now);
     desk.sent();
     desk.grant(ticket, core::kMaxNumber - i, 1);
   }
   desk.lose();
   desk.session.opened(desk.now);
-  EXPECT_LE(desk.session.output()->size(), core::kMaxLine);
+  EXPECT_LE(desk.session.output()->size(), wire::kMaxLine);
   const auto hello = desk.only<wire::HelloCall>();
   ASSERT_TRUE(hello.resume);
-  EXPECT_GT(hello.resume->size(), core::kMaxResumed / 2);
+  EXPECT_GT(hello.resume->size(), wire::kMaxResumed / 2);
   std::string resumed;
   for (const auto& lease : *hello.resume) {
     resumed += (resumed.empty() ? "" : ",") + std::to_string(lease.lease);
@@ -159,7 +160,7 @@ TEST(SessionResume, declares_fewer_where_even_the_numbers_are_too_long) {
   desk.result(0, R"("session":4,"protocol":1,"slots":4,"resumed":[)" + resumed + "]");
   std::size_t lost = 0;
   while (desk.session.take_notice()) ++lost;
-  EXPECT_EQ(lost, core::kMaxResumed - hello.resume->size());
+  EXPECT_EQ(lost, wire::kMaxResumed - hello.resume->size());
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "client/session_desk.h"
-#include "core/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::client {
 namespace {
@@ -306,7 +306,7 @@ TEST(Session, keeps_calls_that_no_arbiter_could_answer_to_itself) {
     ASSERT_TRUE(answer) << params;
     EXPECT_EQ(answer->error().code, -32700) << params;
   }
-  const std::string large = "{\"a\":\"" + std::string(core::kMaxLine, 'x') + "\"}";
+  const std::string large = "{\"a\":\"" + std::string(wire::kMaxLine, 'x') + "\"}";
   EXPECT_EQ(desk.session.take_answer(desk.session.call("set", large))->error().code, -32600);
   EXPECT_EQ(desk.session.take_answer(desk.session.call("a\"b", "{}"))->error().code, -32601);
   EXPECT_TRUE(desk.sent().empty());
@@ -356,8 +356,8 @@ TEST(Session, reads_lines_in_any_pieces_up_to_their_limit) {
   const Ticket ticket = desk.session.begin({}, desk.now);
   const std::string head = "{\"jsonrpc\":\"2.0\",\"id\":" + std::to_string(ticket) +
                            ",\"result\":{\"lease\":9,\"slots\":1,\"pad\":\"";
-  std::string line = head + std::string(core::kMaxLine - 1 - head.size() - 3, 'x') + "\"}}\n";
-  ASSERT_EQ(line.size(), core::kMaxLine);
+  std::string line = head + std::string(wire::kMaxLine - 1 - head.size() - 3, 'x') + "\"}}\n";
+  ASSERT_EQ(line.size(), wire::kMaxLine);
   for (const char byte : line) desk.session.received(std::string_view(&byte, 1), desk.now);
   EXPECT_FALSE(desk.session.broken());
   EXPECT_TRUE(desk.session.take(ticket));

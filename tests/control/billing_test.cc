@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/limits.h"
+#include "control/limits.h"
 
 namespace tokenpool::control {
 namespace {
@@ -348,7 +348,7 @@ TEST_F(BillingTest, SoManyAreAccusedAndNoMore) {
   holds(kCommand, 1);
   for (int i = 0; i < 200; ++i) has(1000 + i, kCommand, 3);
   step(3);
-  EXPECT_GE(billing.accused().size(), core::kMaxAccused);
+  EXPECT_GE(billing.accused().size(), kMaxAccused);
   EXPECT_LE(billing.accused().size(), 200U);
 }
 

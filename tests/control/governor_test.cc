@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "core/limits.h"
-
 namespace tokenpool::control {
 namespace {
 

@@ -9,7 +9,6 @@
 #include <string>
 
 #include "core/lease_pool.h"
-#include "core/limits.h"
 
 namespace tokenpool::core {
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/lease_desk.h"
+#include "core/limits.h"
 #include "core/processes.h"
 
 namespace tokenpool::core {

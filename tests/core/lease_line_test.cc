@@ -5,6 +5,7 @@
 
 #include "core/lease_desk.h"
 #include "core/lease_pool.h"
+#include "core/limits.h"
 #include "core/processes.h"
 
 namespace tokenpool::core {

@@ -6,7 +6,6 @@
 #include <rapidcheck/gtest.h>
 #include <rapidcheck/state.h>
 
-#include "core/limits.h"
 #include "core/naive_ledger.h"
 #include "core/pool_desk.h"
 #include "core/processes.h"

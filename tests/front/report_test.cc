@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "board/board_log.h"
+#include "board/limits.h"
 #include "board/mapped_board.h"
 #include "watch/news.h"
 
@@ -119,9 +120,9 @@ TEST_F(ReportTest, TellsWhoIgnoredThePool) {
 }
 
 TEST_F(ReportTest, NoMoreAccusationsThanTheBoardHolds) {
-  board->uncooperative_count = core::kMaxUncooperative + 5;
+  board->uncooperative_count = board::kMaxUncooperative + 5;
   const auto report = nlohmann::json::parse(render_report({}, *board));
-  EXPECT_EQ(report["uncooperative"].size(), core::kMaxUncooperative);
+  EXPECT_EQ(report["uncooperative"].size(), board::kMaxUncooperative);
 }
 
 TEST_F(ReportTest, ACommandThatIsNoUtf8IsStillAReport) {

@@ -26,7 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/limits.h"
 #include "proc/fork_bound.h"
 #include "proc/process.h"
 #include "proc/process_files.h"

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/limits.h"
 #include "session/dispatcher_desk.h"
+#include "session/limits.h"
 
 namespace tokenpool::session {
 namespace {
@@ -326,7 +328,7 @@ TEST_F(DispatcherCallsTest, EventsThatNobodyTakesAreDroppedAndCounted) {
   desk.deaf.insert(watcher);
   for (int i = 0; i < 10000; ++i) desk.notify(make, "release", of(desk.take(make)));
   EXPECT_TRUE(desk.is_open(watcher)) << "events alone close nobody";
-  EXPECT_LE(desk.dispatcher.outbox(watcher).size(), core::kMaxUnread);
+  EXPECT_LE(desk.dispatcher.outbox(watcher).size(), kMaxUnread);
   // It reads again: first what was kept for it, then how much it has missed.
   desk.deaf.erase(watcher);
   desk.call(watcher, "set");

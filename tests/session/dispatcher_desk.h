@@ -12,7 +12,6 @@
 #include <string_view>
 #include <utility>
 
-#include "core/limits.h"
 #include "core/processes.h"
 #include "session/dispatcher.h"
 

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/limits.h"
 #include "session/dispatcher_desk.h"
+#include "session/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::session {
 namespace {
@@ -23,8 +26,8 @@ TEST(DispatcherLimitsTest, OfTooManyStrangersTheOldestGoes) {
   DispatcherDesk desk(4);
   const SessionId make = desk.join(kMake);
   std::vector<SessionId> strangers;
-  for (std::size_t i = 0; i < core::kMaxStrangers; ++i) strangers.push_back(desk.connect(kNinja));
-  EXPECT_EQ(desk.connected.size(), core::kMaxStrangers + 1);
+  for (std::size_t i = 0; i < kMaxStrangers; ++i) strangers.push_back(desk.connect(kNinja));
+  EXPECT_EQ(desk.connected.size(), kMaxStrangers + 1);
   desk.call(strangers[0], "hello", hello(kNinja));
   EXPECT_NE(desk.connect(kNinja), 0U) << "one has said hello";
   EXPECT_TRUE(desk.is_open(strangers[1]));
@@ -40,7 +43,7 @@ TEST(DispatcherLimitsTest, OfTooManyStrangersTheOldestGoes) {
   desk.call(strangers[3], "status");
   EXPECT_NE(desk.connect(kNinja), 0U) << "one was turned away";
   EXPECT_TRUE(desk.is_open(strangers[4]));
-  desk.pass(core::kHelloPatience);
+  desk.pass(kHelloPatience);
   EXPECT_EQ(desk.connected.size(), 2U) << "the patience with all is over";
 }
 
@@ -48,19 +51,19 @@ TEST(DispatcherLimitsTest, StrangersOfOtherMachinesKeepNobodyOfThisOneOut) {
   DispatcherDesk desk(4);
   const SessionId local = desk.connect(kMake);
   const SessionId first = desk.connect(Peer{});
-  for (std::size_t i = 0; i < 2 * core::kMaxStrangers; ++i) ASSERT_NE(desk.connect(Peer{}), 0U);
+  for (std::size_t i = 0; i < 2 * kMaxStrangers; ++i) ASSERT_NE(desk.connect(Peer{}), 0U);
   EXPECT_FALSE(desk.is_open(first));
   EXPECT_TRUE(desk.is_open(local));
-  EXPECT_EQ(desk.connected.size(), core::kMaxStrangers + 1);
+  EXPECT_EQ(desk.connected.size(), kMaxStrangers + 1);
 }
 
 TEST(DispatcherLimitsTest, WhoHasSaidAWrongCookieIsAStrangerStill) {
   DispatcherDesk desk(4);
-  for (std::size_t i = 0; i < 2 * core::kMaxStrangers; ++i) {
+  for (std::size_t i = 0; i < 2 * kMaxStrangers; ++i) {
     const SessionId one = desk.connect(Peer{});
     desk.ask(one, "hello", hello(kNinja, {}, "make", std::string(64, '0')));
   }
-  EXPECT_EQ(desk.connected.size(), core::kMaxStrangers);
+  EXPECT_EQ(desk.connected.size(), kMaxStrangers);
   EXPECT_EQ(desk.call(desk.join(kMake), "acquire").slots, 1);
 }
 
@@ -80,7 +83,7 @@ TEST(DispatcherLimitsTest, WhereNoDescriptorIsLeftAStrangerOfAnotherMachineGoesF
 TEST(DispatcherLimitsTest, SessionsAreLimited) {
   DispatcherDesk desk(4);
   SessionId last = 0;
-  for (std::size_t i = 0; i < core::kMaxSessions; ++i) {
+  for (std::size_t i = 0; i < kMaxSessions; ++i) {
     last = desk.join(process(1000 + static_cast<int>(i / 64)));
   }
   EXPECT_EQ(desk.connect(kNinja), 0U);
@@ -92,7 +95,7 @@ TEST(DispatcherLimitsTest, SessionsAreLimited) {
   EXPECT_NE(desk.connect(kNinja), 0U) << "in place of the stranger";
   EXPECT_FALSE(desk.is_open(stranger));
   desk.end(process(1000));
-  EXPECT_EQ(desk.connected.size(), core::kMaxSessions - 64) << "a process ends with all of its own";
+  EXPECT_EQ(desk.connected.size(), kMaxSessions - 64) << "a process ends with all of its own";
 }
 
 TEST(DispatcherLimitsTest, RequestsOfASessionAreLimited) {
@@ -100,7 +103,7 @@ TEST(DispatcherLimitsTest, RequestsOfASessionAreLimited) {
   const SessionId make = desk.join(kMake);
   const LeaseId lease = desk.take(make, R"({"min":4})");
   const auto first = desk.last_id + 1;
-  for (std::size_t i = 0; i < core::kMaxRequestsOfSession; ++i) desk.ask(make, "acquire");
+  for (std::size_t i = 0; i < kMaxRequestsOfSession; ++i) desk.ask(make, "acquire");
   EXPECT_TRUE(desk.is_silent(make));
   EXPECT_EQ(desk.call(make, "acquire").code, ErrorCode::too_many);
   EXPECT_EQ(desk.call(desk.join(kNinja), "acquire", R"({"timeout_ms":0})").code,
@@ -110,7 +113,7 @@ TEST(DispatcherLimitsTest, RequestsOfASessionAreLimited) {
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(desk.reply(make, first + i)) << i;
   desk.ask(make, "acquire");
   EXPECT_TRUE(desk.is_silent(make)) << "four are answered, so there is room again";
-  EXPECT_EQ(desk.leases.waiting_count(), core::kMaxRequestsOfSession - 3);
+  EXPECT_EQ(desk.leases.waiting_count(), kMaxRequestsOfSession - 3);
   desk.hang_up(make);
   EXPECT_EQ(desk.leases.waiting_count(), 0U);
 }
@@ -122,7 +125,7 @@ TEST(DispatcherLimitsTest, LeasesOfASessionAreLimited) {
   desk.standings[kMake] = {kMake, parent};
   const SessionId make = desk.join(kMake);
   LeaseId lease = 0;
-  for (std::size_t i = 0; i < core::kMaxLeasesOfSession; ++i) lease = desk.take(make);
+  for (std::size_t i = 0; i < kMaxLeasesOfSession; ++i) lease = desk.take(make);
   EXPECT_EQ(desk.leases.free(), 0) << "half of them are paid for";
   EXPECT_EQ(desk.call(make, "acquire").code, ErrorCode::too_many);
   desk.notify(make, "release", of(lease));
@@ -132,10 +135,10 @@ TEST(DispatcherLimitsTest, LeasesOfASessionAreLimited) {
 TEST(DispatcherLimitsTest, LeasesAreLimitedInAll) {
   DispatcherDesk desk(4);
   desk.leases.set_grace(desk.now);
-  for (LeaseId first = 1000; first < 1000 + core::kMaxLeases; first += core::kMaxResumed) {
-    desk.join(kMake, declared(first, core::kMaxResumed));
+  for (LeaseId first = 1000; first < 1000 + kMaxLeases; first += wire::kMaxResumed) {
+    desk.join(kMake, declared(first, wire::kMaxResumed));
   }
-  ASSERT_EQ(desk.leases.leases().size(), core::kMaxLeases);
+  ASSERT_EQ(desk.leases.leases().size(), kMaxLeases);
   const SessionId ninja = desk.connect(kNinja);
   const auto resumed = desk.call(ninja, "hello", hello(kNinja, declared(10, 3))).resumed;
   EXPECT_THAT(resumed, SizeIs(3));
@@ -145,7 +148,7 @@ TEST(DispatcherLimitsTest, LeasesAreLimitedInAll) {
   const auto known = desk.call(again, "hello", hello(kMake, declared(1000, 1))).resumed;
   EXPECT_THAT(known, Each(1000U)) << "one that is known takes no room";
   desk.hang_up(again);
-  EXPECT_EQ(desk.leases.leases().size(), core::kMaxLeases - 1);
+  EXPECT_EQ(desk.leases.leases().size(), kMaxLeases - 1);
 }
 
 TEST(DispatcherLimitsTest, AtMost64TypesHaveALimit) {
@@ -171,10 +174,10 @@ TEST(DispatcherLimitsTest, WhoNeverReadsIsClosed) {
   std::size_t most = 0;
   while (desk.is_open(make)) {
     most = std::max(most, desk.dispatcher.outbox(make).size());
-    ASSERT_LE(most, core::kMaxUnread);
+    ASSERT_LE(most, kMaxUnread);
     desk.feed(make, asks);
   }
-  EXPECT_GT(most, core::kMaxUnread - core::kMaxLine);
+  EXPECT_GT(most, kMaxUnread - wire::kMaxLine);
   EXPECT_EQ(desk.leases.free(), 4) << "its leases are free";
 }
 
@@ -184,10 +187,10 @@ TEST(DispatcherLimitsTest, WhoReadsSlowlyIsNotClosed) {
   desk.deaf.insert(make);
   const std::string asks = DispatcherDesk::line("1", "status", "{}") + "\n";
   std::size_t sent = 0;
-  while (sent < 4 * core::kMaxUnread) {
+  while (sent < 4 * kMaxUnread) {
     desk.feed(make, asks);
     const std::size_t unread = desk.dispatcher.outbox(make).size();
-    if (unread < core::kMaxUnread / 2) continue;
+    if (unread < kMaxUnread / 2) continue;
     sent += unread;
     desk.dispatcher.sent(make, unread);
   }

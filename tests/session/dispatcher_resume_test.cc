@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/limits.h"
 #include "session/dispatcher_desk.h"
 
 namespace tokenpool::session {

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "session/dispatcher_desk.h"
+#include "session/limits.h"
+#include "wire/limits.h"
 
 namespace tokenpool::session {
 namespace {
@@ -114,7 +116,7 @@ TEST_F(DispatcherTest, AWrongCookieIsToldSoLaterAndClosed) {
   EXPECT_TRUE(desk.is_silent(session)) << "a guess costs time";
   desk.ask(session, "hello", hello(kMake));
   EXPECT_TRUE(desk.is_silent(session)) << "there is no second guess";
-  desk.pass(core::kCookiePenalty - nanoseconds(1));
+  desk.pass(kCookiePenalty - nanoseconds(1));
   EXPECT_TRUE(desk.is_silent(session));
   EXPECT_TRUE(desk.is_open(session));
   desk.pass(nanoseconds(1));
@@ -132,7 +134,7 @@ TEST_F(DispatcherTest, ACookieHasToBeWhole) {
         cookie.substr(0, 63) + "e", "1" + cookie.substr(1)}) {
     const SessionId session = desk.connect(kMake);
     const auto id = desk.ask(session, "hello", hello(kMake, {}, "make", wrong));
-    desk.pass(core::kMaxCookiePenalty);
+    desk.pass(kMaxCookiePenalty);
     const auto answer = desk.reply(session, id);
     ASSERT_TRUE(answer) << wrong;
     EXPECT_EQ(answer->code, ErrorCode::not_authorized) << wrong;
@@ -167,7 +169,7 @@ TEST_F(DispatcherTest, WhoDoesNotSayHelloIsClosed) {
   const SessionId session = desk.connect(kMake);
   const SessionId member = desk.join(kNinja);
   desk.feed(session, R"({"jsonrpc":)");
-  desk.pass(core::kHelloPatience - nanoseconds(1));
+  desk.pass(kHelloPatience - nanoseconds(1));
   EXPECT_TRUE(desk.is_open(session));
   desk.pass(nanoseconds(1));
   const auto answer = desk.heard(session);
@@ -195,14 +197,14 @@ TEST_F(DispatcherTest, ALineHasAtMost65536BytesWithItsNewline) {
     return start + std::string(bytes - start.size() - 4, 'x') + "\"}}\n";
   };
   const SessionId session = desk.join(kMake);
-  ASSERT_EQ(padded(core::kMaxLine).size(), core::kMaxLine);
-  desk.feed(session, padded(core::kMaxLine));
+  ASSERT_EQ(padded(wire::kMaxLine).size(), wire::kMaxLine);
+  desk.feed(session, padded(wire::kMaxLine));
   EXPECT_EQ(desk.heard(session)->kind, Answer::Kind::result);
-  const std::string longest = padded(core::kMaxLine);
+  const std::string longest = padded(wire::kMaxLine);
   desk.feed(session, longest.substr(0, 40000));
   desk.feed(session, longest.substr(40000));
   EXPECT_EQ(desk.heard(session)->kind, Answer::Kind::result);
-  desk.feed(session, padded(core::kMaxLine + 1));
+  desk.feed(session, padded(wire::kMaxLine + 1));
   const auto answer = desk.heard(session);
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->code, ErrorCode::invalid_request);
@@ -229,7 +231,7 @@ TEST_F(DispatcherTest, SeveralMessagesAreBegunInTheirOrder) {
 
 TEST_F(DispatcherTest, SixteenLinesThatAreNoMessageCloseTheConnection) {
   const SessionId session = desk.join(kMake);
-  for (int i = 1; i <= core::kMaxBadLines; ++i) {
+  for (int i = 1; i <= kMaxBadLines; ++i) {
     ASSERT_TRUE(desk.is_open(session)) << i;
     desk.say(session, i % 2 == 0 ? "{" : "\xff");
     EXPECT_EQ(desk.heard(session)->code, ErrorCode::parse_error);
@@ -239,7 +241,7 @@ TEST_F(DispatcherTest, SixteenLinesThatAreNoMessageCloseTheConnection) {
 
 TEST_F(DispatcherTest, RefusedCallsAreMessages) {
   const SessionId session = desk.join(kMake);
-  for (int i = 0; i < 3 * core::kMaxBadLines; ++i) {
+  for (int i = 0; i < 3 * kMaxBadLines; ++i) {
     EXPECT_EQ(desk.call(session, "frobnicate").code, ErrorCode::method_not_found);
     EXPECT_EQ(desk.call(session, "acquire", R"({"min":0})").code, ErrorCode::invalid_params);
   }

@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "core/limits.h"
 #include "session/dispatcher_desk.h"
+#include "session/limits.h"
 
 namespace tokenpool::session {
 namespace {
@@ -59,7 +61,7 @@ TEST(DispatcherVectorsTest, BadRequestsAreAnsweredAsTheySay) {
     const SessionId session = vector["after_hello"] ? desk.join(kClient) : desk.connect(kClient);
     desk.say(session, line_of(vector));
     // A wrong cookie is answered later.
-    if (vector["closes"]) desk.pass(core::kMaxCookiePenalty);
+    if (vector["closes"]) desk.pass(kMaxCookiePenalty);
     const auto answer = desk.heard(session);
     EXPECT_EQ(answer.has_value(), !vector["code"].is_null()) << name;
     if (answer && !vector["code"].is_null()) {
@@ -80,7 +82,7 @@ TEST(DispatcherVectorsTest, RequestsAreUnderstood) {
     const bool is_hello = vector["method"] == "hello";
     const SessionId session = is_hello ? desk.connect(kClient) : desk.join(kClient);
     desk.say(session, line_of(vector));
-    desk.pass(core::kMaxCookiePenalty);
+    desk.pass(kMaxCookiePenalty);
     const auto answer = desk.heard(session);
     EXPECT_EQ(answer.has_value(), !vector["id"].is_null()) << name;
     if (!answer) continue;

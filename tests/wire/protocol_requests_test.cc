@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "core/limits.h"
+#include "wire/limits.h"
 #include "wire/protocol_codec.h"
 
 namespace tokenpool::wire {
@@ -141,11 +142,11 @@ TEST(ProtocolEnvelope, Ids) {
     const auto parsed = parse_request(with_id(std::to_string(id)));
     EXPECT_EQ(std::get<CallRequest>(parsed).id, CallId(id));
   }
-  for (const std::string& id : {std::string("a"), std::string(core::kMaxIdBytes, 'x')}) {
+  for (const std::string& id : {std::string("a"), std::string(kMaxIdBytes, 'x')}) {
     const auto parsed = parse_request(with_id('"' + id + '"'));
     EXPECT_EQ(std::get<CallRequest>(parsed).id, CallId(id));
   }
-  const std::string too_long = '"' + std::string(core::kMaxIdBytes + 1, 'x') + '"';
+  const std::string too_long = '"' + std::string(kMaxIdBytes + 1, 'x') + '"';
   for (const std::string& id :
        {std::string("-1"), std::string("-0"), std::string("1.0"), std::string("1e2"),
         std::to_string(kMaxNumber + 1), std::string("18446744073709551616"), std::string("\"\""),
@@ -214,8 +215,8 @@ TEST(ProtocolJson, Depth) {
     const auto lists = static_cast<std::size_t>(depth - 2);
     return request("status", "{\"x\":" + std::string(lists, '[') + std::string(lists, ']') + "}");
   };
-  read<StatusCall>(nested(core::kMaxDepth));
-  expect_parse_error(nested(core::kMaxDepth + 1));
+  read<StatusCall>(nested(kMaxDepth));
+  expect_parse_error(nested(kMaxDepth + 1));
   expect_parse_error(std::string(60000, '['));
   std::string objects;
   for (int i = 0; i < 10000; ++i) objects += "{\"a\":";
@@ -305,7 +306,7 @@ TEST(ProtocolHello, Names) {
   };
   const std::string rule = "name: a text of 1 to 64 bytes without control characters";
   EXPECT_EQ(read<HelloCall>(request("hello", named("x"))).name, "x");
-  const std::string longest(core::kMaxNameBytes, 'x');
+  const std::string longest(kMaxNameBytes, 'x');
   EXPECT_EQ(read<HelloCall>(request("hello", named(longest))).name, longest);
   expect_wrong("hello", named(""), rule);
   expect_wrong("hello", named(longest + "x"), rule);
@@ -350,9 +351,9 @@ TEST(ProtocolHello, AtMost512AreResumed) {
     }
     return list + "]";
   };
-  const auto call = read<HelloCall>(request("hello", resume(list(core::kMaxResumed))));
-  EXPECT_EQ(call.resume->size(), core::kMaxResumed);
-  expect_wrong("hello", resume(list(core::kMaxResumed + 1)), "resume: at most 512 leases");
+  const auto call = read<HelloCall>(request("hello", resume(list(kMaxResumed))));
+  EXPECT_EQ(call.resume->size(), kMaxResumed);
+  expect_wrong("hello", resume(list(kMaxResumed + 1)), "resume: at most 512 leases");
 }
 
 TEST(ProtocolAcquire, Defaults) {
@@ -386,13 +387,13 @@ TEST(ProtocolAcquire, Bounds) {
 TEST(ProtocolAcquire, Types) {
   const auto typed = [](const std::string& type) { return R"({"type":")" + type + R"("})"; };
   for (const std::string& type :
-       {std::string("x"), std::string("AZaz09_.-"), std::string(core::kMaxTypeBytes, 't')}) {
+       {std::string("x"), std::string("AZaz09_.-"), std::string(kMaxTypeBytes, 't')}) {
     EXPECT_EQ(read<AcquireCall>(request("acquire", typed(type))).job.type, type);
   }
   for (const std::string& type :
        {std::string(), std::string("a b"), std::string("a/b"), std::string("ä"),
         std::string(R"(a\u0000)"), std::string("@"), std::string("["), std::string("`"),
-        std::string("{x"), std::string(core::kMaxTypeBytes + 1, 't')}) {
+        std::string("{x"), std::string(kMaxTypeBytes + 1, 't')}) {
     expect_wrong("acquire", typed(type), "type: 1 to 32 of A-Z a-z 0-9 _ . -");
   }
 }
@@ -400,7 +401,7 @@ TEST(ProtocolAcquire, Types) {
 TEST(ProtocolAcquire, Targets) {
   const auto aimed = [](const std::string& target) { return R"({"target":")" + target + R"("})"; };
   const std::string rule = "target: a text of 0 to 256 bytes without control characters";
-  const std::string longest(core::kMaxTargetBytes, 't');
+  const std::string longest(kMaxTargetBytes, 't');
   EXPECT_EQ(read<AcquireCall>(request("acquire", aimed(longest))).job.target, longest);
   EXPECT_EQ(read<AcquireCall>(request("acquire", aimed(R"(\"\\\/\u00e9)"))).job.target, "\"\\/é");
   expect_wrong("acquire", aimed(longest + "t"), rule);

@@ -8,6 +8,8 @@
 #include <rapidcheck.h>
 
 #include "core/limits.h"
+#include "session/limits.h"
+#include "wire/limits.h"
 #include "wire/protocol_codec.h"
 
 namespace tokenpool::wire {
@@ -46,7 +48,7 @@ std::string text(std::size_t low, std::size_t high, bool with_controls = false) 
 std::string type() {
   const std::string letters = "abcXYZ019_.-";
   std::string type;
-  for (int n = number<int>(1, core::kMaxTypeBytes); n > 0; --n) {
+  for (int n = number<int>(1, kMaxTypeBytes); n > 0; --n) {
     type += letters[number<std::size_t>(0, static_cast<std::int64_t>(letters.size()) - 1)];
   }
   return type;
@@ -59,22 +61,22 @@ NamedProcess process() {
 JobWords job() {
   JobWords job;
   if (yes()) job.type = type();
-  if (yes()) job.target = text(0, core::kMaxTargetBytes);
+  if (yes()) job.target = text(0, kMaxTargetBytes);
   if (yes()) job.memory = number<std::uint64_t>(0, kMaxNumber);
-  job.priority = number<int>(-core::kMaxPriority, core::kMaxPriority);
+  job.priority = number<int>(-kMaxPriority, kMaxPriority);
   if (yes()) job.process = process();
   return job;
 }
 
 CallId id() {
   if (yes()) return number<std::int64_t>(0, kMaxNumber);
-  return text(1, core::kMaxIdBytes, yes());
+  return text(1, kMaxIdBytes, yes());
 }
 
 Call hello() {
   HelloCall call;
   call.cookie = yes() ? std::string(kCookieDigits, 'f') : text(0, 100, true);
-  call.name = text(1, core::kMaxNameBytes);
+  call.name = text(1, kMaxNameBytes);
   call.process = process();
   if (yes()) call.lease = number<std::uint64_t>(1, kMaxNumber);
   call.launcher = yes();
@@ -93,7 +95,7 @@ Call acquire() {
   call.min = number<int>(1, core::kMaxSlots);
   call.max = number<int>(call.min, core::kMaxSlots);
   call.job = job();
-  if (yes()) call.timeout_ms = number<std::int64_t>(0, core::kMaxTimeoutMs);
+  if (yes()) call.timeout_ms = number<std::int64_t>(0, kMaxTimeoutMs);
   return call;
 }
 
@@ -190,14 +192,14 @@ TEST(ProtocolRoundTrip, Hello) {
                        number<int>(1, core::kMaxSlots), text(0, 40, yes()), std::nullopt};
     if (yes()) {
       result.resumed.emplace();
-      for (int n = number<int>(0, core::kMaxResumed); n > 0; --n) {
+      for (int n = number<int>(0, kMaxResumed); n > 0; --n) {
         result.resumed->push_back(number<std::uint64_t>(0, kMaxNumber));
       }
     }
     const CallId of = id();
     std::string out;
     append_result(&out, of, result);
-    RC_ASSERT(out.size() <= core::kMaxLine);
+    RC_ASSERT(out.size() <= kMaxLine);
     const Answer answer = answer_in(out);
     RC_ASSERT(answer.kind == Answer::Kind::result);
     RC_ASSERT(answer.id == of);
@@ -251,11 +253,11 @@ TEST(ProtocolRoundTrip, AnyBytesOfAnErrorCanBeRead) {
 StatusRow row(bool waits) {
   StatusRow row;
   row.session = number<std::uint64_t>(1, kMaxNumber);
-  row.name = text(1, core::kMaxNameBytes);
+  row.name = text(1, kMaxNameBytes);
   row.pid = number<std::int32_t>(1, INT32_MAX);
   if (yes()) row.type = type();
-  row.target = text(0, core::kMaxTargetBytes);
-  row.priority = number<int>(-core::kMaxPriority, core::kMaxPriority);
+  row.target = text(0, kMaxTargetBytes);
+  row.priority = number<int>(-kMaxPriority, kMaxPriority);
   row.age_ms = number<std::int64_t>(0, kMaxNumber);
   if (waits) {
     row.min = number<int>(1, core::kMaxSlots);
@@ -282,9 +284,9 @@ StatusResult status(int rows) {
   status.tokens = number<int>(0, core::kMaxSlots);
   status.implicit = number<int>(0, 1);
   if (yes()) status.range = {number<int>(1, 5), number<int>(6, 512)};
-  status.leases_total = number<std::size_t>(0, core::kMaxLeases);
+  status.leases_total = number<std::size_t>(0, session::kMaxLeases);
   status.waiting_total = number<std::size_t>(0, kMaxNumber);
-  status.sessions = number<std::size_t>(0, core::kMaxSessions);
+  status.sessions = number<std::size_t>(0, session::kMaxSessions);
   status.counters = {number<std::uint64_t>(0, kMaxNumber), 2, 3, 4, 5, 6, 7,
                      number<std::uint64_t>(0, kMaxNumber)};
   if (yes()) status.frozen = number<int>(1, core::kMaxSlots);
@@ -293,7 +295,7 @@ StatusResult status(int rows) {
     status.leases.push_back(row(false));
     status.waiting.push_back(row(true));
     status.recoveries.push_back({number<std::uint64_t>(1, kMaxNumber), 2, text(1, 64), 4,
-                                 text(0, core::kMaxTargetBytes), yes() ? "session" : "process",
+                                 text(0, kMaxTargetBytes), yes() ? "session" : "process",
                                  number<std::int64_t>(0, kMaxNumber)});
     status.uncooperative.push_back({number<std::int32_t>(1, INT32_MAX), text(0, 120),
                                     number<std::int64_t>(0, kMaxNumber),
@@ -305,7 +307,7 @@ StatusResult status(int rows) {
 StatusResult read_again(const StatusResult& status) {
   std::string out;
   append_result(&out, CallId(std::int64_t{7}), status);
-  RC_ASSERT(out.size() <= core::kMaxLine);
+  RC_ASSERT(out.size() <= kMaxLine);
   const std::optional<StatusResult> read = parse_status(answer_in(out).body);
   RC_ASSERT(read.has_value());
   return *read;
@@ -322,7 +324,7 @@ TEST(ProtocolRoundTrip, AStatusOfManyRowsFitsIntoALine) {
   EXPECT_TRUE(rc::check([] {
     StatusResult many;
     StatusRow leased = row(false);
-    leased.target = std::string(core::kMaxTargetBytes, *rc::gen::element('x', '"'));
+    leased.target = std::string(kMaxTargetBytes, *rc::gen::element('x', '"'));
     StatusRow waits = row(true);
     waits.target = leased.target;
     many.leases.assign(number<std::size_t>(0, 100), leased);

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "core/limits.h"
+#include "wire/limits.h"
 #include "wire/protocol_codec.h"
 
 namespace tokenpool::wire {
@@ -49,7 +49,7 @@ constexpr std::string_view kRequestHead = R"({"jsonrpc":"2.0","id":1,"method":"s
 constexpr std::string_view kAnswerHead = R"({"jsonrpc":"2.0","id":1,"result":)";
 
 /// With a newline it does not fit: for the framing, which sees it first.
-bool is_too_long(const std::string& line) { return line.size() >= core::kMaxLine; }
+bool is_too_long(const std::string& line) { return line.size() >= kMaxLine; }
 
 CallId to_id(const Json& id) {
   if (id.is_number()) return id.get<std::int64_t>();
