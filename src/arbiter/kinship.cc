@@ -38,9 +38,14 @@ pid_t Kinship::root() const {
 
 std::optional<core::ProcessId> Kinship::identify(pid_t thread) {
   // A watched process still runs, so its pid can be nobody else's and this thread is its first one.
-  const pid_t pid = watched_.find(thread) != nullptr ? thread : proc::process_of_thread(thread);
-  const auto who = pid == 0 ? std::nullopt : adopt(pid);
-  if (who) watched_.note_call(*who);
+  const auto* known = watched_.find(thread);
+  const pid_t pid = known != nullptr ? thread : proc::process_of_thread(thread);
+  if (pid == 0) return std::nullopt;
+  if (known == nullptr) known = watched_.find(pid);
+  // Whom its call brings into view is named by what it is.
+  const bool is_named = known == nullptr || known->has_called;
+  const auto who = adopt(pid);
+  if (who && !is_named) watched_.note_call(*who);
   return who;
 }
 

@@ -6,8 +6,8 @@
 
 namespace tokenpool::cli {
 
-/// `words` are those after "run". Answers the status to exit with: host::run's, or 2 after one line
-/// on stderr when the words make no sense.
+/// `words` are those after "run". Answers the status to exit with: front::run's, or 2 after one
+/// line on stderr when the words make no sense.
 int run(const std::vector<std::string>& words);
 
 }  // namespace tokenpool::cli

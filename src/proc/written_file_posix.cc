@@ -55,8 +55,7 @@ bool write_file(const std::string& path, const std::string& text) {
     // A FIFO that nobody reads is not waited for (ENXIO); who reads it may take his time.
     const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd >= 0) ::fcntl(fd, F_SETFL, O_APPEND);
-    if (fd >= 0 && write_all(fd, text)) return true;
-    return false;
+    return fd >= 0 && write_all(fd, text);
   }
   const std::string target = target_of(path);
   const std::string temporary = temporary_name(target);
@@ -71,15 +70,10 @@ bool write_file(const std::string& path, const std::string& text) {
 
 bool may_write_file(const std::string& path) {
   struct stat status{};
-  if (is_written_in_place(path)) {
-    if (::access(path.c_str(), W_OK) == 0) return true;
-    return false;
-  }
+  if (is_written_in_place(path)) return ::access(path.c_str(), W_OK) == 0;
   const bool is_there = ::stat(path.c_str(), &status) == 0;
   if (is_there && S_ISDIR(status.st_mode)) errno = EISDIR;
-  if ((is_there && S_ISDIR(status.st_mode)) || (!is_there && errno == ELOOP)) {
-    return false;
-  }
+  if ((is_there && S_ISDIR(status.st_mode)) || (!is_there && errno == ELOOP)) return false;
   const std::string temporary = temporary_name(target_of(path));
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return false;
