@@ -99,9 +99,9 @@ std::optional<GiveOutcome> Ledger::settle_own(Account* giver) {
     pay(giver);
     return GiveOutcome::settled;
   }
-  if (settle_suspect(giver->who, 1)) return GiveOutcome::unseen;
+  if (unseen_.settle(giver->who, 1)) return GiveOutcome::unseen;
   if (settle_child(giver->who)) return GiveOutcome::descendant;
-  if (settle_suspect(giver->who)) return GiveOutcome::unseen;
+  if (unseen_.settle(giver->who)) return GiveOutcome::unseen;
   if (giver->inherited > 0) {
     pay(giver);
     return GiveOutcome::inherited;
@@ -117,7 +117,7 @@ std::optional<GiveOutcome> Ledger::settle_ancestor(const Account& giver) {
       pay(&entry->second);
       return GiveOutcome::ancestor;
     }
-    if (settle_suspect(ancestor)) return GiveOutcome::unseen;
+    if (unseen_.settle(ancestor)) return GiveOutcome::unseen;
   }
   return std::nullopt;
 }
@@ -140,42 +140,20 @@ std::optional<GiveOutcome> Ledger::settle_descendant(ProcessId giver) {
     if (link == chain.end()) continue;
     const Key key{link - chain.begin(), who};
     if (candidate.held() > 0 && !candidate.client && (!holder || key < *holder)) holder = key;
-    if (is_suspect(who) && (!suspect || key < *suspect)) suspect = key;
+    if (unseen_.includes(who) && (!suspect || key < *suspect)) suspect = key;
   }
   if (holder) {
     pay(&account(std::get<ProcessId>(*holder)));
     return GiveOutcome::descendant;
   }
-  if (suspect && settle_suspect(std::get<ProcessId>(*suspect))) return GiveOutcome::unseen;
+  if (suspect && unseen_.settle(std::get<ProcessId>(*suspect))) return GiveOutcome::unseen;
   return std::nullopt;
 }
 
-bool Ledger::is_suspect(ProcessId who) const {
-  return std::any_of(unseen_.begin(), unseen_.end(),
-                     [who](const UnseenTake& take) { return contains(take.suspects, who); });
-}
-
-// The smallest set names its holder best.
-std::vector<UnseenTake>::iterator Ledger::smallest_take_of(ProcessId who) {
-  auto best = unseen_.end();
-  for (auto take = unseen_.begin(); take != unseen_.end(); ++take) {
-    if (!contains(take->suspects, who)) continue;
-    if (best == unseen_.end() || take->suspects.size() < best->suspects.size()) best = take;
-  }
-  return best;
-}
-
-bool Ledger::settle_suspect(ProcessId who, std::size_t most) {
-  const auto best = smallest_take_of(who);
-  if (best == unseen_.end() || best->suspects.size() > most) return false;
-  return pay_take(best);
-}
-
 bool Ledger::attribute(ProcessId who) {
-  const auto take = smallest_take_of(who);
-  if (take == unseen_.end()) return false;
+  if (!unseen_.settle(who)) return false;
   ++account(who).own;
-  return pay_take(take);
+  return true;
 }
 
 int Ledger::unseen_take(int count, std::span<const ProcessId> openers, bool certain) {
@@ -201,17 +179,8 @@ int Ledger::unseen_take(int count, std::span<const ProcessId> openers, bool cert
 void Ledger::restore_unseen(UnseenTake take) {
   std::erase_if(take.suspects, [this](ProcessId who) { return !knows(who); });
   if (take.count <= 0 || take.suspects.empty()) return;
-  std::sort(take.suspects.begin(), take.suspects.end());
-  take.suspects.erase(std::unique(take.suspects.begin(), take.suspects.end()), take.suspects.end());
   outstanding_ += take.count;
-  const auto same = std::find_if(unseen_.begin(), unseen_.end(), [&take](const UnseenTake& other) {
-    return other.suspects == take.suspects;
-  });
-  if (same != unseen_.end()) {
-    same->count += take.count;
-  } else {
-    unseen_.push_back(std::move(take));
-  }
+  unseen_.add(std::move(take));
 }
 
 int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool certain,
@@ -238,12 +207,7 @@ int Ledger::unseen_return(int count, std::span<const ProcessId> openers, bool ce
 }
 
 bool Ledger::settle_unseen_return(std::span<const ProcessId> openers) {
-  const auto take =
-      std::find_if(unseen_.begin(), unseen_.end(), [openers](const UnseenTake& entry) {
-        return std::any_of(entry.suspects.begin(), entry.suspects.end(),
-                           [openers](ProcessId who) { return contains(openers, who); });
-      });
-  if (take != unseen_.end()) return pay_take(take);
+  if (unseen_.settle_any_of(openers)) return true;
   return pay_first(
       [openers](const Account& one) { return !one.client && contains(openers, one.who); });
 }
@@ -253,7 +217,7 @@ bool Ledger::settle_passed_on(std::span<const ProcessId> openers, bool of_client
     --doubtful_;
     return false;
   }
-  if (!unseen_.empty()) return pay_take(unseen_.begin());
+  if (unseen_.settle_any()) return true;
   // A client's own returns are seen, so somebody else comes first.
   const auto has_it_open = [openers](const Account& one) {
     return one.client && contains(openers, one.who);
@@ -261,11 +225,6 @@ bool Ledger::settle_passed_on(std::span<const ProcessId> openers, bool of_client
   return (of_clients && pay_first(has_it_open)) ||
          pay_first([](const Account& one) { return !one.client; }) ||
          (of_clients && pay_first([](const Account&) { return true; }));
-}
-
-bool Ledger::pay_take(std::vector<UnseenTake>::iterator take) {
-  if (--take->count == 0) unseen_.erase(take);
-  return true;
 }
 
 bool Ledger::pay_first(const std::function<bool(const Account&)>& is_meant) {
@@ -277,19 +236,6 @@ bool Ledger::pay_first(const std::function<bool(const Account&)>& is_meant) {
   if (first == nullptr) return false;
   pay(first);
   return true;
-}
-
-int Ledger::close_suspect(ProcessId who, std::optional<ProcessId> heir) {
-  int freed = 0;
-  for (UnseenTake& take : unseen_) {
-    if (std::erase(take.suspects, who) > 0 && heir && !contains(take.suspects, *heir)) {
-      take.suspects.insert(std::upper_bound(take.suspects.begin(), take.suspects.end(), *heir),
-                           *heir);
-    }
-    if (take.suspects.empty()) freed += take.count;
-  }
-  std::erase_if(unseen_, [](const UnseenTake& take) { return take.suspects.empty(); });
-  return freed;
 }
 
 EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId> survivors,
@@ -321,7 +267,7 @@ EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId>
       outcome.withdraw = 1;
     }
   }
-  outcome.unseen = close_suspect(who, heir);
+  outcome.unseen = unseen_.close(who, heir);
   outcome.freed = outcome.held + outcome.unseen;
   if (succeeded) {
     // What it inherited was the slot that it ran on.
@@ -346,9 +292,8 @@ EndOutcome Ledger::end(ProcessId who, EndCause cause, std::span<const ProcessId>
 int Ledger::end_all() {
   int freed = 0;
   for (const auto& entry : accounts_) freed += entry.second.held();
-  for (const UnseenTake& take : unseen_) freed += take.count;
+  freed += unseen_.close_all();
   accounts_.clear();
-  unseen_.clear();
   outstanding_ = 0;
   doubtful_ = 0;
   return freed;
@@ -367,7 +312,7 @@ std::vector<ProcessId> Ledger::holders_below(ProcessId who) const {
 
 bool Ledger::concerns(ProcessId who) const {
   const Account* known = find(who);
-  return (known != nullptr && (known->own != 0 || known->inherited != 0)) || is_suspect(who);
+  return (known != nullptr && (known->own != 0 || known->inherited != 0)) || unseen_.includes(who);
 }
 
 void Ledger::restore(ProcessId who, int own, int inherited, bool client, bool returns) {

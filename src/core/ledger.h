@@ -37,6 +37,7 @@
 #include <vector>
 
 #include "core/process_id.h"
+#include "core/suspects.h"
 
 namespace tokenpool::core {
 
@@ -53,13 +54,6 @@ struct Account {
   [[nodiscard]] bool settles_itself() const { return client && returns; }
   [[nodiscard]] int held() const { return (own > 0 ? own : 0) + inherited; }
   friend bool operator==(const Account&, const Account&) = default;
-};
-
-/// `count` tokens that left the FIFO unseen; one of `suspects` has them.
-struct UnseenTake {
-  int count = 0;
-  std::vector<ProcessId> suspects;
-  friend bool operator==(const UnseenTake&, const UnseenTake&) = default;
 };
 
 enum class GiveOutcome : std::uint8_t {
@@ -144,12 +138,12 @@ class Ledger {
   [[nodiscard]] const std::unordered_map<ProcessId, Account, ProcessIdHash>& accounts() const {
     return accounts_;
   }
-  [[nodiscard]] const std::vector<UnseenTake>& unseen() const { return unseen_; }
+  [[nodiscard]] const std::vector<UnseenTake>& unseen() const { return unseen_.takes(); }
   /// Whether `who` has a balance or is suspected of an unseen take: its end changes something.
   [[nodiscard]] bool concerns(ProcessId who) const;
 
   /// Of an unseen take.
-  [[nodiscard]] bool is_suspect(ProcessId who) const;
+  [[nodiscard]] bool is_suspect(ProcessId who) const { return unseen_.includes(who); }
 
   /// Those below `who` that concerns() is true of.
   [[nodiscard]] std::vector<ProcessId> holders_below(ProcessId who) const;
@@ -167,19 +161,14 @@ class Ledger {
   std::optional<GiveOutcome> settle_descendant(ProcessId giver);
   bool settle_child(ProcessId giver);
   static bool lend(Account* lender);
-  [[nodiscard]] std::vector<UnseenTake>::iterator smallest_take_of(ProcessId who);
-  /// Of the takes with the fewest suspects, which are so many at the most.
-  bool settle_suspect(ProcessId who, std::size_t most = SIZE_MAX);
   bool settle_unseen_return(std::span<const ProcessId> openers);
   bool settle_passed_on(std::span<const ProcessId> openers, bool of_clients);
-  bool pay_take(std::vector<UnseenTake>::iterator take);
   /// For the holder with the lowest identity of those meant, so that the choice does not depend on
   /// the order of a hash table.
   bool pay_first(const std::function<bool(const Account&)>& is_meant);
-  int close_suspect(ProcessId who, std::optional<ProcessId> heir);
 
   std::unordered_map<ProcessId, Account, ProcessIdHash> accounts_;
-  std::vector<UnseenTake> unseen_;
+  Suspects unseen_;
   int outstanding_ = 0;
   int doubtful_ = 0;  ///< tokens that came back from those that had ended: somebody may have them
 };
