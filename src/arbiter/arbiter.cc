@@ -46,7 +46,8 @@ constexpr auto kLookInterval = std::chrono::seconds(1);
 
 class Arbiter {
  public:
-  Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached& attached);
+  Arbiter(const board::ArbiterConfig& config, const board::Begin& begin,
+          const board::Attached& attached);
   /// Whether there are processes left to serve, without a front. Nothing: it did not get the
   /// descriptors that it needs.
   std::optional<bool> run();
@@ -87,8 +88,8 @@ class Arbiter {
   void end_build();
   void finish();
 
-  const ArbiterConfig config_;
-  const Begin begin_;
+  const board::ArbiterConfig config_;
+  const board::Begin begin_;
   const bool sees_calls_;  ///< and keeps books of who holds what
   const jobserver::Fifo& fifo_;
   board::BoardLog log_;
@@ -113,7 +114,8 @@ class Arbiter {
   bool front_gone_ = false;
 };
 
-Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached& attached)
+Arbiter::Arbiter(const board::ArbiterConfig& config, const board::Begin& begin,
+                 const board::Attached& attached)
     : config_(config),
       begin_(begin),
       sees_calls_(is_tracked(begin)),
@@ -138,11 +140,11 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
                .begin = &begin_,
                .left_behind = &left_behind_,
                .log = &log_,
-               .tell = [this] { (void)say(kNews); }},
+               .tell = [this] { (void)say(board::kNews); }},
               proc::now()),
       other_users_(
           fifo_.folder(), [this](uid_t user) { leases_.connections().admit(user); }, &log_,
-          [this] { (void)say(kNews); }),
+          [this] { (void)say(board::kNews); }),
       carrier_({.pool = pool_,
                 .effects = effects_,
                 .fifo = fifo_,
@@ -153,7 +155,7 @@ Arbiter::Arbiter(const ArbiterConfig& config, const Begin& begin, const Attached
                 .waiting = waiting_,
                 .tracked = sees_calls_,
                 .write = &config.board->write,
-                .ask_front = [this] { return say(kWrite); },
+                .ask_front = [this] { return say(board::kWrite); },
                 .front_lives = [this] { return has_front(); }}),
       command_ended_(begin.left) {
   if (attached.listener >= 0) listener_.emplace(attached.listener);
@@ -167,7 +169,7 @@ std::optional<bool> Arbiter::run() {
   if (listener_ && begin_.resume && sees_calls_) resume_from_board();
   if (!watch_all()) return std::nullopt;
   after_event();
-  (void)say(kReady);
+  (void)say(board::kReady);
   loop_.run();
   return left_;
 }
@@ -256,7 +258,7 @@ void Arbiter::on_timer() {
   if (event_time_ >= next_look_) {
     next_look_ = event_time_ + kLookInterval;
     if (watched_.needs_sweeping()) watched_.sweep();
-    if (!fifo_.is_on_disk() && log_.note_fifo_gone()) (void)say(kNews);
+    if (!fifo_.is_on_disk() && log_.note_fifo_gone()) (void)say(board::kNews);
   }
   books_.settle();
   pool_.advance(proc::now(), &effects_);
@@ -435,8 +437,8 @@ void Arbiter::on_front() {
   char word = 0;
   const ssize_t n = ::recv(config_.control, &word, 1, MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n != 1 || word == kAllEnded) loop_.forget(config_.control);
-  if (n == 1) return on_command_ended(word == kAllEnded);
+  if (n != 1 || word == board::kAllEnded) loop_.forget(config_.control);
+  if (n == 1) return on_command_ended(word == board::kAllEnded);
   front_gone_ = true;
   if (!command_ended_) end_build();
 }
@@ -465,7 +467,7 @@ void Arbiter::on_command_ended(bool all_ended) {
   }
   publish();
   log_.close(pool_, fifo_.level(), all_ended, sees_calls_);
-  (void)say(kSettled);
+  (void)say(board::kSettled);
   // A pipe behind `tokenpool run` must end with it, not with an arbiter that serves a daemon.
   proc::lead_nowhere(STDERR_FILENO);
   // Without a listener nobody can be served; those who go on share what lies in the FIFO.
@@ -567,8 +569,8 @@ void Arbiter::resume_unseeing() {
 
 }  // namespace
 
-int serve_build(const ArbiterConfig& config, const Begin& begin, const Attached& attached,
-                bool* left) {
+int serve_build(const board::ArbiterConfig& config, const board::Begin& begin,
+                const board::Attached& attached, bool* left) {
   try {
     Arbiter arbiter(config, begin, attached);
     const auto served = arbiter.run();

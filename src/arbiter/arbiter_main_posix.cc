@@ -15,7 +15,8 @@ namespace tokenpool::arbiter {
 namespace {
 
 // The front has returned. What it was to the build, this process is from now on.
-void guard(const ArbiterConfig& config, Begin begin, const Attached& attached) {
+void guard(const board::ArbiterConfig& config, board::Begin begin,
+           const board::Attached& attached) {
   begin.resume = true;
   begin.left = true;
   begin.guardian = ::getpid();
@@ -39,8 +40,9 @@ void guard(const ArbiterConfig& config, Begin begin, const Attached& attached) {
   config.fifo->remove();
 }
 
-// False: there are not as many as Begin says.
-bool unpack(const Begin& begin, const std::vector<int>& descriptors, Attached* attached) {
+// False: there are not as many as board::Begin says.
+bool unpack(const board::Begin& begin, const std::vector<int>& descriptors,
+            board::Attached* attached) {
   const auto fifo_and_listener = static_cast<std::size_t>(begin.tracked ? 2 : 1);
   const auto unix_sockets = static_cast<std::size_t>(begin.unix_sockets);
   const auto tcp_sockets = static_cast<std::size_t>(begin.tcp_sockets);
@@ -55,8 +57,8 @@ bool unpack(const Begin& begin, const std::vector<int>& descriptors, Attached* a
 
 }  // namespace
 
-int arbiter_main(const ArbiterConfig& config) {
-  Begin begin;
+int arbiter_main(const board::ArbiterConfig& config) {
+  board::Begin begin;
   const auto message =
       proc::receive_message(config.control, std::as_writable_bytes(std::span(&begin, 1)));
   if (message.size <= 0) {
@@ -66,13 +68,14 @@ int arbiter_main(const ArbiterConfig& config) {
     config.group.remove_when_empty();
   }
   if (message.size != static_cast<ssize_t>(sizeof begin)) return 0;
-  Attached attached;
+  board::Attached attached;
   if (message.truncated || !unpack(begin, message.descriptors, &attached)) return 3;
   config.fifo->adopt(message.descriptors[0]);
   return arbiter_main(config, begin, attached);
 }
 
-int arbiter_main(const ArbiterConfig& config, const Begin& begin, const Attached& attached) {
+int arbiter_main(const board::ArbiterConfig& config, const board::Begin& begin,
+                 const board::Attached& attached) {
   bool left = false;
   if (const int status = serve_build(config, begin, attached, &left); status != 0) return status;
   if (left) guard(config, begin, attached);

@@ -6,8 +6,6 @@
 #include <unistd.h>
 
 #include "arbiter/run_status.h"
-#include "core/limits.h"
-#include "proc/clock.h"
 #include "proc/process.h"
 #include "session/identity.h"
 #include "session/named_process.h"
@@ -18,9 +16,6 @@ namespace {
 using core::Instant;
 using core::Payer;
 using core::ProcessId;
-
-// Looking at all processes of the build takes at most so large a part of the time.
-constexpr int kLookShare = 10;
 
 // What is not there now may be there in a while, where the slots follow the machine.
 int ceiling_of(const LeasesDeskContext& context) {
@@ -34,8 +29,15 @@ LeasesDesk::LeasesDesk(const LeasesDeskContext& context, Instant now)
     : context_(context),
       tracked_(is_tracked(*context.begin)),
       config_(session::own_config({context.begin->cookie.data(), context.begin->cookie.size()}, 1)),
+      payers_({.pool = context.pool,
+               .leases = &leases_,
+               .sessions = &dispatcher_,
+               .kin = context.kin,
+               .config = context.config,
+               .begin = context.begin,
+               .tracked = tracked_}),
       leases_(ceiling_of(context), session::first_lease_of(config_.epoch),
-              [this](const Payer& payer) { return covered(payer); }),
+              [this](const Payer& payer) { return payers_.covered(payer); }),
       dispatcher_(config_, &leases_, this, now),
       connections_(&dispatcher_, ::geteuid()),
       slots_(eyes_of_slots(), settings_of(*context.begin, context.left_behind->settings), now),
@@ -63,7 +65,8 @@ SlotKeeperContext LeasesDesk::eyes_of_slots() {
       .watch = [this](ProcessId who) { (void)watch(who); },
       .config = context_.config,
       .begin = context_.begin,
-      .is_client = [this](ProcessId who) { return context_.kin->is_client(who) || uses_fifo(who); },
+      .is_client =
+          [this](ProcessId who) { return context_.kin->is_client(who) || payers_.uses_fifo(who); },
       .root = [this] { return context_.kin->root(); },
       .log = context_.log,
       .tell = context_.tell};
@@ -82,7 +85,7 @@ void LeasesDesk::supply(int slots, Instant now) { leases_.supply(slots, now, &le
 void LeasesDesk::settle(Instant now) {
   now_ = now;
   // A client that nobody took a lease for may have come into view.
-  if (root_is_free_ && !leases_.leases().empty()) root_is_free_ = !root_has_client();
+  if (!leases_.leases().empty()) payers_.recheck_root();
   wants_fifo_ = false;
   for (bool rests = false; !rests;) {
     if (tracked_) {
@@ -110,7 +113,7 @@ void LeasesDesk::process_ended(ProcessId who, bool client, Instant now) {
   dispatcher_.process_ended(who, now);
   slots_.process_ended(who, now);
   if (client && (leases_.waiting_count() > 0 || leases_.leased() > 0)) {
-    look_at_root();
+    payers_.look_at_root(now);
     leases_.reconsider(now, &lease_effects_);
   }
 }
@@ -119,8 +122,8 @@ void LeasesDesk::advance(Instant now) {
   now_ = now;
   dispatcher_.advance(now);
   slots_.advance(now);
-  if (look_is_missing_ && look_due_ <= now) {
-    look_at_root();
+  if (const auto look = payers_.next_look(); look && *look <= now) {
+    payers_.look_at_root(now);
     leases_.reconsider(now, &lease_effects_);
   }
 }
@@ -129,7 +132,7 @@ std::optional<Instant> LeasesDesk::next_deadline() const {
   auto due = dispatcher_.next_deadline();
   const auto at = [&due](Instant when) { due = due ? std::min(*due, when) : when; };
   if (const auto other = slots_.next_deadline()) at(*other);
-  if (look_is_missing_) at(look_due_);
+  if (const auto look = payers_.next_look()) at(*look);
   return due;
 }
 
@@ -178,118 +181,6 @@ bool LeasesDesk::was_started_under(ProcessId who, core::LeaseId lease) const {
 
 bool LeasesDesk::watch(ProcessId who) { return context_.watched->add(who); }
 
-session::Standing LeasesDesk::standing(std::optional<ProcessId> process, core::LeaseId under,
-                                       bool launcher) {
-  session::Standing standing;
-  if (!process) {
-    if (leases_.find(under) != nullptr) standing.payer = {Payer::Kind::lease, {}, under};
-    return standing;
-  }
-  standing.client = *process;
-  const auto info = proc::read_process(process->pid);
-  if (launcher && info) {
-    if (const auto parent = proc::read_process(info->parent)) standing.client = parent->id;
-  }
-  standing.payer = payer_of(*process, under);
-  return standing;
-}
-
-// Nearest first: who started it, and as what.
-Payer LeasesDesk::payer_of(ProcessId process, core::LeaseId under) {
-  const auto info = proc::read_process(process.pid);
-  const bool is_known = leases_.find(under) != nullptr;
-  // Who holds it comes back to a new arbiter at the same time as those below it.
-  const bool is_expected = under != 0 && !is_known && leases_.in_grace();
-  const Payer named = is_known || is_expected ? Payer{Payer::Kind::lease, {}, under, {}} : Payer{};
-  if (!info || is_expected) return named;
-  const auto ancestors = proc::ancestors_below(*info, context_.config->front);
-  // A launcher below a launcher is the job of one lease and holds another, so the number decides.
-  if (is_of(under, process)) return named;
-  ProcessId child = process;
-  for (const ProcessId ancestor : ancestors) {
-    if (is_of(under, ancestor)) return named;
-    if (const core::LeaseId lease = lease_of(ancestor); lease != 0) {
-      return {Payer::Kind::lease, {}, lease};
-    }
-    if (is_client(ancestor)) return {Payer::Kind::process, ancestor, 0, child};
-    child = ancestor;
-  }
-  if (ancestors.empty() && info->parent != context_.config->front)
-    return named;  // not of the build
-  return {Payer::Kind::root, {}, 0};
-}
-
-bool LeasesDesk::is_client(ProcessId who) const {
-  // An old ninja has none of it, a make that left the pool has closed what it inherited.
-  return context_.kin->is_client(who) && (tracked_ || uses_fifo(who));
-}
-
-bool LeasesDesk::uses_fifo(ProcessId who) const {
-  return proc::uses_file(who.pid, context_.config->fifo->id(),
-                         {context_.begin->read_end, context_.begin->write_end});
-}
-
-bool LeasesDesk::is_of(core::LeaseId id, ProcessId process) const {
-  const core::Lease* lease = leases_.find(id);
-  if (lease == nullptr) return false;
-  const core::SessionId session = dispatcher_.session_of(process);
-  return lease->owner == process || (session != 0 && lease->session == session);
-}
-
-core::LeaseId LeasesDesk::lease_of(ProcessId process) const {
-  if (const core::LeaseId lease = leases_.any_of(process); lease != 0) return lease;
-  const core::SessionId session = dispatcher_.session_of(process);
-  return session == 0 ? 0 : leases_.any_of(session);
-}
-
-void LeasesDesk::asks(const session::Standing& standing) {
-  if (standing.payer.kind == Payer::Kind::root) look_at_root();
-}
-
-int LeasesDesk::covered(const Payer& payer) const {
-  switch (payer.kind) {
-    case Payer::Kind::root:
-      return root_is_free_ ? 1 : 0;
-    case Payer::Kind::process: {
-      // Whose tokens nobody counts is believed to have one for each child.
-      if (!tracked_) return core::kMaxSlots;
-      const auto* account = context_.pool->ledger().find(payer.process);
-      return 1 + (account == nullptr ? 0 : account->held());
-    }
-    case Payer::Kind::nobody:
-    case Payer::Kind::lease:
-      return 0;
-  }
-  return 0;
-}
-
-// The command's implicit slot is in use while a client of tokens runs that no lease was taken for.
-// Who has made a call is known. For those that are clients only by their names all processes have
-// to be looked at, so that is not done for each request: one that came meanwhile is found at the
-// next look, as one is that comes right behind a look.
-void LeasesDesk::look_at_root() {
-  const bool has_client = root_has_client();
-  const bool may_look = look_due_ <= now_;
-  look_is_missing_ = !has_client && !may_look && !root_is_free_;
-  if (has_client) root_is_free_ = false;
-  if (has_client || !may_look) return;
-  const Instant begin = proc::now();
-  context_.kin->look_for_clients();
-  look_due_ = proc::now() + kLookShare * (proc::now() - begin);
-  root_is_free_ = !root_has_client();
-}
-
-bool LeasesDesk::root_has_client() const {
-  const auto& accounts = context_.pool->ledger().accounts();
-  return std::any_of(accounts.begin(), accounts.end(), [this](const auto& entry) {
-    const core::Account& account = entry.second;
-    if (!account.client && account.held() == 0) return false;
-    if (lease_of(account.who) != 0) return false;
-    return std::none_of(account.ancestors.begin(), account.ancestors.end(),
-                        [this](ProcessId ancestor) { return lease_of(ancestor) != 0; });
-  });
-}
-
 void LeasesDesk::offer_for_resize(int slots) {
   if (leases_.waiting_count() > 0 || slots <= leases_.free()) return;
   const int more = std::min(slots - std::max(0, leases_.free()), context_.pool->lendable());
@@ -297,6 +188,15 @@ void LeasesDesk::offer_for_resize(int slots) {
   context_.pool->lend(more, now_, context_.effects);
   context_.apply();
   answer();
+}
+
+session::Standing LeasesDesk::standing(std::optional<ProcessId> process, core::LeaseId under,
+                                       bool launcher) {
+  return payers_.standing(process, under, launcher);
+}
+
+void LeasesDesk::asks(const session::Standing& standing) {
+  if (standing.payer.kind == Payer::Kind::root) payers_.look_at_root(now_);
 }
 
 session::SlotCount LeasesDesk::slots() const { return {settings().slots, slots_.range()}; }

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "arbiter/arbiter.h"
 #include "arbiter/kinship.h"
+#include "arbiter/payers.h"
 #include "arbiter/slot_keeper.h"
+#include "board/begin.h"
 #include "board/board_log.h"
 #include "core/balance.h"
 #include "proc/watchlist.h"
@@ -28,8 +29,8 @@ struct LeasesDeskContext {
   std::function<void()> apply;       ///< carries `effects` out
   std::function<int()> level;        ///< bytes in the FIFO
   std::function<int()> owed;         ///< ... that are too many when they come back
-  const ArbiterConfig* config = nullptr;
-  const Begin* begin = nullptr;
+  const board::ArbiterConfig* config = nullptr;
+  const board::Begin* begin = nullptr;
   const board::LeftBehind* left_behind = nullptr;  ///< leases in it are about to be declared
   board::BoardLog* log = nullptr;                  ///< for those that ignore the pool or are stuck
   std::function<void()> tell;                      ///< there is one more of them on the board
@@ -86,17 +87,7 @@ class LeasesDesk final : private session::DispatcherWorld {
   void describe_build(wire::StatusResult* status) const override;
   [[nodiscard]] session::PidsSeen pids_seen_by(core::ProcessId viewer) const override;
 
-  /// Whether that process pays for its children with tokens.
-  [[nodiscard]] bool is_client(core::ProcessId who) const;
-  [[nodiscard]] bool uses_fifo(core::ProcessId who) const;
-  core::Payer payer_of(core::ProcessId process, core::LeaseId under);
-  /// Whether that process runs under the lease or holds it.
-  [[nodiscard]] bool is_of(core::LeaseId lease, core::ProcessId process) const;
-  [[nodiscard]] core::LeaseId lease_of(core::ProcessId process) const;
-  [[nodiscard]] int covered(const core::Payer& payer) const;
   void answer();
-  void look_at_root();
-  [[nodiscard]] bool root_has_client() const;
   /// The process that answers for a lease, as far as it is known.
   [[nodiscard]] core::ProcessId holder_of(const core::Lease& lease) const;
   SlotKeeperContext eyes_of_slots();
@@ -106,6 +97,7 @@ class LeasesDesk final : private session::DispatcherWorld {
   /// The ledger knows who holds what.
   bool tracked_;
   session::DispatcherConfig config_;
+  Payers payers_;
   core::LeasePool leases_;
   session::Dispatcher dispatcher_;
   session::Connections connections_;
@@ -115,9 +107,6 @@ class LeasesDesk final : private session::DispatcherWorld {
   core::Instant now_{};
   session::TokenNews news_;
   bool over_;  ///< the command has ended
-  bool root_is_free_ = false;
-  core::Instant look_due_{};      ///< when all processes may be looked at again
-  bool look_is_missing_ = false;  ///< the root may be free, and nobody has looked since
   bool wants_fifo_ = false;
 };
 

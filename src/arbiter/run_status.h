@@ -2,7 +2,7 @@
 // them.
 #pragma once
 
-#include "arbiter/arbiter.h"
+#include "board/begin.h"
 #include "core/pool.h"
 #include "proc/watchlist.h"
 #include "wire/protocol_results.h"
@@ -13,8 +13,8 @@ namespace tokenpool::arbiter {
 struct RunStatusSources {
   const core::Pool& pool;
   const proc::Watchlist& watched;
-  const ArbiterConfig& config;
-  const Begin& begin;
+  const board::ArbiterConfig& config;
+  const board::Begin& begin;
   bool tracked = false;  ///< the ledger knows who holds what
   bool over = false;     ///< the command has ended
   core::Instant now{};

@@ -15,7 +15,7 @@ using core::ProcessId;
 
 }  // namespace
 
-board::Settings settings_of(const Begin& begin, const board::Settings& published) {
+board::Settings settings_of(const board::Begin& begin, const board::Settings& published) {
   return published.slots > 0 ? published : board::Settings{.slots = begin.issued + 1};
 }
 
@@ -23,11 +23,11 @@ int tokens_of(const board::Settings& settings) {
   return settings.paused ? 0 : std::max(0, settings.slots - 1 - settings.withheld);
 }
 
-bool is_tracked(const Begin& begin) { return begin.tracked && !begin.bypass; }
+bool is_tracked(const board::Begin& begin) { return begin.tracked && !begin.bypass; }
 
 SlotKeeper::SlotKeeper(SlotKeeperContext context, const board::Settings& settings, Instant now)
     : context_(std::move(context)), settings_(settings), tracked_(is_tracked(*context_.begin)) {
-  const Begin& begin = *context_.begin;
+  const board::Begin& begin = *context_.begin;
   // Whoever was here before may have died over it.
   if (begin.resume) thaw_all(context_.config->board, true);
   // What outlives its build may stay for weeks. It is helped only where it lacks slots.

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "arbiter/arbiter.h"
+#include "board/begin.h"
 #include "board/board_log.h"
 #include "core/effect.h"
 #include "core/lease_pool.h"
@@ -34,8 +34,8 @@ struct SlotKeeperContext {
   std::function<std::optional<core::ProcessId>(core::SessionId)> process_of;
   /// process_ended() is to be called for it.
   std::function<void(core::ProcessId)> watch;
-  const ArbiterConfig* config = nullptr;
-  const Begin* begin = nullptr;
+  const board::ArbiterConfig* config = nullptr;
+  const board::Begin* begin = nullptr;
   /// See StandstillWatchContext.
   std::function<bool(core::ProcessId)> is_client;
   std::function<pid_t()> root;     ///< of the build, see Kinship::root()
@@ -45,11 +45,11 @@ struct SlotKeeperContext {
 
 /// What the pool of a run begins with: what was set last, if an arbiter before this one published
 /// it.
-board::Settings settings_of(const Begin& begin, const board::Settings& published);
+board::Settings settings_of(const board::Begin& begin, const board::Settings& published);
 /// Tokens of a pool with these settings.
 int tokens_of(const board::Settings& settings);
 /// Whether the ledger of such a run knows who holds what.
-bool is_tracked(const Begin& begin);
+bool is_tracked(const board::Begin& begin);
 
 /// One thread, the arbiter's. Neither copies nor moves.
 class SlotKeeper {

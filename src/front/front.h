@@ -17,10 +17,10 @@
 
 #include <signal.h>
 #include <sys/types.h>
-#include <termios.h>
 
-#include "arbiter/arbiter.h"
+#include "front/arbiter_keeper.h"
 #include "front/build_command.h"
+#include "front/terminal.h"
 
 namespace tokenpool::front {
 
@@ -65,8 +65,8 @@ class Front {
   /// Hands the FIFO, which exists by now, the command's listener and the sockets of the protocol
   /// (which stay the caller's, and open) to the arbiter and waits until it serves. Fills in what
   /// `begin` says of them. Error 125 when it cannot.
-  wire::Result<void> begin(const StartedCommand& command, const arbiter::Begin& begin,
-                           const arbiter::Attached& sockets);
+  wire::Result<void> begin(const StartedCommand& command, const board::Begin& begin,
+                           const board::Attached& sockets);
 
   /// Serves signals and deaths until the command has ended and the arbiter has settled.
   CommandEnd wait_for(const StartedCommand& command);
@@ -89,8 +89,6 @@ class Front {
   void reap();
   void on_arbiter_death(int status);
   wire::Result<void> fork_arbiter();
-  void send_begin();
-  void replace_arbiter();
   void pass_on(int signal);
   void thaw_for_good();
   void kill_all();
@@ -100,24 +98,16 @@ class Front {
   bool is_of_build(pid_t child) const;
   int others_left() const;
   int count_left() const;
-  void settle();
-  void wait_for_arbiter();
-  void take_terminal_back();
+  void settle(char verdict);
 
-  arbiter::ArbiterConfig config_;
-  arbiter::Begin begin_;
-  arbiter::Attached attached_;
-  std::optional<termios> terminal_modes_;
+  ArbiterKeeper keeper_;
+  Terminal terminal_;
   sigset_t handled_{};
   sigset_t old_mask_{};
   int signals_ = -1;
-  int control_ = -1;
-  int terminal_ = -1;
   int parent_ = -1;  ///< pidfd
-  bool was_foreground_ = false;
   bool own_group_ = false;
   pid_t command_ = 0;
-  pid_t arbiter_ = 0;
   std::vector<pid_t> not_of_build_;  ///< what the shell that became this process had started
   std::optional<int> wait_status_;
   bool is_quiet_ = false;
@@ -129,11 +119,7 @@ class Front {
   bool told_paused_ = false;
   bool told_fifo_gone_ = false;
   std::uint32_t told_users_ = 0;  ///< that processes go on as
-  bool ready_ = false;            ///< an arbiter has served this build
-  bool arbiter_gave_up_ = false;  ///< the last one that died could not get what it needs
-  bool settled_ = false;
-  std::optional<char> verdict_;  ///< what the arbiter was told at the end
-  bool passed_stop_on_ = false;  ///< the last SIGTSTP reached the build through the front
+  bool passed_stop_on_ = false;   ///< the last SIGTSTP reached the build through the front
   bool stopped_with_command_ = false;
   std::optional<int> early_signal_;  ///< came before there was a command to pass it on to
   std::int64_t last_signal_ns_ = 0;

@@ -3,28 +3,19 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <span>
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "board/freezer.h"
 #include "board/limits.h"
 #include "front/front.h"
-#include "front/report.h"
-#include "proc/descriptor_passing.h"
 #include "proc/kill_build.h"
-#include "proc/null_device.h"
 #include "proc/say.h"
 #include "proc/shortage.h"
 #include "proc/signal.h"
@@ -64,27 +55,12 @@ bool is_readable(int fd) {
   return fd >= 0 && ::poll(&ready, 1, 0) == 1;
 }
 
-// The arbiter leaves the terminal, the session and the standard descriptors to the build: a pipe
-// behind `tokenpool run` must end with the build, not with an arbiter that serves a daemon of it.
-void detach() {
-  ::setsid();
-  ::prctl(PR_SET_NAME, "tokenpool-arb");
-  for (int fd = 0; fd <= 1; ++fd) proc::lead_nowhere(fd);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2, SIGPIPE}) {
-    ::signal(signal, SIG_IGN);
-  }
-  rlimit files{};
-  ::getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &files);
-}
-
 }  // namespace
 
 Front::Front() = default;
 
 Front::~Front() {
-  for (const int fd : {signals_, control_, terminal_, parent_}) {
+  for (const int fd : {signals_, parent_}) {
     if (fd >= 0) ::close(fd);
   }
 }
@@ -103,12 +79,8 @@ wire::Result<void> Front::prepare(CommandSpec* spec) {
   for (const auto& process : proc::descendants_of(::getpid())) {
     not_of_build_.push_back(process.id.pid);
   }
-  terminal_ = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-  own_group_ = terminal_ < 0;
-  was_foreground_ = terminal_ >= 0 && ::tcgetpgrp(terminal_) == ::getpgrp();
+  own_group_ = !terminal_.open();
   spec->own_group = own_group_;
-  termios modes{};
-  if (was_foreground_ && ::tcgetattr(terminal_, &modes) == 0) terminal_modes_ = modes;
   return {};
 }
 
@@ -125,23 +97,18 @@ wire::Result<void> Front::watch_parent() {
 }
 
 wire::Result<void> Front::start_arbiter(jobserver::Fifo* fifo, board::Board* board) {
-  config_.fifo = fifo;
-  config_.board = board;
-  config_.front = ::getpid();
-  const std::string& folder = fifo->folder();
-  config_.group.choose_name(folder.substr(folder.rfind('/') + 1));
+  keeper_.serve_with(fifo, board);
   return fork_arbiter();
 }
 
 void Front::make_group(CommandSpec* spec) {
-  if (config_.group.create()) spec->group = config_.group.fd();
+  if (keeper_.group().create()) spec->group = keeper_.group().fd();
 }
 
 void Front::dismiss_arbiter() {
-  settled_ = true;  // its end is no death
+  keeper_.expect_end();
   abandon(nullptr);
-  verdict_.reset();
-  settled_ = false;
+  keeper_.forget();
 }
 
 void Front::restore(const CommandSpec& spec) const {
@@ -151,64 +118,28 @@ void Front::restore(const CommandSpec& spec) const {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
-wire::Result<void> Front::begin(const StartedCommand& command, const arbiter::Begin& begin,
-                                const arbiter::Attached& sockets) {
-  begin_ = begin;
-  attached_ = sockets;
-  attached_.listener = command.listener;
-  begin_.tracked = attached_.listener >= 0;
-  begin_.unix_sockets = static_cast<int>(attached_.unix_sockets.size());
-  begin_.tcp_sockets = static_cast<int>(attached_.tcp_sockets.size());
-  if (!command.in_group) config_.group.move_in(command.pid);
-  bool forked = true;
-  while (forked && !arbiter_gave_up_ && config_.board->arbiter_deaths <= board::kMaxArbiterDeaths) {
-    send_begin();
-    while (!ready_ && arbiter_ != 0) serve(-1);
-    if (ready_) return {};
-    forked = arbiter_gave_up_ || fork_arbiter();
-  }
+wire::Result<void> Front::begin(const StartedCommand& command, const board::Begin& begin,
+                                const board::Attached& sockets) {
+  board::Attached attached = sockets;
+  attached.listener = command.listener;
+  keeper_.give(begin, attached);
+  if (!command.in_group) keeper_.group().move_in(command.pid);
+  do {
+    keeper_.send_begin();
+    while (!keeper_.is_ready() && keeper_.pid() != 0) serve(-1);
+    if (keeper_.is_ready()) return {};
+  } while (!keeper_.is_hopeless() && fork_arbiter());
   return tl::unexpected(wire::Error{
       125,
       std::string("cannot start the arbiter: it does not get what it needs; ") + proc::kMoreFiles});
 }
 
-void Front::send_begin() {
-  std::vector<int> descriptors{config_.fifo->fd()};
-  if (begin_.tracked) descriptors.push_back(attached_.listener);
-  for (const auto* sockets : {&attached_.unix_sockets, &attached_.tcp_sockets}) {
-    descriptors.insert(descriptors.end(), sockets->begin(), sockets->end());
-  }
-  (void)proc::send_message(control_, std::as_bytes(std::span(&begin_, 1)), descriptors);
-}
-
 wire::Result<void> Front::fork_arbiter() {
-  std::array<int, 2> control{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control.data()) != 0) {
-    return tl::unexpected(proc::shortage("make a socket", proc::kMoreFiles));
-  }
-  arbiter_ = ::fork();
-  if (arbiter_ == 0) {
-    ::close(control[0]);
-    for (const int fd : {signals_, control_, terminal_, parent_}) {
-      if (fd >= 0) ::close(fd);
-    }
-    detach();
-    ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
-    config_.control = control[1];
-    // Not _exit(): a sanitizer looks for leaks at the end.
-    std::exit(ready_ ? arbiter::arbiter_main(config_, begin_, attached_)
-                     : arbiter::arbiter_main(config_));
-  }
-  ::close(control[1]);
-  if (control_ >= 0) ::close(control_);
-  control_ = control[0];
-  if (arbiter_ > 0) return {};
-  arbiter_ = 0;
-  return tl::unexpected(proc::shortage("start the arbiter", proc::kMoreProcesses));
+  return keeper_.fork({.descriptors = {signals_, terminal_.fd(), parent_}, .mask = old_mask_});
 }
 
 void Front::serve(int timeout_ms) {
-  std::array<pollfd, 3> ready{pollfd{signals_, POLLIN, 0}, pollfd{control_, POLLIN, 0},
+  std::array<pollfd, 3> ready{pollfd{signals_, POLLIN, 0}, pollfd{keeper_.control(), POLLIN, 0},
                               pollfd{parent_, POLLIN, 0}};
   if (::poll(ready.data(), ready.size(), timeout_ms) <= 0) return;
   if (ready[2].revents != 0) on_parent_gone();
@@ -221,24 +152,11 @@ void Front::serve(int timeout_ms) {
 }
 
 void Front::on_control() {
-  std::array<char, 16> message{};
-  const ssize_t n = ::recv(control_, message.data(), message.size(), MSG_DONTWAIT);
-  if (n <= 0) {
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    ::close(control_);
-    control_ = -1;
-    return;
-  }
-  if (message[0] == arbiter::kReady) ready_ = true;
-  if (message[0] == arbiter::kSettled) settled_ = true;
-  if (message[0] == arbiter::kNews) tell_news();
-  if (message[0] == arbiter::kWrite && attached_.listener >= 0) {
-    board::write_for_arbiter(&config_.board->write, jobserver::Listener(attached_.listener));
-  }
+  if (keeper_.receive() == board::kNews) tell_news();
 }
 
 void Front::tell_news() {
-  const board::Board& board = *config_.board;
+  const board::Board& board = keeper_.board();
   const auto count =
       std::min<std::uint32_t>(board.uncooperative_count.load(), board.uncooperative.size());
   for (; told_ < count; ++told_) {
@@ -265,12 +183,12 @@ void Front::tell_news() {
 
 void Front::tell_fifo_gone() {
   if (std::exchange(told_fifo_gone_, true)) return;
-  proc::say("run", "somebody has removed or replaced the FIFO " + config_.fifo->path() +
+  proc::say("run", "somebody has removed or replaced the FIFO " + keeper_.fifo().path() +
                        ": tools that look for it from now on run alone; what runs goes on");
 }
 
 void Front::on_signal(int signal, int code) {
-  const bool from_terminal = code == SI_KERNEL && terminal_ >= 0;
+  const bool from_terminal = code == SI_KERNEL && terminal_.is_there();
   if (signal == SIGCHLD) {
     reap();
   } else if (signal == SIGTSTP) {
@@ -327,8 +245,7 @@ void Front::continue_build() {
   if (own_group_ || passed_stop_on_) pass_on(SIGCONT);
   if (stopped_with_command_) {
     const pid_t group = ::getpgid(command_);
-    // In the background it waits for the terminal as any job does.
-    if (::tcgetpgrp(terminal_) == ::getpgrp()) ::tcsetpgrp(terminal_, group);
+    terminal_.give_to(group);
     ::kill(-group, SIGCONT);
   }
   passed_stop_on_ = false;
@@ -338,13 +255,13 @@ void Front::continue_build() {
 // Who is to end, or to end others, has to run for it, whoever stopped it. The arbiter may be
 // freezing at this moment.
 void Front::thaw_for_good() {
-  config_.board->freezes_no_more = true;
-  board::thaw_all(config_.board, false);
-  if (arbiter_ == 0) return;
+  keeper_.board().freezes_no_more = true;
+  board::thaw_all(&keeper_.board(), false);
+  if (keeper_.pid() == 0) return;
   // Sent to one that is not stopped it would undo the SIGSTOP that a tracer just sent and waits for
   // (a leak checker is one).
-  const auto arbiter = proc::read_process(arbiter_);
-  if (arbiter && arbiter->state == 'T') ::kill(arbiter_, SIGCONT);
+  const auto arbiter = proc::read_process(keeper_.pid());
+  if (arbiter && arbiter->state == 'T') ::kill(keeper_.pid(), SIGCONT);
 }
 
 void Front::on_parent_gone() {
@@ -371,7 +288,7 @@ void Front::end_leftovers() {
 
 void Front::kill_all() {
   std::vector<pid_t> exempt = not_of_build_;
-  exempt.push_back(arbiter_);
+  exempt.push_back(keeper_.pid());
   proc::kill_descendants(exempt, [this] { reap(); });
 }
 
@@ -383,42 +300,19 @@ void Front::reap() {
       if (pid == command_) stop_with_command();
     } else if (pid == command_) {
       wait_status_ = status;
-    } else if (pid == arbiter_) {
+    } else if (pid == keeper_.pid()) {
       on_arbiter_death(status);
     }
   }
 }
 
 void Front::on_arbiter_death(int status) {
-  arbiter_ = 0;
-  board::thaw_all(config_.board, true);
-  while (is_readable(control_)) on_control();
-  if (settled_) return;
-  ++config_.board->arbiter_deaths;
-  config_.board->write.state = board::WriteState::idle;
-  arbiter_gave_up_ = WIFEXITED(status);
-  if (!ready_) return;  // begin() tries again
-  begin_.resume = true;
-  begin_.bypass = config_.board->arbiter_deaths > board::kMaxArbiterDeaths;
-  const std::string how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
-                                              : "status " + std::to_string(WEXITSTATUS(status));
-  if (config_.board->arbiter_deaths > board::kMaxArbiterDeaths + 1)
-    return;  // wait_for() tries on, slowly
-  proc::say("run",
-            begin_.bypass
-                ? "the arbiter died again (" + how + "); the build goes on with a plain jobserver"
-                : "the arbiter died (" + how + "); a new one goes on in its place");
-  replace_arbiter();
-}
-
-// Until it works: without an arbiter the build's calls wait.
-void Front::replace_arbiter() {
-  if (!fork_arbiter()) return;
-  if (verdict_) (void)::send(control_, &*verdict_, 1, MSG_NOSIGNAL);
+  while (is_readable(keeper_.control())) on_control();
+  if (keeper_.ended(status)) (void)fork_arbiter();
 }
 
 bool Front::is_of_build(pid_t child) const {
-  return child != arbiter_ && std::ranges::find(not_of_build_, child) == not_of_build_.end();
+  return child != keeper_.pid() && std::ranges::find(not_of_build_, child) == not_of_build_.end();
 }
 
 int Front::others_left() const {
@@ -442,8 +336,9 @@ CommandEnd Front::wait_for(const StartedCommand& command) {
   if (early_signal_) pass_on(*early_signal_);
   if (parent_gone_) end_with_parent();
   while (!wait_status_) {
-    serve(arbiter_ == 0 ? kRetryMs : -1);
-    if (arbiter_ == 0 && !wait_status_) replace_arbiter();
+    serve(keeper_.pid() == 0 ? kRetryMs : -1);
+    // Until it works: without an arbiter the build's calls wait.
+    if (keeper_.pid() == 0 && !wait_status_) (void)fork_arbiter();
   }
   const std::int64_t deadline = now_ns() + kStragglers.count();
   int left = others_left();
@@ -456,10 +351,10 @@ CommandEnd Front::wait_for(const StartedCommand& command) {
     left = others_left();
   }
   CommandEnd end;
-  if (!config_.fifo->is_on_disk()) tell_fifo_gone();
-  verdict_ = left == 0 ? arbiter::kAllEnded : arbiter::kSomeLeft;
-  settle();
-  take_terminal_back();
+  if (!keeper_.fifo().is_on_disk()) tell_fifo_gone();
+  settle(left == 0 ? board::kAllEnded : board::kSomeLeft);
+  // One that ended by itself has put back what it wanted to.
+  terminal_.take_back(WIFSIGNALED(*wait_status_));
   end.wait_status = *wait_status_;
   if (left > 0) end.left_running = std::max(count_left(), 1);
   return end;
@@ -471,37 +366,18 @@ void Front::abandon(const StartedCommand* command) {
     ::kill(command_, SIGKILL);
     while (!wait_status_) serve(-1);
   }
-  verdict_ = arbiter::kAllEnded;
-  settle();
-  wait_for_arbiter();
-  config_.group.remove_when_empty();
+  settle(board::kAllEnded);
+  while (keeper_.pid() != 0) serve(-1);
+  keeper_.group().remove_when_empty();
 }
 
 // The arbiter has the figures ready and removes what is on the disk, as the front does: it may have
 // been killed. Its end is not waited for: the kernel takes some 10 ms to take down the watch on the
 // FIFO.
-void Front::settle() {
-  if (control_ >= 0) (void)::send(control_, &*verdict_, 1, MSG_NOSIGNAL);
-  while (!settled_ && arbiter_ != 0) serve(-1);
-  if (*verdict_ == arbiter::kAllEnded) config_.group.remove_when_empty();
-}
-
-void Front::wait_for_arbiter() {
-  while (arbiter_ != 0) serve(-1);
-}
-
-// A job-control shell that was killed leaves the terminal with a group that is gone, an editor
-// leaves it raw. One that ended by itself has put back what it wanted to.
-void Front::take_terminal_back() {
-  if (!was_foreground_) return;
-  sigset_t background;
-  sigemptyset(&background);
-  sigaddset(&background, SIGTTOU);
-  ::sigprocmask(SIG_BLOCK, &background, nullptr);
-  if (::tcgetpgrp(terminal_) != ::getpgrp()) ::tcsetpgrp(terminal_, ::getpgrp());
-  if (WIFSIGNALED(*wait_status_) && terminal_modes_) {
-    ::tcsetattr(terminal_, TCSADRAIN, &*terminal_modes_);
-  }
+void Front::settle(char verdict) {
+  keeper_.send_verdict(verdict);
+  while (!keeper_.has_settled() && keeper_.pid() != 0) serve(-1);
+  if (verdict == board::kAllEnded) keeper_.group().remove_when_empty();
 }
 
 }  // namespace tokenpool::front

@@ -107,8 +107,8 @@ struct Run {
   CommandSpec spec;
   Front front;
   std::optional<StartedCommand> command;
-  arbiter::Attached sockets;  ///< of the protocol
-  std::string address;        ///< ... as clients are told
+  board::Attached sockets;  ///< of the protocol
+  std::string address;      ///< ... as clients are told
   std::string wrap_folder;
   const std::string cookie = proc::random_digits(wire::kCookieDigits);
 };
@@ -292,7 +292,7 @@ wire::Result<void> start(Run* run) {
   auto command = start_command(run->spec);
   if (!command) return tl::unexpected(command.error());
   run->command = *command;
-  arbiter::Begin begin;
+  board::Begin begin;
   begin.read_end = run->spec.read_end;
   begin.write_end = run->spec.write_end;
   begin.issued = run->start - 1;
