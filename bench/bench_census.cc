@@ -61,8 +61,8 @@ int main(int argc, char** argv) {
   tokenpool::proc::Census census(::getpid());
   tokenpool::proc::BuildLoad load("");
   // Until all are there, and the files that stay open are open.
-  for (int i = 0;
-       i < 3 || census.sample(clock_now()).rows.size() <= static_cast<std::size_t>(count); ++i) {
+  for (int i = 0; i < 3 || census.walk(clock_now()).rows.size() <= static_cast<std::size_t>(count);
+       ++i) {
     ::usleep(10000);
   }
   std::puts("ready");
@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
     const double begin = cpu_ns();
     for (int i = 0; i < rounds; ++i) {
       if (std::strcmp(word, "walk") == 0) {
-        (void)census.sample(clock_now());
+        (void)census.walk(clock_now());
       } else {
         (void)load.glance(clock_now());
       }

@@ -83,8 +83,6 @@ class Arbiter {
   void arm_fifo();
   void arm_timer();
   void after_event(bool has_changed = true);
-  bool say(char word);
-  [[nodiscard]] bool has_front() const;
   void end_build();
   void finish();
 
@@ -92,6 +90,7 @@ class Arbiter {
   const board::Begin begin_;
   const bool sees_calls_;  ///< and keeps books of who holds what
   const jobserver::Fifo& fifo_;
+  const FrontLine front_;
   board::BoardLog log_;
   std::optional<jobserver::Listener> listener_;
   proc::EventLoop loop_;
@@ -120,6 +119,7 @@ Arbiter::Arbiter(const board::ArbiterConfig& config, const board::Begin& begin,
       begin_(begin),
       sees_calls_(is_tracked(begin)),
       fifo_(*config.fifo),
+      front_(config.control),
       log_(config.board),
       watched_(loop_,
                [this](const proc::WatchedProcess& process, int pidfd) { on_end(process, pidfd); }),
@@ -130,21 +130,16 @@ Arbiter::Arbiter(const board::ArbiterConfig& config, const board::Begin& begin,
              {&pool_, &effects_, [this] { carrier_.carry_out(event_time_); }, &kin_, &watched_,
               &looks_}),
       leases_({.pool = &pool_,
+               .effects = &effects_,
+               .carrier = &carrier_,
                .kin = &kin_,
                .watched = &watched_,
-               .effects = &effects_,
-               .apply = [this] { carrier_.carry_out(event_time_); },
-               .level = [this] { return fifo_.level(); },
-               .owed = [this] { return carrier_.owed(); },
-               .config = &config_,
-               .begin = &begin_,
-               .left_behind = &left_behind_,
                .log = &log_,
-               .tell = [this] { (void)say(board::kNews); }},
-              proc::now()),
-      other_users_(
-          fifo_.folder(), [this](uid_t user) { leases_.connections().admit(user); }, &log_,
-          [this] { (void)say(board::kNews); }),
+               .front = &front_,
+               .config = &config_,
+               .begin = &begin_},
+              left_behind_, proc::now()),
+      other_users_(fifo_.folder(), &leases_.connections(), &log_, &front_),
       carrier_({.pool = pool_,
                 .effects = effects_,
                 .fifo = fifo_,
@@ -155,8 +150,7 @@ Arbiter::Arbiter(const board::ArbiterConfig& config, const board::Begin& begin,
                 .waiting = waiting_,
                 .tracked = sees_calls_,
                 .write = &config.board->write,
-                .ask_front = [this] { return say(board::kWrite); },
-                .front_lives = [this] { return has_front(); }}),
+                .front = front_}),
       command_ended_(begin.left) {
   if (attached.listener >= 0) listener_.emplace(attached.listener);
   for (const int socket : attached.unix_sockets) leases_.connections().listen_on(socket, true);
@@ -169,7 +163,7 @@ std::optional<bool> Arbiter::run() {
   if (listener_ && begin_.resume && sees_calls_) resume_from_board();
   if (!watch_all()) return std::nullopt;
   after_event();
-  (void)say(board::kReady);
+  (void)front_.say(board::kReady);
   loop_.run();
   return left_;
 }
@@ -258,7 +252,7 @@ void Arbiter::on_timer() {
   if (event_time_ >= next_look_) {
     next_look_ = event_time_ + kLookInterval;
     if (watched_.needs_sweeping()) watched_.sweep();
-    if (!fifo_.is_on_disk() && log_.note_fifo_gone()) (void)say(board::kNews);
+    if (!fifo_.is_on_disk() && log_.note_fifo_gone()) front_.tell_news();
   }
   books_.settle();
   pool_.advance(proc::now(), &effects_);
@@ -467,7 +461,7 @@ void Arbiter::on_command_ended(bool all_ended) {
   }
   publish();
   log_.close(pool_, fifo_.level(), all_ended, sees_calls_);
-  (void)say(board::kSettled);
+  (void)front_.say(board::kSettled);
   // A pipe behind `tokenpool run` must end with it, not with an arbiter that serves a daemon.
   proc::lead_nowhere(STDERR_FILENO);
   // Without a listener nobody can be served; those who go on share what lies in the FIFO.
@@ -506,15 +500,6 @@ void Arbiter::publish_books() {
 void Arbiter::publish() {
   publish_books();
   log_.keep_waiting(pool_.waiting(), [this](core::RequestId id) { return waiting_.at(id).call; });
-}
-
-bool Arbiter::has_front() const {
-  pollfd hang_up{config_.control, 0, 0};
-  return ::poll(&hang_up, 1, 0) == 0;
-}
-
-bool Arbiter::say(char word) {
-  return ::send(config_.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 BookKeepers Arbiter::keepers_of(core::Pool& books) {

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "board/begin.h"
 #include "board/memory_proxy.h"
 #include "core/check.h"
 #include "proc/clock.h"
@@ -130,7 +131,9 @@ void Carrier::lend(int count) {
 Delivery Carrier::deliver(const Notification& call) {
   Delivery written = world_.listener->write_token(call);
   if (written == Delivery::unwritable) {
-    written = board::write_through_front(world_.write, call, world_.ask_front, world_.front_lives);
+    written = board::write_through_front(
+        world_.write, call, [this] { return world_.front.say(board::kWrite); },
+        [this] { return world_.front.is_open(); });
   }
   return written == Delivery::done ? world_.listener->answer_one(call) : written;
 }

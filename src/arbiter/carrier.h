@@ -2,12 +2,12 @@
 // stopped, and for the leases.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "arbiter/conservation.h"
+#include "arbiter/front_line.h"
 #include "arbiter/leases_desk.h"
 #include "arbiter/stopped_calls.h"
 #include "board/board_log.h"
@@ -32,8 +32,7 @@ class Carrier {
     StoppedCalls& waiting;
     bool tracked = false;                  ///< calls are seen
     board::WriteRequest* write = nullptr;  ///< through the front
-    std::function<bool()> ask_front;       ///< to look at `write`
-    std::function<bool()> front_lives;
+    const FrontLine& front;
   };
   explicit Carrier(World world) : world_(std::move(world)) {}
   Carrier(const Carrier&) = delete;

@@ -7,17 +7,8 @@
 #include "dialect/tool.h"
 
 namespace tokenpool::arbiter {
-namespace {
 
-// Tools that never count on a token that another process has fetched, also before their first call.
-bool takes_its_own(const std::string& name) {
-  using dialect::ToolKind;
-  const ToolKind kind = dialect::tool_kind(name);
-  return kind == ToolKind::make || kind == ToolKind::ninja || kind == ToolKind::cargo ||
-         kind == ToolKind::rustc || kind == ToolKind::ctest;
-}
-
-}  // namespace
+using dialect::takes_its_own;
 
 Kinship::Kinship(pid_t front, pid_t guardian, proc::Watchlist& watched, core::Pool& pool)
     : front_(front),

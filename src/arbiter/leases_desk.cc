@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include "arbiter/carrier.h"
 #include "arbiter/run_status.h"
 #include "proc/process.h"
 #include "session/identity.h"
@@ -18,58 +19,31 @@ using core::Payer;
 using core::ProcessId;
 
 // What is not there now may be there in a while, where the slots follow the machine.
-int ceiling_of(const LeasesDeskContext& context) {
-  const board::Settings settings = settings_of(*context.begin, context.left_behind->settings);
-  return settings.fixed ? settings.slots : context.begin->slots.max;
+int ceiling_of(const board::Begin& begin, const board::Settings& published) {
+  const board::Settings settings = settings_of(begin, published);
+  return settings.fixed ? settings.slots : begin.slots.max;
 }
 
 }  // namespace
 
-LeasesDesk::LeasesDesk(const LeasesDeskContext& context, Instant now)
-    : context_(context),
-      tracked_(is_tracked(*context.begin)),
-      config_(session::own_config({context.begin->cookie.data(), context.begin->cookie.size()}, 1)),
-      payers_({.pool = context.pool,
-               .leases = &leases_,
-               .sessions = &dispatcher_,
-               .kin = context.kin,
-               .config = context.config,
-               .begin = context.begin,
-               .tracked = tracked_}),
-      leases_(ceiling_of(context), session::first_lease_of(config_.epoch),
+LeasesDesk::LeasesDesk(const RunParts& parts, const board::LeftBehind& left, Instant now)
+    : parts_(parts),
+      tracked_(is_tracked(*parts.begin)),
+      config_(session::own_config({parts.begin->cookie.data(), parts.begin->cookie.size()}, 1)),
+      payers_(parts, &leases_, &dispatcher_, tracked_),
+      leases_(ceiling_of(*parts.begin, left.settings), session::first_lease_of(config_.epoch),
               [this](const Payer& payer) { return payers_.covered(payer); }),
       dispatcher_(config_, &leases_, this, now),
       connections_(&dispatcher_, ::geteuid()),
-      slots_(eyes_of_slots(), settings_of(*context.begin, context.left_behind->settings), now),
+      slots_(parts, &leases_, &dispatcher_, settings_of(*parts.begin, left.settings), now),
       now_(now),
-      over_(context.begin->left) {
-  const board::LeftBehind& left = *context.left_behind;
+      over_(parts.begin->left) {
   if (left.leases > 0) leases_.set_grace(now + core::kResumeGrace, left.leases);
-  kept_limits_ = context.log->limits();
+  kept_limits_ = parts_.log->limits();
   (void)leases_.set_limits({kept_limits_.begin(), kept_limits_.end()}, now, &lease_effects_);
   leases_.set_paused(settings().paused, now, &lease_effects_);
   leases_.supply(left.lent, now, &lease_effects_);
   leases_.share();
-}
-
-SlotKeeperContext LeasesDesk::eyes_of_slots() {
-  return {
-      .pool = context_.pool,
-      .effects = context_.effects,
-      .apply = context_.apply,
-      .level = context_.level,
-      .owed = context_.owed,
-      .leases = &leases_,
-      .holder_of = [this](const core::Lease& lease) { return holder_of(lease); },
-      .process_of = [this](core::SessionId session) { return dispatcher_.process_of(session); },
-      .watch = [this](ProcessId who) { (void)watch(who); },
-      .config = context_.config,
-      .begin = context_.begin,
-      .is_client =
-          [this](ProcessId who) { return context_.kin->is_client(who) || payers_.uses_fifo(who); },
-      .root = [this] { return context_.kin->root(); },
-      .log = context_.log,
-      .tell = context_.tell};
 }
 
 void LeasesDesk::serve(Instant now, const std::function<void()>& publish) {
@@ -89,13 +63,13 @@ void LeasesDesk::settle(Instant now) {
   wants_fifo_ = false;
   for (bool rests = false; !rests;) {
     if (tracked_) {
-      core::balance(context_.pool, &leases_, now, context_.effects, &lease_effects_);
+      core::balance(parts_.pool, &leases_, now, parts_.effects, &lease_effects_);
     } else {
-      wants_fifo_ = core::balance_untracked(context_.pool, &leases_, context_.level(), now,
-                                            context_.effects, &lease_effects_);
+      wants_fifo_ = core::balance_untracked(parts_.pool, &leases_, parts_.config->fifo->level(),
+                                            now, parts_.effects, &lease_effects_);
     }
-    rests = context_.effects->empty();
-    context_.apply();
+    rests = parts_.effects->empty();
+    parts_.carrier->carry_out(now_);
   }
   answer();
 }
@@ -103,7 +77,7 @@ void LeasesDesk::settle(Instant now) {
 void LeasesDesk::flush() {
   if (leases_.limits() != kept_limits_) {
     kept_limits_ = leases_.limits();
-    context_.log->keep_limits(kept_limits_);
+    parts_.log->keep_limits(kept_limits_);
   }
   connections_.flush();
 }
@@ -137,7 +111,7 @@ std::optional<Instant> LeasesDesk::next_deadline() const {
 }
 
 bool LeasesDesk::is_idle() const {
-  return leases_.waiting_count() == 0 && leases_.leases().empty() && context_.pool->lent() == 0 &&
+  return leases_.waiting_count() == 0 && leases_.leases().empty() && parts_.pool->lent() == 0 &&
          !dispatcher_.has_subscribers();
 }
 
@@ -145,10 +119,10 @@ bool LeasesDesk::is_idle() const {
 void LeasesDesk::tell_of_tokens() {
   if (!dispatcher_.has_subscribers() || !tracked_) return news_.forget();
   const auto command_of = [this](ProcessId who) {
-    const proc::WatchedProcess* known = context_.watched->find(who.pid);
+    const proc::WatchedProcess* known = parts_.watched->find(who.pid);
     return known != nullptr ? known->command : proc::command_of(who.pid);
   };
-  news_.look(*context_.pool, command_of,
+  news_.look(*parts_.pool, command_of,
              [this](const session::TokenEvent& event) { dispatcher_.tell_of_tokens(event); });
 }
 
@@ -179,14 +153,14 @@ bool LeasesDesk::was_started_under(ProcessId who, core::LeaseId lease) const {
   return session::environment_names(who, lease);
 }
 
-bool LeasesDesk::watch(ProcessId who) { return context_.watched->add(who); }
+bool LeasesDesk::watch(ProcessId who) { return parts_.watched->add(who); }
 
 void LeasesDesk::offer_for_resize(int slots) {
   if (leases_.waiting_count() > 0 || slots <= leases_.free()) return;
-  const int more = std::min(slots - std::max(0, leases_.free()), context_.pool->lendable());
+  const int more = std::min(slots - std::max(0, leases_.free()), parts_.pool->lendable());
   if (more <= 0) return;
-  context_.pool->lend(more, now_, context_.effects);
-  context_.apply();
+  parts_.pool->lend(more, now_, parts_.effects);
+  parts_.carrier->carry_out(now_);
   answer();
 }
 
@@ -216,12 +190,6 @@ void LeasesDesk::set_paused(bool paused) {
 // At once: the next call may cancel what is granted by it.
 void LeasesDesk::answer() { dispatcher_.carry_out(&lease_effects_, now_); }
 
-ProcessId LeasesDesk::holder_of(const core::Lease& lease) const {
-  auto holder = lease.owner;
-  if (!holder && lease.session != 0) holder = dispatcher_.process_of(lease.session);
-  return holder.value_or(lease.client);
-}
-
 std::vector<wire::UncooperativeRow> LeasesDesk::uncooperative() const {
   return slots_.uncooperative(now_);
 }
@@ -229,10 +197,10 @@ std::vector<wire::UncooperativeRow> LeasesDesk::uncooperative() const {
 int LeasesDesk::frozen_jobs() const { return slots_.frozen_jobs(); }
 
 void LeasesDesk::describe_build(wire::StatusResult* status) const {
-  describe_run({.pool = *context_.pool,
-                .watched = *context_.watched,
-                .config = *context_.config,
-                .begin = *context_.begin,
+  describe_run({.pool = *parts_.pool,
+                .watched = *parts_.watched,
+                .config = *parts_.config,
+                .begin = *parts_.begin,
                 .tracked = tracked_,
                 .over = over_,
                 .now = now_},
@@ -246,9 +214,10 @@ session::PidsSeen LeasesDesk::pids_seen_by(ProcessId viewer) const {
 int LeasesDesk::tokens_held() const { return std::max(0, slots_.tokens_out()); }
 
 int LeasesDesk::free_slots() const {
-  const core::Pool& pool = *context_.pool;
+  const core::Pool& pool = *parts_.pool;
   // Where nobody's calls are seen, what lies in the FIFO is free, less what is too many.
-  const int tokens = tracked_ ? pool.free() + pool.reserved() : context_.level() - context_.owed();
+  const int tokens = tracked_ ? pool.free() + pool.reserved()
+                              : parts_.config->fifo->level() - parts_.carrier->owed();
   return std::max(0, tokens + leases_.free());
 }
 

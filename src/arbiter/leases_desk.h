@@ -7,39 +7,21 @@
 #include <string>
 #include <vector>
 
-#include "arbiter/kinship.h"
 #include "arbiter/payers.h"
+#include "arbiter/run_parts.h"
 #include "arbiter/slot_keeper.h"
-#include "board/begin.h"
-#include "board/board_log.h"
 #include "core/balance.h"
-#include "proc/watchlist.h"
 #include "session/connections.h"
 #include "session/dispatcher.h"
 #include "session/token_news.h"
 
 namespace tokenpool::arbiter {
 
-/// What the arbiter of the run lends to its leases. All outlive them.
-struct LeasesDeskContext {
-  core::Pool* pool = nullptr;
-  Kinship* kin = nullptr;
-  proc::Watchlist* watched = nullptr;
-  core::Effects* effects = nullptr;  ///< of `pool`
-  std::function<void()> apply;       ///< carries `effects` out
-  std::function<int()> level;        ///< bytes in the FIFO
-  std::function<int()> owed;         ///< ... that are too many when they come back
-  const board::ArbiterConfig* config = nullptr;
-  const board::Begin* begin = nullptr;
-  const board::LeftBehind* left_behind = nullptr;  ///< leases in it are about to be declared
-  board::BoardLog* log = nullptr;                  ///< for those that ignore the pool or are stuck
-  std::function<void()> tell;                      ///< there is one more of them on the board
-};
-
 /// One thread, the arbiter's. Neither copies nor moves.
 class LeasesDesk final : private session::DispatcherWorld {
  public:
-  LeasesDesk(const LeasesDeskContext& context, core::Instant now);
+  /// `left`: by the arbiter before this one; leases in it are about to be declared.
+  LeasesDesk(const RunParts& parts, const board::LeftBehind& left, core::Instant now);
 
   session::Connections& connections() { return connections_; }
   /// There is something on the sockets. `publish` is called before anything is answered.
@@ -88,12 +70,9 @@ class LeasesDesk final : private session::DispatcherWorld {
   [[nodiscard]] session::PidsSeen pids_seen_by(core::ProcessId viewer) const override;
 
   void answer();
-  /// The process that answers for a lease, as far as it is known.
-  [[nodiscard]] core::ProcessId holder_of(const core::Lease& lease) const;
-  SlotKeeperContext eyes_of_slots();
   void close(core::Instant now);
 
-  LeasesDeskContext context_;
+  RunParts parts_;
   /// The ledger knows who holds what.
   bool tracked_;
   session::DispatcherConfig config_;

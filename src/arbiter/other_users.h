@@ -2,22 +2,23 @@
 // him, and to nobody else.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include <sys/types.h>
 
+#include "arbiter/front_line.h"
 #include "board/board_log.h"
+#include "session/connections.h"
 
 namespace tokenpool::arbiter {
 
 class OtherUsers {
  public:
-  /// `folder`: of the run. `admit` lets a user connect to the sockets; those whom an arbiter before
-  /// this one has let in are admitted at once. `tell`: the log has one who cannot reach the FIFO,
+  /// `folder`: of the run. Whom an arbiter before this one has let in is admitted to the sockets of
+  /// `connections` at once. `front` is told when the log has one who cannot reach the FIFO,
   /// or the shims that his process has on its PATH.
-  OtherUsers(std::string folder, std::function<void(uid_t)> admit, board::BoardLog* log,
-             std::function<void()> tell);
+  OtherUsers(std::string folder, session::Connections* connections, board::BoardLog* log,
+             const FrontLine* front);
 
   /// The stopped `thread` is about to go on as `user`, by its own numbers. A build has a few such
   /// users: kBoardUsers at most.
@@ -27,9 +28,9 @@ class OtherUsers {
   [[nodiscard]] std::string out_of_reach(pid_t thread, uid_t user) const;
 
   std::string folder_;
-  std::function<void(uid_t)> admit_;
+  session::Connections& connections_;
   board::BoardLog* log_;
-  std::function<void()> tell_;
+  const FrontLine& front_;
 };
 
 }  // namespace tokenpool::arbiter

@@ -31,10 +31,10 @@ std::string shim_in(const std::vector<std::string>& environment, std::string_vie
 
 }  // namespace
 
-OtherUsers::OtherUsers(std::string folder, std::function<void(uid_t)> admit, board::BoardLog* log,
-                       std::function<void()> tell)
-    : folder_(std::move(folder)), admit_(std::move(admit)), log_(log), tell_(std::move(tell)) {
-  for (const uid_t user : log_->users()) admit_(user);
+OtherUsers::OtherUsers(std::string folder, session::Connections* connections, board::BoardLog* log,
+                       const FrontLine* front)
+    : folder_(std::move(folder)), connections_(*connections), log_(log), front_(*front) {
+  for (const uid_t user : log_->users()) connections_.admit(user);
 }
 
 std::string OtherUsers::out_of_reach(pid_t thread, uid_t user) const {
@@ -64,8 +64,8 @@ void OtherUsers::let_in(pid_t thread, uid_t user) {
   board::copy_text(file, row.out_of_reach);
   board::copy_text(proc::command_of(row.pid), row.command);
   if (!log_->add_user(row)) return;
-  admit_(*outside);
-  if (!file.empty()) tell_();
+  connections_.admit(*outside);
+  if (!file.empty()) front_.tell_news();
 }
 
 }  // namespace tokenpool::arbiter

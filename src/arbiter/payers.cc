@@ -22,7 +22,7 @@ session::Standing Payers::standing(std::optional<ProcessId> process, core::Lease
                                    bool launcher) const {
   session::Standing standing;
   if (!process) {
-    if (context_.leases->find(under) != nullptr) standing.payer = {Payer::Kind::lease, {}, under};
+    if (leases_.find(under) != nullptr) standing.payer = {Payer::Kind::lease, {}, under};
     return standing;
   }
   standing.client = *process;
@@ -37,12 +37,12 @@ session::Standing Payers::standing(std::optional<ProcessId> process, core::Lease
 // Nearest first: who started it, and as what.
 Payer Payers::payer_of(ProcessId process, core::LeaseId under) const {
   const auto info = proc::read_process(process.pid);
-  const bool is_known = context_.leases->find(under) != nullptr;
+  const bool is_known = leases_.find(under) != nullptr;
   // Who holds it comes back to a new arbiter at the same time as those below it.
-  const bool is_expected = under != 0 && !is_known && context_.leases->in_grace();
+  const bool is_expected = under != 0 && !is_known && leases_.in_grace();
   const Payer named = is_known || is_expected ? Payer{Payer::Kind::lease, {}, under, {}} : Payer{};
   if (!info || is_expected) return named;
-  const auto ancestors = proc::ancestors_below(*info, context_.config->front);
+  const auto ancestors = proc::ancestors_below(*info, parts_.config->front);
   // A launcher below a launcher is the job of one lease and holds another, so the number decides.
   if (is_of(under, process)) return named;
   ProcessId child = process;
@@ -54,32 +54,28 @@ Payer Payers::payer_of(ProcessId process, core::LeaseId under) const {
     if (is_client(ancestor)) return {Payer::Kind::process, ancestor, 0, child};
     child = ancestor;
   }
-  if (ancestors.empty() && info->parent != context_.config->front)
-    return named;  // not of the build
+  if (ancestors.empty() && info->parent != parts_.config->front) return named;  // not of the build
   return {Payer::Kind::root, {}, 0};
 }
 
 bool Payers::is_client(ProcessId who) const {
   // An old ninja has none of it, a make that left the pool has closed what it inherited.
-  return context_.kin->is_client(who) && (context_.tracked || uses_fifo(who));
-}
-
-bool Payers::uses_fifo(ProcessId who) const {
-  return proc::uses_file(who.pid, context_.config->fifo->id(),
-                         {context_.begin->read_end, context_.begin->write_end});
+  return parts_.kin->is_client(who) &&
+         (tracked_ || proc::uses_file(who.pid, parts_.config->fifo->id(),
+                                      {parts_.begin->read_end, parts_.begin->write_end}));
 }
 
 bool Payers::is_of(core::LeaseId id, ProcessId process) const {
-  const core::Lease* lease = context_.leases->find(id);
+  const core::Lease* lease = leases_.find(id);
   if (lease == nullptr) return false;
-  const core::SessionId session = context_.sessions->session_of(process);
+  const core::SessionId session = sessions_.session_of(process);
   return lease->owner == process || (session != 0 && lease->session == session);
 }
 
 core::LeaseId Payers::lease_of(ProcessId process) const {
-  if (const core::LeaseId lease = context_.leases->any_of(process); lease != 0) return lease;
-  const core::SessionId session = context_.sessions->session_of(process);
-  return session == 0 ? 0 : context_.leases->any_of(session);
+  if (const core::LeaseId lease = leases_.any_of(process); lease != 0) return lease;
+  const core::SessionId session = sessions_.session_of(process);
+  return session == 0 ? 0 : leases_.any_of(session);
 }
 
 int Payers::covered(const Payer& payer) const {
@@ -88,8 +84,8 @@ int Payers::covered(const Payer& payer) const {
       return root_is_free_ ? 1 : 0;
     case Payer::Kind::process: {
       // Whose tokens nobody counts is believed to have one for each child.
-      if (!context_.tracked) return core::kMaxSlots;
-      const auto* account = context_.pool->ledger().find(payer.process);
+      if (!tracked_) return core::kMaxSlots;
+      const auto* account = parts_.pool->ledger().find(payer.process);
       return 1 + (account == nullptr ? 0 : account->held());
     }
     case Payer::Kind::nobody:
@@ -110,13 +106,13 @@ void Payers::look_at_root(Instant now) {
   if (has_client) root_is_free_ = false;
   if (has_client || !may_look) return;
   const Instant begin = proc::now();
-  context_.kin->look_for_clients();
+  parts_.kin->look_for_clients();
   look_due_ = proc::now() + kLookShare * (proc::now() - begin);
   root_is_free_ = !root_has_client();
 }
 
 bool Payers::root_has_client() const {
-  const auto& accounts = context_.pool->ledger().accounts();
+  const auto& accounts = parts_.pool->ledger().accounts();
   return std::any_of(accounts.begin(), accounts.end(), [this](const auto& entry) {
     const core::Account& account = entry.second;
     if (!account.client && account.held() == 0) return false;

@@ -5,30 +5,20 @@
 
 #include <optional>
 
-#include "arbiter/kinship.h"
-#include "board/begin.h"
+#include "arbiter/run_parts.h"
 #include "core/lease_pool.h"
-#include "core/pool.h"
 #include "session/dispatcher.h"
 
 namespace tokenpool::arbiter {
 
-/// What the answer is taken from. All outlive the Payers; `leases` and `sessions` may be
-/// constructed after them.
-struct PayersContext {
-  const core::Pool* pool = nullptr;
-  const core::LeasePool* leases = nullptr;
-  const session::Dispatcher* sessions = nullptr;
-  Kinship* kin = nullptr;
-  const board::ArbiterConfig* config = nullptr;
-  const board::Begin* begin = nullptr;
-  bool tracked = false;  ///< the ledger knows who holds what
-};
-
 /// One thread, the arbiter's.
 class Payers {
  public:
-  explicit Payers(const PayersContext& context) : context_(context) {}
+  /// `leases` and `sessions` outlive it; they may be constructed later. `tracked`: the ledger knows
+  /// who holds what.
+  Payers(const RunParts& parts, const core::LeasePool* leases, const session::Dispatcher* sessions,
+         bool tracked)
+      : parts_(parts), leases_(*leases), sessions_(*sessions), tracked_(tracked) {}
 
   /// See session::DispatcherWorld::standing().
   [[nodiscard]] session::Standing standing(std::optional<core::ProcessId> process,
@@ -44,9 +34,6 @@ class Payers {
   /// When look_at_root() is to be called again, because it would not look at all processes at once.
   [[nodiscard]] std::optional<core::Instant> next_look() const;
 
-  /// Whether that process has the FIFO open.
-  [[nodiscard]] bool uses_fifo(core::ProcessId who) const;
-
  private:
   [[nodiscard]] core::Payer payer_of(core::ProcessId process, core::LeaseId under) const;
   /// Whether that process pays for its children with tokens.
@@ -56,7 +43,10 @@ class Payers {
   [[nodiscard]] core::LeaseId lease_of(core::ProcessId process) const;
   [[nodiscard]] bool root_has_client() const;
 
-  PayersContext context_;
+  RunParts parts_;
+  const core::LeasePool& leases_;
+  const session::Dispatcher& sessions_;
+  bool tracked_;
   bool root_is_free_ = false;
   core::Instant look_due_{};      ///< when all processes may be looked at again
   bool look_is_missing_ = false;  ///< the root may be free, and nobody has looked since

@@ -2,18 +2,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <utility>
 
+#include <unistd.h>
+
+#include "arbiter/carrier.h"
 #include "board/freezer.h"
 #include "proc/process.h"
 
 namespace tokenpool::arbiter {
-namespace {
 
 using core::Instant;
 using core::ProcessId;
-
-}  // namespace
 
 board::Settings settings_of(const board::Begin& begin, const board::Settings& published) {
   return published.slots > 0 ? published : board::Settings{.slots = begin.issued + 1};
@@ -25,76 +26,44 @@ int tokens_of(const board::Settings& settings) {
 
 bool is_tracked(const board::Begin& begin) { return begin.tracked && !begin.bypass; }
 
-SlotKeeper::SlotKeeper(SlotKeeperContext context, const board::Settings& settings, Instant now)
-    : context_(std::move(context)), settings_(settings), tracked_(is_tracked(*context_.begin)) {
-  const board::Begin& begin = *context_.begin;
+SlotKeeper::SlotKeeper(const RunParts& parts, const core::LeasePool* leases,
+                       const session::Dispatcher* sessions, const board::Settings& settings,
+                       Instant now)
+    : parts_(parts),
+      leases_(*leases),
+      sessions_(*sessions),
+      settings_(settings),
+      tracked_(is_tracked(*parts.begin)),
+      walks_(::getpid(), parts.begin->left ? parts.begin->mark : 0),
+      accused_(parts.log) {
+  const board::Begin& begin = *parts_.begin;
   // Whoever was here before may have died over it.
-  if (begin.resume) thaw_all(context_.config->board, true);
+  if (begin.resume) thaw_all(parts_.config->board, true);
   // What outlives its build may stay for weeks. It is helped only where it lacks slots.
   if (begin.left) {
     if (begin.mark != 0 && tracked_) start_rescue(now);
     return;
   }
+  const std::string group = parts_.config->group.folder();
   if (begin.slots.is_elastic() && !settings_.fixed) {
-    elastic_.emplace(begin.slots, settings_.slots, context_.config->group.folder(), now);
+    elastic_.emplace(begin.slots, settings_.slots, group, now);
   }
   start_rescue(now);
-  start_billing(now);
-  if (begin.enforce && !begin.bypass) start_enforcement(now);
+  billing_.emplace(group, proc::own_program(), now);
+  parts_.log->begin_at(now);
+  if (begin.enforce && !begin.bypass) {
+    enforcement_.emplace(now);
+    frozen_.emplace(parts_.config->board, now);
+  }
 }
 
 void SlotKeeper::start_rescue(Instant now) {
-  rescue_.emplace(watch::StandstillWatchContext{
-                      .pool = context_.pool,
-                      .effects = context_.effects,
-                      .apply = context_.apply,
-                      .leases = context_.leases,
-                      .out = [this] { return tokens_out(); },
-                      .is_exhausted = [this] { return use().exhausted; },
-                      .holder_of = context_.holder_of,
-                      .is_client = context_.is_client,
-                      .waits_to_read =
-                          [this](core::ProcessId who) {
-                            return proc::waits_to_read(who.pid, context_.config->fifo->id());
-                          },
-                      .root = context_.root,
-                      .left_mark = context_.begin->left ? context_.begin->mark : 0,
-                      .tracked = tracked_,
-                      .patience = std::chrono::seconds(context_.begin->standstill),
-                      .has_frozen = [this] { return frozen_jobs() > 0; },
-                      .log = context_.log,
-                      .tell = context_.tell},
+  const board::Begin& begin = *parts_.begin;
+  rescue_.emplace(watch::StandstillConfig{.patience = std::chrono::seconds(begin.standstill),
+                                          .left = begin.left,
+                                          .fifo = parts_.config->fifo->id(),
+                                          .ends = {begin.read_end, begin.write_end}},
                   now);
-}
-
-void SlotKeeper::start_billing(Instant now) {
-  billing_.emplace(watch::BillingWatchContext{.pool = context_.pool,
-                                              .leases = context_.leases,
-                                              .holder_of = context_.holder_of,
-                                              .out = [this] { return tokens_out(); },
-                                              .group = context_.config->group.folder(),
-                                              .front = context_.config->front,
-                                              .tracked = tracked_,
-                                              .program = proc::own_program(),
-                                              .watch = context_.watch,
-                                              .log = context_.log},
-                   now);
-}
-
-void SlotKeeper::start_enforcement(Instant now) {
-  watch::EnforcementWatchContext eyes{
-      .pool = context_.pool,
-      .leases = context_.leases,
-      .process_of = context_.process_of,
-      // What is stuck has another slot in its place.
-      .in_use = [this] { return use().in_use - (tracked_ ? context_.pool->minted() : 0); },
-      .allowed = [this] { return std::max(1, settings_.slots - settings_.withheld); },
-      .uncooperative =
-          [this] { return billing_ ? billing_->accused_processes() : std::vector<ProcessId>(); },
-      .front = context_.config->front,
-      .board = context_.config->board,
-      .tell = context_.tell};
-  enforcement_.emplace(std::move(eyes), now);
 }
 
 void SlotKeeper::set(int slots, Instant now) {
@@ -107,22 +76,53 @@ void SlotKeeper::set(int slots, Instant now) {
 void SlotKeeper::set_paused(bool paused, Instant now) {
   settings_.paused = paused;
   adjust_issued(now);
-  context_.log->set_paused(paused);
-  context_.tell();
+  parts_.log->set_paused(paused);
+  parts_.front->tell_news();
 }
 
 void SlotKeeper::process_ended(ProcessId who, Instant now) {
   if (!billing_) return;
-  billing_->process_ended(who, now);
+  if (billing_->process_ended(who)) follow_accused(now);
   withhold(now);
 }
 
 void SlotKeeper::advance(Instant now) {
-  if (elastic_ && !settings_.paused && elastic_->due() <= now) follow_the_machine(now);
-  if (billing_ && billing_->due() <= now && billing_->step(now)) context_.tell();
+  const auto is_due = [now](const auto& watcher) { return watcher && watcher->due() <= now; };
+  if (is_due(elastic_) || is_due(billing_) || is_due(enforcement_) || is_due(rescue_)) {
+    watch::BuildView view = this->view(now);
+    if (is_due(elastic_) && !settings_.paused) follow_the_machine(&view);
+    if (is_due(billing_)) bill(&view);
+    if (is_due(enforcement_)) enforce(&view);
+    if (is_due(rescue_)) rescue(view);
+  }
   withhold(now);
-  if (enforcement_ && enforcement_->due() <= now) enforcement_->step(now);
-  if (rescue_ && rescue_->due() <= now) rescue_->step(now);
+}
+
+watch::BuildView SlotKeeper::view(Instant now) {
+  watch::BuildView view = watch::view_of(
+      leases_, now, [this](core::SessionId session) { return sessions_.process_of(session); });
+  view.root = parts_.kin->root();
+  view.pool = parts_.pool;
+  view.tracked = tracked_;
+  view.may_freeze = !parts_.config->board->freezes_no_more;
+  view.accused = accused_.processes();
+  walks_.begin(view.root, now);
+  view.walks = &walks_;
+  fill_in_figures(&view);
+  return view;
+}
+
+void SlotKeeper::fill_in_figures(watch::BuildView* view) const {
+  const core::Pool& pool = *parts_.pool;
+  const int free = tracked_ ? pool.free() + pool.reserved() : parts_.config->fifo->level();
+  view->out = tokens_out();
+  view->in_use = 1 + std::max(0, view->out) + leases_.leased();
+  view->exhausted = free == 0 && leases_.free() <= 0;
+  view->allowed = std::max(1, settings_.slots - settings_.withheld);
+  view->frozen = frozen_jobs();
+  for (const core::LeaseRequest* request : leases_.waiting()) {
+    view->needed = std::max(view->needed, request->min + 1);  // the implicit slot is not theirs
+  }
 }
 
 std::optional<Instant> SlotKeeper::next_deadline() const {
@@ -138,42 +138,68 @@ std::optional<Instant> SlotKeeper::next_deadline() const {
 }
 
 void SlotKeeper::command_ended(Instant now) {
-  if (billing_) billing_->close(now);
   billing_.reset();
+  follow_accused(now);
   rescue_.reset();
   enforcement_.reset();
+  frozen_.reset();
   withhold(now);
 }
 
 core::SlotRange SlotKeeper::range() const {
-  return elastic_ ? context_.begin->slots : core::SlotRange{settings_.slots, settings_.slots};
+  return elastic_ ? parts_.begin->slots : core::SlotRange{settings_.slots, settings_.slots};
 }
 
 // Where nobody's calls are seen, what is not in the FIFO and not lent is out.
 int SlotKeeper::tokens_out() const {
-  const core::Pool& pool = *context_.pool;
+  const core::Pool& pool = *parts_.pool;
   if (tracked_) return pool.ledger().outstanding();
-  return pool.issued() + context_.owed() - context_.level() - pool.lent();
+  return pool.issued() + parts_.carrier->owed() - parts_.config->fifo->level() - pool.lent();
 }
 
-watch::PoolUse SlotKeeper::use() const {
-  const core::Pool& pool = *context_.pool;
-  const core::LeasePool& leases = *context_.leases;
-  watch::PoolUse use;
-  const int free = tracked_ ? pool.free() + pool.reserved() : context_.level();
-  use.in_use = 1 + std::max(0, tokens_out()) + leases.leased();
-  use.exhausted = free == 0 && leases.free() <= 0;
-  for (const core::LeaseRequest* request : leases.waiting()) {
-    use.needed = std::max(use.needed, request->min + 1);  // the implicit slot is not theirs
-  }
-  return use;
-}
-
-void SlotKeeper::follow_the_machine(Instant now) {
-  const int slots = elastic_->step(use(), now);
+void SlotKeeper::follow_the_machine(watch::BuildView* view) {
+  const int slots = elastic_->step(*view);
   if (slots == settings_.slots) return;
   settings_.slots = slots;
-  adjust_issued(now);
+  adjust_issued(view->now);
+  fill_in_figures(view);
+}
+
+void SlotKeeper::bill(watch::BuildView* view) {
+  billing_->look(*view);
+  follow_accused(view->now);
+  withhold(view->now);
+  view->accused = accused_.processes();
+  fill_in_figures(view);
+}
+
+void SlotKeeper::follow_accused(Instant now) {
+  const auto anew =
+      accused_.follow(billing_ ? billing_->accused() : std::vector<control::Accusation>(), now);
+  // Its slots are back with its end.
+  for (const ProcessId who : anew) (void)parts_.watched->add(who);
+  if (!anew.empty()) parts_.front->tell_news();
+}
+
+void SlotKeeper::enforce(watch::BuildView* view) {
+  const Instant now = view->now;
+  for (const auto& job : frozen_->carry_out(enforcement_->look(*view), now)) {
+    enforcement_->could_not(job, now);
+  }
+  frozen_->count(enforcement_->frozen(), now);
+  view->frozen = enforcement_->frozen();
+  if (view->frozen > 0 && !std::exchange(told_frozen_, true)) parts_.front->tell_news();
+}
+
+void SlotKeeper::rescue(const watch::BuildView& view) {
+  const watch::Verdict verdict = rescue_->look(view);
+  if (verdict.unmint > 0) parts_.pool->unmint(verdict.unmint, view.now, parts_.effects);
+  for (const board::StuckRow& row : verdict.stuck) parts_.log->add_stuck(row);
+  if (verdict.mint > 0) {
+    parts_.pool->mint(verdict.mint, verdict.known, view.now, parts_.effects);
+  }
+  parts_.carrier->carry_out(view.now);
+  if (!verdict.stuck.empty()) parts_.front->tell_news();
 }
 
 // Those that ignore the pool are paid for by the rest of their build: at least the implicit slot
@@ -186,12 +212,8 @@ void SlotKeeper::withhold(Instant now) {
 }
 
 void SlotKeeper::adjust_issued(Instant now) {
-  context_.pool->set_issued(tokens_of(settings_), now, context_.effects);
-  context_.apply();
-}
-
-std::vector<wire::UncooperativeRow> SlotKeeper::uncooperative(Instant now) const {
-  return billing_ ? billing_->accused(now) : std::vector<wire::UncooperativeRow>();
+  parts_.pool->set_issued(tokens_of(settings_), now, parts_.effects);
+  parts_.carrier->carry_out(now);
 }
 
 }  // namespace tokenpool::arbiter

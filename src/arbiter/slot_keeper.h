@@ -3,45 +3,23 @@
 // what is done while more are in use than there are, and while nothing moves.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <vector>
 
-#include "board/begin.h"
-#include "board/board_log.h"
-#include "core/effect.h"
+#include "arbiter/accused_rows.h"
+#include "arbiter/frozen_jobs.h"
+#include "arbiter/run_parts.h"
 #include "core/lease_pool.h"
-#include "core/pool.h"
 #include "core/slot_range.h"
+#include "session/dispatcher.h"
 #include "watch/billing_watch.h"
+#include "watch/build_view.h"
 #include "watch/elastic.h"
 #include "watch/enforcement_watch.h"
 #include "watch/standstill_watch.h"
 #include "wire/protocol_results.h"
 
 namespace tokenpool::arbiter {
-
-/// What they are made of. All outlive them.
-struct SlotKeeperContext {
-  core::Pool* pool = nullptr;
-  core::Effects* effects = nullptr;  ///< of `pool`
-  std::function<void()> apply;       ///< carries `effects` out
-  std::function<int()> level;        ///< bytes in the FIFO
-  std::function<int()> owed;         ///< ... that are too many when they come back
-  const core::LeasePool* leases = nullptr;
-  /// The process that answers for a lease, as far as it is known.
-  std::function<core::ProcessId(const core::Lease&)> holder_of;
-  std::function<std::optional<core::ProcessId>(core::SessionId)> process_of;
-  /// process_ended() is to be called for it.
-  std::function<void(core::ProcessId)> watch;
-  const board::ArbiterConfig* config = nullptr;
-  const board::Begin* begin = nullptr;
-  /// See StandstillWatchContext.
-  std::function<bool(core::ProcessId)> is_client;
-  std::function<pid_t()> root;     ///< of the build, see Kinship::root()
-  board::BoardLog* log = nullptr;  ///< for those that ignore the pool or are stuck
-  std::function<void()> tell;      ///< there is one more of them on the board
-};
 
 /// What the pool of a run begins with: what was set last, if an arbiter before this one published
 /// it.
@@ -54,7 +32,10 @@ bool is_tracked(const board::Begin& begin);
 /// One thread, the arbiter's. Neither copies nor moves.
 class SlotKeeper {
  public:
-  SlotKeeper(SlotKeeperContext context, const board::Settings& settings, core::Instant now);
+  /// `leases` and `sessions` outlive it.
+  SlotKeeper(const RunParts& parts, const core::LeasePool* leases,
+             const session::Dispatcher* sessions, const board::Settings& settings,
+             core::Instant now);
   SlotKeeper(const SlotKeeper&) = delete;
   SlotKeeper& operator=(const SlotKeeper&) = delete;
 
@@ -74,25 +55,37 @@ class SlotKeeper {
   /// Tokens that clients have; where nobody's calls are seen, those of the lost that were minted
   /// anew left out. Negative: more is there than was issued, or lent than taken.
   [[nodiscard]] int tokens_out() const;
-  [[nodiscard]] std::vector<wire::UncooperativeRow> uncooperative(core::Instant now) const;
+  [[nodiscard]] std::vector<wire::UncooperativeRow> uncooperative(core::Instant now) const {
+    return accused_.status(now);
+  }
   [[nodiscard]] int frozen_jobs() const { return enforcement_ ? enforcement_->frozen() : 0; }
 
  private:
   void start_rescue(core::Instant now);
-  void start_billing(core::Instant now);
-  void start_enforcement(core::Instant now);
-  [[nodiscard]] watch::PoolUse use() const;
-  void follow_the_machine(core::Instant now);
+  [[nodiscard]] watch::BuildView view(core::Instant now);
+  void fill_in_figures(watch::BuildView* view) const;
+  // Each carries out what its watcher has found.
+  void follow_the_machine(watch::BuildView* view);
+  void bill(watch::BuildView* view);
+  void enforce(watch::BuildView* view);
+  void rescue(const watch::BuildView& view);
+  void follow_accused(core::Instant now);
   void withhold(core::Instant now);
   void adjust_issued(core::Instant now);
 
-  SlotKeeperContext context_;
+  RunParts parts_;
+  const core::LeasePool& leases_;
+  const session::Dispatcher& sessions_;
   board::Settings settings_;
   bool tracked_;
   std::optional<watch::Elastic> elastic_;               ///< while the slots follow the machine
   std::optional<watch::BillingWatch> billing_;          ///< while the command runs
   std::optional<watch::StandstillWatch> rescue_;        ///< the same
   std::optional<watch::EnforcementWatch> enforcement_;  ///< the same, with --enforce
+  std::optional<FrozenJobs> frozen_;                    ///< the same
+  watch::BuildWalks walks_;
+  AccusedRows accused_;
+  bool told_frozen_ = false;
 };
 
 }  // namespace tokenpool::arbiter

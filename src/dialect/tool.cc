@@ -206,6 +206,12 @@ ToolKind tool_kind(std::string_view name) {
   return kind == ToolKind::gcc || kind == ToolKind::clang ? kind : ToolKind::unknown;
 }
 
+bool takes_its_own(std::string_view name) {
+  const ToolKind kind = tool_kind(name);
+  return kind == ToolKind::make || kind == ToolKind::ninja || kind == ToolKind::cargo ||
+         kind == ToolKind::rustc || kind == ToolKind::ctest;
+}
+
 Tool describe_tool(ToolKind kind, std::string_view version_output) {
   Tool tool;
   tool.kind = kind;

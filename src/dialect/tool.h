@@ -44,6 +44,9 @@ std::string_view to_string(ToolKind kind);
 
 /// By the last part of a path: gmake is make, ninja-build is ninja, x86_64-linux-gnu-g++-12 is gcc.
 ToolKind tool_kind(std::string_view name);
+/// Whether it is a client that never counts on a token that another process has fetched, also
+/// before its first call.
+bool takes_its_own(std::string_view name);
 
 struct Version {
   unsigned major = 0;

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <sys/types.h>
@@ -30,18 +31,24 @@
 
 namespace tokenpool::proc {
 
-/// One process. Rates are CPUs (seconds per second) since the walk before.
+/// One process.
 struct CensusRow {
-  core::ProcessId who;
+  core::ProcessId who{};
   pid_t parent = 0;
-  std::string name;  ///< of the program, cut by the kernel to 15 bytes
-  char state = '?';  ///< as in proc(5); 'Z' has ended and nobody has waited for it
+  std::string name{};  ///< of the program, cut by the kernel to 15 bytes
+  char state = '?';    ///< as in proc(5); 'Z' has ended and nobody has waited for it
   int threads = 0;
   std::uint64_t resident_bytes = 0;
+  // CPU seconds in its life.
+  double use_seconds = 0;
+  double reaped_seconds = 0;  ///< of the children that it has waited for
+  /// Runnable, but not running; of the first kMaxCensusThreads threads. Nothing: it has slept at
+  /// all walks.
+  std::optional<double> delay_seconds = std::nullopt;
+  // CPUs (seconds per second) since the look before, see CensusRates.
   double use = 0;
-  double delay = 0;   ///< runnable, but not running; of the first kMaxCensusThreads threads
-  double reaped = 0;  ///< used by descendants that ended since, and not counted for them before
-  double used = 0;    ///< CPU seconds in its life, with those of the children it has waited for
+  double delay = 0;
+  double reaped = 0;  ///< by descendants that ended since, and not counted for them before
   [[nodiscard]] double demand() const { return use + delay + reaped; }
   /// CPUs that it would have used itself if it had never had to wait for one: what it ran, in the
   /// time that it did not wait. One that spins would have used all of one. One that looks every few
@@ -52,10 +59,11 @@ struct CensusRow {
 };
 
 struct CensusSample {
-  /// From the walk before to this one; 0 for the first one, whose rates are all 0.
+  core::Instant at{};  ///< of the walk
+  /// From the look before to this one; 0 for the first one, whose rates are all 0.
   std::chrono::nanoseconds interval{};
   std::chrono::nanoseconds cost{};  ///< CPU time of the walk
-  std::vector<CensusRow> rows;      ///< the root first, if it lives; else in no order
+  std::vector<CensusRow> rows{};    ///< the root first, if it lives; else in no order
   friend bool operator==(const CensusSample&, const CensusSample&) = default;
 };
 
@@ -69,11 +77,11 @@ class Census {
   Census(const Census&) = delete;
   Census& operator=(const Census&) = delete;
 
-  /// Walks. `now` is later than at the walk before. Processes that end meanwhile are left out or
-  /// answered as they were last; nothing is reported for a pid's next owner. Empty where /proc
-  /// does not show this process's own pid namespace.
-  CensusSample sample(core::Instant now);
-  /// Forgets what was read, so that the next walk is a first one. Files are closed.
+  /// Without rates. Processes that end meanwhile are left out or answered as they were last;
+  /// nothing is reported for a pid's next owner. Empty where /proc does not show this process's own
+  /// pid namespace.
+  CensusSample walk(core::Instant now);
+  /// Closes what is kept open; the next walk does not know who has slept.
   void forget();
   /// Files that are kept open between two walks: at most kMaxCensusFiles.
   [[nodiscard]] std::size_t open_files() const;
@@ -81,6 +89,23 @@ class Census {
  private:
   struct State;
   std::unique_ptr<State> state_;
+};
+
+/// What the processes did between two looks. Whoever looks has one of his own, so that several can
+/// look at the walks of one census, each as often as he likes.
+class CensusRates {
+ public:
+  /// `walk`, which is later than the one before, with its rates.
+  CensusSample look(CensusSample walk);
+  /// The next look is a first one.
+  void forget();
+
+ private:
+  using Living = std::unordered_map<pid_t, const CensusRow*>;
+  [[nodiscard]] std::unordered_map<pid_t, double> counted_of_the_dead(const Living& living) const;
+
+  std::optional<core::Instant> before_;
+  std::unordered_map<pid_t, CensusRow> past_;
 };
 
 }  // namespace tokenpool::proc

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <ctime>
 #include <iterator>
 #include <optional>
@@ -36,19 +35,18 @@ struct Reading {
   bool visited = false;
 };
 
-// A process of the build, as it was at the last walk.
+// What is known of a process of the build from the walks before.
 struct Member {
   core::ProcessId id;
-  pid_t parent = 0;
   std::uint64_t ticks = 0;
-  std::uint64_t reaped_ticks = 0;
-  std::optional<std::uint64_t> waited;
+  std::optional<std::uint64_t> waited_ns;
   bool read = false;  // in this walk
-
-  [[nodiscard]] std::uint64_t total() const { return ticks + reaped_ticks; }
 };
 
-std::uint64_t less(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : 0; }
+double seconds_of(std::uint64_t ticks) {
+  static const auto a_second = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return static_cast<double>(ticks) / a_second;
+}
 
 }  // namespace
 
@@ -59,9 +57,9 @@ struct Census::State {
   void read_all();
   void sort_out();
   Family family_of(pid_t pid);
-  void note_the_dead();
-  CensusRow row(const Reading& reading, double seconds);
-  double delay(const Reading& reading, const Member* before, Member* member, double seconds);
+  void close_the_dead();
+  CensusRow row(const Reading& reading);
+  std::optional<std::uint64_t> waited_ns(const ProcessStat& stat, const Member* before);
 
   pid_t root;
   pid_t exempt;
@@ -69,9 +67,6 @@ struct Census::State {
   std::unordered_map<pid_t, Reading> readings;         // of this walk
   std::unordered_map<pid_t, Member> members;           // since the last one
   std::unordered_map<pid_t, std::uint64_t> strangers;  // by inode
-  std::unordered_map<pid_t, std::uint64_t> counted;    // of what a parent will have reaped
-  std::optional<core::Instant> before;
-  double ticks_a_second = static_cast<double>(::sysconf(_SC_CLK_TCK));
   std::uint64_t page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   int threads_left = 0;
 };
@@ -144,103 +139,65 @@ void Census::State::sort_out() {
   }
 }
 
-// Its parent, or whoever waited for its parent, has reaped what was counted for it while it lived.
-void Census::State::note_the_dead() {
-  counted.clear();
-  const auto lives = [this](const Member& member) {
-    const auto found = readings.find(member.id.pid);
-    return found != readings.end() && found->second.stat.id == member.id;
-  };
+void Census::State::close_the_dead() {
   for (const auto& [pid, member] : members) {
-    if (lives(member)) continue;
-    files.close(pid);
-    pid_t heir = member.parent;
-    for (auto at = members.find(heir); at != members.end() && !lives(at->second);
-         at = members.find(heir)) {
-      if (heir == at->second.parent || heir == root) break;
-      heir = at->second.parent;
-    }
-    counted[heir] += member.total();
+    const auto found = readings.find(pid);
+    if (found == readings.end() || found->second.stat.id != member.id) files.close(pid);
   }
 }
 
-double Census::State::delay(const Reading& reading, const Member* before_it, Member* member,
-                            double seconds) {
-  const ProcessStat& stat = reading.stat;
-  if (before_it != nullptr) member->waited = before_it->waited;
-  const bool ran = before_it == nullptr ? stat.ticks > 0 : stat.ticks != before_it->ticks;
-  if ((!ran && stat.state != 'R') || threads_left <= 0) return 0;
+// One that has not run since has not waited either.
+std::optional<std::uint64_t> Census::State::waited_ns(const ProcessStat& stat,
+                                                      const Member* before) {
+  const auto known = before == nullptr ? std::nullopt : before->waited_ns;
+  const bool ran = before == nullptr ? stat.ticks > 0 : stat.ticks != before->ticks;
+  if ((!ran && stat.state != 'R') || threads_left <= 0) return known;
   const int most = std::min(threads_left, kMaxCensusThreads);
   threads_left -= std::min(stat.threads, most);
   const auto waited = files.waited_ns(stat.id.pid, stat.threads, most);
-  if (!waited) return 0;
-  member->waited = waited;
-  // Since when is not known at the first walk, and of one that has slept until now.
-  if (seconds <= 0 || (before_it != nullptr && !before_it->waited)) return 0;
-  const std::uint64_t since = before_it == nullptr ? 0 : *before_it->waited;
-  const double cpus = static_cast<double>(less(*waited, since)) / 1e9 / seconds;
-  return std::min(cpus, static_cast<double>(std::max(stat.threads, 1)));
+  return waited ? waited : known;
 }
 
-CensusRow Census::State::row(const Reading& reading, double seconds) {
+CensusRow Census::State::row(const Reading& reading) {
   const ProcessStat& stat = reading.stat;
   const auto known = members.find(stat.id.pid);
-  const Member* before_it =
-      known != members.end() && known->second.id == stat.id ? &known->second : nullptr;
-  Member member{stat.id, stat.parent, stat.ticks, stat.reaped_ticks, std::nullopt, true};
-  CensusRow row{stat.id,    stat.parent,  stat.name,
-                stat.state, stat.threads, stat.resident_pages * page};
-  row.used = static_cast<double>(member.total()) / ticks_a_second;
-  if (seconds > 0) {
-    const std::uint64_t own = before_it == nullptr ? 0 : before_it->ticks;
-    const std::uint64_t reaped = before_it == nullptr ? 0 : before_it->reaped_ticks;
-    const auto dead = counted.find(stat.id.pid);
-    const std::uint64_t already = dead == counted.end() ? 0 : dead->second;
-    const double per = 1 / (ticks_a_second * seconds);
-    row.use = static_cast<double>(less(stat.ticks, own)) * per;
-    row.reaped = static_cast<double>(less(less(stat.reaped_ticks, reaped), already)) * per;
-  }
-  row.delay = delay(reading, before_it, &member, seconds);
-  members[stat.id.pid] = member;
+  const bool is_same = known != members.end() && known->second.id == stat.id;
+  CensusRow row{.who = stat.id,
+                .parent = stat.parent,
+                .name = stat.name,
+                .state = stat.state,
+                .threads = stat.threads,
+                .resident_bytes = stat.resident_pages * page,
+                .use_seconds = seconds_of(stat.ticks),
+                .reaped_seconds = seconds_of(stat.reaped_ticks)};
+  const auto waited = waited_ns(stat, is_same ? &known->second : nullptr);
+  if (waited) row.delay_seconds = static_cast<double>(*waited) / 1e9;
+  members[stat.id.pid] = {stat.id, stat.ticks, waited, true};
   return row;
 }
 
-double CensusRow::wanted() const {
-  // As many threads as it takes to have run and waited for so long, all alike. The clocks of the
-  // two do not agree to the last tick.
-  constexpr double kInexact = 0.25;
-  const double running =
-      std::clamp(std::ceil(use + delay - kInexact), 1.0, std::max(threads, 1) * 1.0);
-  const double free = 1 - delay / running;  // of the time, for each
-  return free > 0 ? std::min({use + delay, running, use / free}) : use + delay;
-}
-
-CensusSample Census::sample(core::Instant now) {
+CensusSample Census::walk(core::Instant now) {
   State& state = *state_;
   const nanoseconds begin = thread_time();
-  CensusSample sample;
-  if (!ProcessFiles::are_readable()) return sample;
-  if (state.before) sample.interval = now - *state.before;
-  const double seconds = std::chrono::duration<double>(sample.interval).count();
-  state.before = now;
+  CensusSample walk{.at = now};
+  if (!ProcessFiles::are_readable()) return walk;
   state.threads_left = kMaxCensusThreadsOfWalk;
   state.read_all();
   state.sort_out();
-  state.note_the_dead();
+  state.close_the_dead();
   for (const auto& [pid, reading] : state.readings) {
     if (pid != state.root && reading.family != Family::inside) continue;
-    sample.rows.push_back(state.row(reading, seconds));
-    if (pid == state.root) std::swap(sample.rows.front(), sample.rows.back());
+    walk.rows.push_back(state.row(reading));
+    if (pid == state.root) std::swap(walk.rows.front(), walk.rows.back());
   }
   for (auto it = state.members.begin(); it != state.members.end();) {
     it = std::exchange(it->second.read, false) ? std::next(it) : state.members.erase(it);
   }
-  sample.cost = thread_time() - begin;
-  return sample;
+  walk.cost = thread_time() - begin;
+  return walk;
 }
 
 void Census::forget() {
-  state_->before.reset();
   for (const auto& [pid, member] : state_->members) state_->files.close(pid);
   state_->members.clear();
   state_->strangers.clear();

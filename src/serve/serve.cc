@@ -28,12 +28,16 @@
 #include "session/who_holds.h"
 #include "watch/elastic.h"
 #include "watch/serve_watch.h"
+#include "watch/stuck.h"
 
 namespace tokenpool::serve {
 namespace {
 
 using core::Instant;
 using core::ProcessId;
+
+// Parent of all that lives in this pid namespace.
+constexpr pid_t kFirstProcess = 1;
 
 /// Slots at first.
 int start_of(core::SlotRange range) {
@@ -140,18 +144,7 @@ class Server final : private session::DispatcherWorld {
     for (const auto& [type, limit] : config.limits) call.limits.emplace_back(type, limit);
     dispatcher_.reconfigure(call, proc::now());
   }
-  void start_rescue(std::chrono::nanoseconds patience) {
-    const auto holder_of = [this](const core::Lease& lease) {
-      if (lease.owner) return *lease.owner;
-      return dispatcher_.process_of(lease.session).value_or(lease.client);
-    };
-    rescue_.emplace(
-        watch::ServeWatchContext{.leases = &leases_,
-                                 .holder_of = holder_of,
-                                 .say = [](const std::string& text) { proc::say("serve", text); },
-                                 .patience = patience},
-        proc::now());
-  }
+  void start_rescue(std::chrono::nanoseconds patience) { rescue_.emplace(patience, proc::now()); }
   void supply(int slots) {
     if (slots == 0) return;
     core::LeaseEffects effects;
@@ -171,17 +164,28 @@ class Server final : private session::DispatcherWorld {
   }
   void follow_the_machine() {
     if (!follows_the_machine() || elastic_->due() > proc::now()) return;
-    watch::PoolUse use{.in_use = leases_.leased(), .exhausted = leases_.free() <= 0};
+    watch::BuildView view{.now = proc::now(), .leases = &leases_};
+    view.in_use = leases_.leased();
+    view.exhausted = leases_.free() <= 0;
     for (const core::LeaseRequest* request : leases_.waiting()) {
-      use.needed = std::max(use.needed, request->min);
+      view.needed = std::max(view.needed, request->min);
     }
-    const int slots = elastic_->step(use, proc::now());
+    const int slots = elastic_->step(view);
     if (slots != slots_) change_slots(slots, range_.max);
   }
   void look_for_stuck() {
-    if (!rescue_) return;
-    if (const auto due = rescue_->due(); due && *due <= proc::now())
-      supply(rescue_->step(proc::now()));
+    const Instant now = proc::now();
+    const auto due = rescue_ ? rescue_->due(leases_) : std::nullopt;
+    if (!due || *due > now) return;
+    walks_.begin(kFirstProcess, now);
+    watch::BuildView view = watch::view_of(
+        leases_, now, [this](core::SessionId session) { return dispatcher_.process_of(session); });
+    view.walks = &walks_;
+    const watch::Verdict verdict = rescue_->look(view);
+    for (const board::StuckRow& row : verdict.stuck) {
+      proc::say("serve", watch::stuck_line(row, watch::StuckPlace::serve));
+    }
+    supply(verdict.mint);
   }
   void on_end(ProcessId who) {
     dispatcher_.process_ended(who, proc::now());
@@ -192,12 +196,12 @@ class Server final : private session::DispatcherWorld {
     after_event();
   }
   void after_event() {
-    if (rescue_) supply(-rescue_->take_back());
+    if (rescue_) supply(-rescue_->take_back(leases_));
     connections_.flush();
     if (draining_ && leases_.leases().empty()) return loop_.stop();
     auto due = dispatcher_.next_deadline();
     if (follows_the_machine()) due = due ? std::min(*due, elastic_->due()) : elastic_->due();
-    if (const auto look = rescue_ ? rescue_->due() : std::nullopt) {
+    if (const auto look = rescue_ ? rescue_->due(leases_) : std::nullopt) {
       due = due ? std::min(*due, *look) : look;
     }
     loop_.set_deadline(due, [this] {
@@ -242,6 +246,7 @@ class Server final : private session::DispatcherWorld {
   session::Connections connections_;
   proc::Watchlist watched_;
   std::optional<watch::ServeWatch> rescue_;
+  watch::BuildWalks walks_;  ///< of the whole pid namespace
   int signals_ = -1;
   const bool quiet_;
   bool draining_ = false;

@@ -7,16 +7,9 @@
 #include "control/governor.h"
 #include "core/slot_range.h"
 #include "proc/load_meter.h"
+#include "watch/build_view.h"
 
 namespace tokenpool::watch {
-
-/// What the pool does with its slots, now.
-struct PoolUse {
-  int in_use = 0;          ///< the implicit one included
-  bool exhausted = false;  ///< no slot is free: somebody may wait for one
-  /// Slots that somebody needs at once, within the range: fewer would let him wait for ever.
-  int needed = 0;
-};
 
 /// One thread. Neither copies nor moves.
 class Elastic {
@@ -31,7 +24,7 @@ class Elastic {
   /// When step() is due.
   [[nodiscard]] core::Instant due() const { return due_; }
   /// Looks at the machine, if it is due, and answers how many slots there should be.
-  int step(const PoolUse& pool, core::Instant now);
+  int step(const BuildView& view);
 
  private:
   core::SlotRange range_;

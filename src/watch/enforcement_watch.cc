@@ -6,7 +6,6 @@
 
 #include <unistd.h>
 
-#include "proc/clock.h"
 #include "proc/process.h"
 
 namespace tokenpool::watch {
@@ -24,59 +23,47 @@ constexpr int kCostShare = 100;
 
 bool is_stopped(char state) { return state == 'T' || state == 't'; }
 
-}  // namespace
-
-EnforcementWatch::EnforcementWatch(EnforcementWatchContext context, Instant now)
-    : context_(std::move(context)),
-      census_(context_.front, ::getpid()),
-      freezer_(context_.board),
-      due_(now + kPause),
-      counted_(now) {}
-
-EnforcementWatch::~EnforcementWatch() {
-  carry_out({}, proc::now());
-  board::thaw_all(context_.board, true);
-}
-
-void EnforcementWatch::mark_clients(std::vector<control::TreeProcess>* tree) const {
+void mark_clients(const BuildView& view, std::vector<control::TreeProcess>* tree) {
   std::unordered_map<ProcessId, control::TreeProcess*, core::ProcessIdHash> index;
   for (control::TreeProcess& process : *tree) index[process.who] = &process;
   const auto find = [&index](ProcessId who) -> control::TreeProcess* {
     const auto found = index.find(who);
     return found == index.end() ? nullptr : found->second;
   };
-  for (const auto& [who, account] : context_.pool->ledger().accounts()) {
+  for (const auto& [who, account] : view.pool->ledger().accounts()) {
     control::TreeProcess* process = find(who);
     if (process != nullptr && (account.client || account.held() > 0)) process->coordinates = true;
   }
   // A launcher asks for its job, which owns the lease; a client asks for those that it starts.
   const auto asker = [&](core::SessionId session, ProcessId client) {
-    const auto process = session == 0 ? std::nullopt : context_.process_of(session);
-    return find(process.value_or(client));
+    return find(view.asker_of(session, client));
   };
-  for (const auto& [id, lease] : context_.leases->leases()) {
+  for (const auto& [id, lease] : view.leases->leases()) {
     control::TreeProcess* process = asker(lease.session, lease.client);
     if (process == nullptr) continue;
     process->coordinates = true;
     process->slots = std::max(process->slots, lease.slots);
   }
-  for (const core::LeaseRequest* request : context_.leases->waiting()) {
+  for (const core::LeaseRequest* request : view.leases->waiting()) {
     control::TreeProcess* process = asker(request->session, request->client);
     if (process == nullptr) continue;
     process->coordinates = true;
     process->waits = true;
   }
-  for (const ProcessId who : context_.uncooperative()) {
+  for (const ProcessId who : view.accused) {
     if (control::TreeProcess* process = find(who); process != nullptr)
       process->uncooperative = true;
   }
 }
 
-std::vector<control::TreeProcess> EnforcementWatch::tree_of(
-    const proc::CensusSample& census) const {
+}  // namespace
+
+EnforcementWatch::EnforcementWatch(Instant now) : due_(now + kPause) {}
+
+std::vector<control::TreeProcess> EnforcementWatch::tree_of(const BuildView& view) const {
   std::vector<control::TreeProcess> tree;
-  tree.reserve(census.rows.size());
-  for (const proc::CensusRow& row : census.rows) {
+  tree.reserve(view.walk().rows.size());
+  for (const proc::CensusRow& row : view.walk().rows) {
     if (row.state == 'Z' || row.state == 'X') continue;
     control::TreeProcess process{.who = row.who, .parent = row.parent, .name = row.name};
     process.stopped = is_stopped(row.state);
@@ -85,48 +72,28 @@ std::vector<control::TreeProcess> EnforcementWatch::tree_of(
     process.group = ::getpgid(row.who.pid);
     tree.push_back(std::move(process));
   }
-  mark_clients(&tree);
+  mark_clients(view, &tree);
   return tree;
 }
 
-void EnforcementWatch::step(Instant now) {
-  control::EnforcementSample sample{.in_use = context_.in_use(),
-                                    .allowed = context_.allowed(),
-                                    .processes = {},
-                                    .front = context_.front};
-  due_ = now + kPause;
-  if (context_.board->freezes_no_more) {
-    carry_out({}, now);
-    board::thaw_all(context_.board, true);
-    law_ = {};
+control::EnforcementStep EnforcementWatch::look(const BuildView& view) {
+  due_ = view.now + kPause;
+  if (!view.may_freeze) law_ = {};
+  // What is stuck has another slot in its place.
+  const int in_use = view.in_use - (view.tracked ? view.pool->minted() : 0);
+  if (!view.may_freeze || (in_use <= view.allowed && frozen() == 0)) {
+    law_.calm(view.now);
+    return {};
   }
-  if (context_.board->freezes_no_more || (sample.in_use <= sample.allowed && frozen() == 0)) {
-    law_.calm(now);
-    return census_.forget();
-  }
-  const proc::CensusSample census = census_.sample(now);
-  sample.processes = tree_of(census);
-  carry_out(law_.step(sample, now), now);
-  due_ = now + std::max(frozen() > 0 ? kFrozenPause : kPause, kCostShare * census.cost);
+  control::EnforcementStep step = law_.step(
+      {.in_use = in_use, .allowed = view.allowed, .processes = tree_of(view), .front = view.root},
+      view.now);
+  due_ = view.now + std::max(frozen() > 0 ? kFrozenPause : kPause, kCostShare * view.walk().cost);
+  return step;
 }
 
-void EnforcementWatch::carry_out(const control::EnforcementStep& step, Instant now) {
-  board::Board& board = *context_.board;
-  board.frozen_ns += counted_jobs_ * (now - counted_).count();
-  for (const ProcessId who : step.thaw) freezer_.thaw(who);
-  for (const std::vector<ProcessId>& job : step.freeze) {
-    ++board.freeze_count;  // before anybody can see it stand still: this process may die then
-    if (std::all_of(job.begin(), job.end(), [&](ProcessId who) { return freezer_.freeze(who); })) {
-      continue;
-    }
-    --board.freeze_count;
-    for (const ProcessId who : job) freezer_.thaw(who);
-    law_.give_up(job.front(), now);
-  }
-  counted_ = now;
-  counted_jobs_ = frozen();
-  board.frozen_peak = std::max(board.frozen_peak, static_cast<std::uint32_t>(counted_jobs_));
-  if (counted_jobs_ > 0 && !std::exchange(told_, true)) context_.tell();
+void EnforcementWatch::could_not(const std::vector<ProcessId>& job, Instant now) {
+  law_.give_up(job.front(), now);
 }
 
 }  // namespace tokenpool::watch

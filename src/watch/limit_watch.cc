@@ -20,48 +20,46 @@ bool is_any_stopped(const Family& family) {
                      [](const CensusRow& row) { return row.state == 'T'; });
 }
 
-}  // namespace
-
-bool LimitWatch::waits_for_slot(core::LeaseId lease, const Family& family) const {
-  for (const core::LeaseRequest* request : context_.leases->waiting()) {
+bool waits_for_slot(const BuildView& view, core::LeaseId lease, const Family& family) {
+  for (const core::LeaseRequest* request : view.leases->waiting()) {
     // A job that waits for its own limit, or one whose job waits for it, will not move.
-    if (control::is_at_limit(*context_.leases, request->job.type)) continue;
+    if (control::is_at_limit(*view.leases, request->job.type)) continue;
     if (request->payer.kind == core::Payer::Kind::lease && request->payer.lease == lease) {
       return true;
     }
-    if (std::any_of(family.begin(), family.end(),
-                    [&](const CensusRow& row) { return row.who == request->client; })) {
-      return true;
-    }
+    if (std::ranges::find(family, request->client, &CensusRow::who) != family.end()) return true;
   }
-  return context_.may_wait(family);
+  return view.may_wait(family);
 }
 
-std::vector<Family> LimitWatch::families_of(const LimitWait& wait, const CensusTree& tree) const {
+}  // namespace
+
+std::vector<Family> LimitWatch::families_of(const BuildView& view, const LimitWait& wait,
+                                            const CensusTree& tree) {
   std::vector<Family> families;
   for (const core::LeaseId id : wait.holders) {
-    families.push_back(tree.family_of(context_.holder_of(*context_.leases->find(id))));
-    if (families.back().empty() || waits_for_slot(id, families.back())) return {};
+    families.push_back(tree.family_of(view.holder_of(*view.leases->find(id))));
+    if (families.back().empty() || waits_for_slot(view, id, families.back())) return {};
   }
   return families;
 }
 
-std::vector<board::StuckRow> LimitWatch::look(const proc::CensusSample& census,
-                                              const CensusTree& tree, Instant now) {
+std::vector<board::StuckRow> LimitWatch::look(const BuildView& view,
+                                              const proc::CensusSample& census,
+                                              const CensusTree& tree) {
   std::vector<board::StuckRow> rows;
-  const std::vector<LimitWait> waits = control::limit_waits(*context_.leases);
+  const std::vector<LimitWait> waits = control::limit_waits(*view.leases);
   std::erase_if(watched_, [&](const auto& watched) {
     return std::none_of(waits.begin(), waits.end(),
                         [&](const LimitWait& wait) { return wait.type == watched.first; });
   });
-  std::erase_if(
-      named_, [this](const auto& named) { return context_.leases->find(named.first) == nullptr; });
+  std::erase_if(named_,
+                [&view](const auto& named) { return view.leases->find(named.first) == nullptr; });
   stopped_.clear();
   for (const LimitWait& wait : waits) {
     Watched& watched =
-        watched_.try_emplace(wait.type, Watched{{}, control::Standstill(context_.patience)})
-            .first->second;
-    const std::vector<Family> families = families_of(wait, tree);
+        watched_.try_emplace(wait.type, Watched{{}, control::Standstill(patience_)}).first->second;
+    const std::vector<Family> families = families_of(view, wait, tree);
     Family all;
     for (const Family& family : families) all.insert(all.end(), family.begin(), family.end());
     Movement movement = watched.movement.look(census, all);
@@ -73,16 +71,16 @@ std::vector<board::StuckRow> LimitWatch::look(const proc::CensusSample& census,
     if (movement == Movement::none) {
       for (const CensusRow& row : all) stopped_.insert(row.who.pid);
     }
-    if (watched.still.look(movement, now)) name(wait, tree, &rows);
+    if (watched.still.look(movement, view.now)) name(view, wait, tree, &rows);
   }
   return rows;
 }
 
-void LimitWatch::name(const LimitWait& wait, const CensusTree& tree,
+void LimitWatch::name(const BuildView& view, const LimitWait& wait, const CensusTree& tree,
                       std::vector<board::StuckRow>* rows) {
   for (const core::LeaseId id : wait.holders) {
-    const core::Lease& lease = *context_.leases->find(id);
-    const ProcessId holder = context_.holder_of(lease);
+    const core::Lease& lease = *view.leases->find(id);
+    const ProcessId holder = view.holder_of(lease);
     const Family family = tree.family_of(holder);
     for (board::StuckRow& row : stuck_rows(CensusTree(family), {{holder, lease.slots}}, 0)) {
       if (!named_[id].insert(row.halted).second) continue;

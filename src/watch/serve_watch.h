@@ -9,53 +9,42 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "control/standstill.h"
 #include "core/lease_pool.h"
-#include "proc/census.h"
+#include "watch/build_view.h"
 #include "watch/census_tree.h"
 #include "watch/limit_watch.h"
 #include "watch/movement_watch.h"
+#include "watch/verdict.h"
 
 namespace tokenpool::watch {
-
-/// What it looks at. All outlive it.
-struct ServeWatchContext {
-  const core::LeasePool* leases = nullptr;
-  /// The process that answers for a lease; pid 0: it is not known.
-  std::function<core::ProcessId(const core::Lease&)> holder_of;
-  std::function<void(const std::string&)> say;  ///< one line
-  std::chrono::nanoseconds patience{};          ///< not 0
-};
 
 /// One thread. Neither copies nor moves.
 class ServeWatch {
  public:
-  ServeWatch(ServeWatchContext context, core::Instant now);
+  /// `patience`: not 0.
+  ServeWatch(std::chrono::nanoseconds patience, core::Instant now);
 
-  /// When step() is due; nothing: not before leases or requests change.
-  [[nodiscard]] std::optional<core::Instant> due() const;
-  /// Looks. How many slots are to be supplied beyond those that there are.
-  int step(core::Instant now);
+  /// When look() is due; nothing: not before leases or requests change.
+  [[nodiscard]] std::optional<core::Instant> due(const core::LeasePool& leases) const;
+  /// What is to be done. A walk that costs much makes the pause longer.
+  Verdict look(const BuildView& view);
   /// Leases may have ended. How many of the slots are to be taken back.
-  int take_back();
+  int take_back(const core::LeasePool& leases);
 
  private:
-  [[nodiscard]] bool somebody_waits() const;
-  int look_for_slots(const proc::CensusSample& census, const CensusTree& tree, core::Instant now);
-  /// Those that hold leases and their descendants; nothing: not all are known.
-  [[nodiscard]] std::optional<std::vector<proc::CensusRow>> holders(const CensusTree& tree) const;
-  void name_stuck(const std::vector<proc::CensusRow>& rows);
+  void look_for_slots(const BuildView& view, const proc::CensusSample& census,
+                      const CensusTree& tree, Verdict* verdict);
+  void name_stuck(const BuildView& view, const std::vector<proc::CensusRow>& rows,
+                  Verdict* verdict);
 
-  ServeWatchContext context_;
-  proc::Census census_;  ///< of the whole pid namespace
+  proc::CensusRates rates_;
   MovementWatch movement_;
   control::Standstill still_;
   LimitWatch limits_;

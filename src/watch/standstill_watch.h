@@ -6,89 +6,70 @@
 // that is all.
 #pragma once
 
-#include <functional>
+#include <array>
+#include <chrono>
 #include <map>
-#include <optional>
-#include <string>
+#include <vector>
 
-#include <sys/types.h>
-
-#include "board/board_log.h"
 #include "control/lost_tokens.h"
 #include "control/standstill.h"
-#include "core/lease_pool.h"
-#include "core/pool.h"
-#include "proc/build_mark.h"
-#include "proc/census.h"
-#include "watch/census_tree.h"
+#include "proc/process.h"
+#include "watch/build_view.h"
 #include "watch/limit_watch.h"
 #include "watch/movement_watch.h"
+#include "watch/verdict.h"
 
 namespace tokenpool::watch {
 
-/// What it looks at. All outlive it.
-struct StandstillWatchContext {
-  core::Pool* pool = nullptr;
-  core::Effects* effects = nullptr;  ///< of `pool`
-  std::function<void()> apply;       ///< carries `effects` out
-  const core::LeasePool* leases = nullptr;
-  std::function<int()> out;            ///< tokens that clients have and that were not lost before
-  std::function<bool()> is_exhausted;  ///< no slot is free
-  std::function<core::ProcessId(const core::Lease&)> holder_of;
-  /// Whether a process takes tokens itself, as far as it can be told without seeing its calls.
-  std::function<bool(core::ProcessId)> is_client;
-  /// Whether it waits in a read for a token.
-  std::function<bool(core::ProcessId)> waits_to_read;
-  std::function<pid_t()> root;          ///< of the build: the front, or who adopts what it left
-  proc::BuildMark left_mark = 0;        ///< not 0: the front is gone, these below `root` are meant
-  bool tracked = false;                 ///< the ledger knows who holds what
+struct StandstillConfig {
   std::chrono::nanoseconds patience{};  ///< with a build that stands still; 0: no end of it
-  std::function<bool()> has_frozen;     ///< some are made to stand still
-  board::BoardLog* log = nullptr;       ///< names of those that are stuck go there
-  std::function<void()> tell;           ///< there is one more of them
+  bool left = false;                    ///< the front is gone: what it left is meant
+  proc::FileId fifo;
+  std::array<int, 2> ends{-1, -1};  ///< of it that the build inherited
 };
 
-/// One thread, the arbiter's, which is no part of the build. Neither copies nor moves.
+/// One thread, the arbiter's.
 class StandstillWatch {
  public:
-  StandstillWatch(StandstillWatchContext context, core::Instant now);
+  StandstillWatch(const StandstillConfig& config, core::Instant now);
 
-  /// When step() is due: every second, for the price of a look at the pool; where nobody's calls
+  /// When look() is due: every second, for the price of a look at the pool; where nobody's calls
   /// are seen twice as often, and four times while tokens seem to be lost.
   [[nodiscard]] core::Instant due() const { return due_; }
   /// Looks; at the processes only while all slots are taken, somebody waits for a lease, tokens are
   /// out of which nobody knows who has them, or the build stands still; else now and then, whether
   /// it does (not at those that it left behind). A walk that costs much makes the pause longer.
-  void step(core::Instant now);
+  Verdict look(const BuildView& view);
 
  private:
-  [[nodiscard]] proc::CensusSample walk(core::Instant now);
+  /// What is left of the view's figures when the verdict so far is carried out.
+  struct Figures {
+    int out = 0;
+    bool exhausted = false;
+  };
   /// By its user, on purpose.
   [[nodiscard]] bool is_stopped(const proc::CensusSample& census) const;
   /// Somebody lacks slots that others have.
-  [[nodiscard]] bool lacks_slots() const;
+  [[nodiscard]] static bool lacks_slots(const BuildView& view, const Figures& figures);
   /// The same where no calls are seen, of whoever waits in a read with one slot.
-  [[nodiscard]] bool is_asked_unseen(const proc::CensusSample& census) const;
-  /// Some of them may get a token that they read without being seen.
-  [[nodiscard]] bool may_wait(const std::vector<proc::CensusRow>& family) const;
-  [[nodiscard]] std::vector<control::FamilyMember> family_of(const proc::CensusSample& census,
-                                                             core::Instant now);
+  [[nodiscard]] bool is_asked_unseen(const BuildView& view, const Figures& figures,
+                                     const proc::CensusSample& census) const;
+  /// Takes tokens itself, as far as it can be told without seeing its calls.
+  [[nodiscard]] bool is_client(const BuildView& view, const proc::CensusRow& row) const;
+  [[nodiscard]] std::vector<control::FamilyMember> family_of(const BuildView& view,
+                                                             const proc::CensusSample& census);
   /// Nobody has waited for it in kZombiePause: nobody is about to return a token for it.
   [[nodiscard]] bool is_forgotten(const proc::CensusRow& row, core::Instant now);
   [[nodiscard]] control::Movement movement_of(const proc::CensusSample& census);
   /// `movement`: of a build that `lacks` slots.
-  void look_for_slots(const proc::CensusSample& census, bool lacks, control::Movement movement,
-                      core::Instant now);
-  void look_at_limits(const proc::CensusSample& census, core::Instant now);
-  void look_for_halted(const proc::CensusSample& census, bool lacks, control::Movement movement,
-                       core::Instant now);
-  void take_back_surplus(core::Instant now);
-  void mint(int count, bool known, core::Instant now);
-  void name_stuck(const proc::CensusSample& census);
+  void look_for_slots(const BuildView& view, const proc::CensusSample& census, bool lacks,
+                      control::Movement movement, const Figures& figures, Verdict* verdict);
+  void look_at_limits(const BuildView& view, const proc::CensusSample& census, Verdict* verdict);
+  void look_for_halted(const BuildView& view, const proc::CensusSample& census, bool lacks,
+                       control::Movement movement, Verdict* verdict);
 
-  StandstillWatchContext context_;
-  std::optional<proc::Census> census_;
-  pid_t counted_ = 0;  ///< the root of census_
+  StandstillConfig config_;
+  proc::CensusRates rates_;
   control::LostTokens lost_;
   std::map<core::ProcessId, core::Instant> zombies_;  ///< since when they have been seen
   MovementWatch movement_;

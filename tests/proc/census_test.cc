@@ -125,7 +125,7 @@ class CensusTest : public testing::Test {
   /// One second after the walk before.
   const CensusSample& walk() {
     now += 1s;
-    return sample = census.sample(now);
+    return sample = rates.look(census.walk(now));
   }
   [[nodiscard]] std::optional<CensusRow> row(pid_t pid) const {
     const auto found = std::find_if(sample.rows.begin(), sample.rows.end(),
@@ -133,8 +133,14 @@ class CensusTest : public testing::Test {
     return found == sample.rows.end() ? std::nullopt : std::optional(*found);
   }
 
+  /// CPU seconds in its life, and in those of the children it has waited for.
+  [[nodiscard]] double used(pid_t pid) const {
+    return row(pid)->use_seconds + row(pid)->reaped_seconds;
+  }
+
   core::Instant now = 1000s;
   Census census{::getpid()};
+  CensusRates rates;
   CensusSample sample;
 };
 
@@ -169,10 +175,31 @@ TEST_F(CensusTest, UseIsWhatRanSinceTheWalkBefore) {
   worker.step();
   EXPECT_EQ(walk().interval, 1s);
   EXPECT_NEAR(row(worker.pid())->use, 0.15, kNear);
-  EXPECT_NEAR(row(worker.pid())->used, 0.45, kNear);
+  EXPECT_NEAR(used(worker.pid()), 0.45, kNear);
   walk();
   EXPECT_EQ(row(worker.pid())->use, 0);
   EXPECT_EQ(row(worker.pid())->delay, 0);
+}
+
+TEST_F(CensusTest, EachWhoLooksHasRatesSinceHisOwnLookBefore) {
+  const Worker worker([](int) { burn(0.2); });
+  walk();
+  worker.step();
+  walk();
+  CensusRates seldom;
+  (void)seldom.look(sample);
+  worker.step();
+  walk();
+  EXPECT_NEAR(row(worker.pid())->use, 0.2, kNear);
+  worker.step();
+  walk();
+  EXPECT_NEAR(row(worker.pid())->use, 0.2, kNear);
+  sample = seldom.look(sample);
+  EXPECT_EQ(sample.interval, 2s);
+  EXPECT_NEAR(row(worker.pid())->use, 0.2, kNear) << "0.4 in two seconds";
+  rates.forget();
+  EXPECT_EQ(walk().interval, 0ns);
+  EXPECT_EQ(row(worker.pid())->use, 0);
 }
 
 TEST_F(CensusTest, WhoCameSinceCountsFromItsBeginning) {
@@ -269,7 +296,7 @@ TEST_F(CensusTest, WhatTheDeadUsedCountsOnceForWhoWaitedForThem) {
   parent.step();
   walk();
   EXPECT_NEAR(row(parent.pid())->reaped, 0.2, kNear) << "0.4 was counted while it lived";
-  EXPECT_NEAR(row(parent.pid())->used, 0.6, kNear);
+  EXPECT_NEAR(used(parent.pid()), 0.6, kNear);
   walk();
   EXPECT_EQ(row(parent.pid())->reaped, 0);
 }
@@ -315,7 +342,7 @@ TEST_F(CensusTest, TheExemptAndItsChildrenAreLeftOut) {
   Census other(::getpid(), exempt.pid());
   for (int round = 0; round < 2; ++round) {
     now += 1s;
-    sample = other.sample(now);
+    sample = other.walk(now);
     EXPECT_TRUE(row(::getpid()));
     EXPECT_FALSE(row(exempt.pid()));
     EXPECT_FALSE(row(child));
@@ -414,7 +441,7 @@ TEST_F(CensusTest, WithAnotherNamespacesProcItTellsNothing) {
   if (child < 0) GTEST_SKIP() << "no right to make a pid namespace";
   if (child == 0) {
     Census inside(::getpid());
-    ::_exit(inside.sample(1s).rows.empty() ? 7 : 8);
+    ::_exit(inside.walk(1s).rows.empty() ? 7 : 8);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -439,12 +466,11 @@ TEST_F(CensusTest, KeepsOpenWhatIsReadAgainAndNoMore) {
   Census frugal(::getpid());
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
   for (int i = 0; i < 40; ++i) workers.push_back(std::make_unique<Worker>([](int) {}));
-  for (int i = 0; i < 3; ++i) sample = frugal.sample(now += 1s);
+  for (int i = 0; i < 3; ++i) sample = frugal.walk(now += 1s);
   EXPECT_EQ(frugal.open_files(), 32U);
   EXPECT_TRUE(row(workers.back()->pid()));
   frugal.forget();
   EXPECT_EQ(frugal.open_files(), 0U);
-  EXPECT_EQ(frugal.sample(now += 1s).interval, 0ns);
 }
 
 TEST(ParseStatTest, ReadsALine) {

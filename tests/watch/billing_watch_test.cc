@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "board/mapped_board.h"
 #include "proc/clock.h"
 #include "proc/fork_bound.h"
 #include "proc/process.h"
@@ -61,98 +60,77 @@ class Build {
 
 class BillingWatchTest : public testing::Test {
  protected:
-  BillingWatchContext context(const Build& build, bool tracked = true) {
-    return {.pool = &pool,
-            .leases = &leases,
-            .holder_of = [](const core::Lease& lease) { return lease.client; },
-            .out = [this] { return pool.issued() - pool.lent(); },
-            .group = "",
-            .front = build.front(),
-            .tracked = tracked,
-            .program = {},
-            .watch = [this](core::ProcessId who) { watched.push_back(who); },
-            .log = &log};
-  }
-  /// Steps when it is due until `done`.
+  /// Looks when it is due until `done`.
   template <typename Done>
-  static void step_until(BillingWatch* billing, Done done) {
+  void look_until(const Build& build, BillingWatch* billing, Done done) {
     while (!done()) {
       std::this_thread::sleep_until(std::chrono::steady_clock::time_point(billing->due()));
-      (void)billing->step(proc::now());
+      look(build, billing);
+    }
+  }
+  void look(const Build& build, BillingWatch* billing) {
+    const core::Instant now = proc::now();
+    walks.begin(build.front(), now);
+    BuildView view{.now = now, .leases = &leases, .root = build.front(), .walks = &walks};
+    view.pool = &pool;
+    view.tracked = tracked;
+    view.out = pool.issued() - pool.lent();
+    billing->look(view);
+  }
+  /// Sees the same build eight times.
+  void look_often(const Build& build, BillingWatch* billing) {
+    for (int i = 0; i < 8; ++i) {
+      look_until(build, billing, [due = billing->due(), billing] { return billing->due() != due; });
     }
   }
 
+  bool tracked = true;
   core::Pool pool{3};
   core::LeasePool leases{4, 1, [](const core::Payer&) { return 0; }};
-  board::MappedBoard board{board::map_board()};
-  board::BoardLog log{board.get()};
-  std::vector<core::ProcessId> watched;
+  BuildWalks walks{::getpid()};
 };
 
 TEST_F(BillingWatchTest, NamesWhoIgnoresThePoolAndReleasesWhoHasEnded) {
   const Build build(4);
-  BillingWatch billing(context(build), proc::now());
+  BillingWatch billing("", {}, proc::now());
   EXPECT_EQ(billing.withheld(), 0);
-  step_until(&billing, [&] { return billing.withheld() > 0; });
-  ASSERT_EQ(billing.accused(proc::now()).size(), 1U);
+  look_until(build, &billing, [&] { return billing.withheld() > 0; });
+  ASSERT_EQ(billing.accused().size(), 1U);
   // On a busy machine it is named at the very bound; what it uses is known better after a while.
-  step_until(&billing, [&] { return billing.accused(proc::now()).at(0).millicores > 500; });
-  const auto accused = billing.accused(proc::now());
-  ASSERT_EQ(accused.size(), 1U);
-  EXPECT_EQ(accused[0].pid, build.command());
-  EXPECT_EQ(accused[0].command, proc::command_of(build.command()));
-  EXPECT_GT(accused[0].millicores, 500);
-  ASSERT_EQ(board->uncooperative_count, 1U);
-  EXPECT_EQ(board->uncooperative[0].pid, build.command());
-  EXPECT_EQ(board->uncooperative[0].until_ns, 0);
+  look_until(build, &billing, [&] { return billing.accused().at(0).cores > 0.5; });
+  EXPECT_EQ(billing.accused().at(0).who, proc::read_process(build.command())->id);
 
   build.end();
-  step_until(&billing, [&] { return billing.withheld() == 0; });
-  EXPECT_TRUE(billing.accused(proc::now()).empty());
-  EXPECT_GT(board->uncooperative[0].until_ns, board->uncooperative[0].since_ns);
-  EXPECT_GE(board->uncooperative[0].since_ns, board->begun_ns);
+  look_until(build, &billing, [&] { return billing.withheld() == 0; });
+  EXPECT_TRUE(billing.accused().empty());
 }
 
 TEST_F(BillingWatchTest, TheEndOfTheAccusedIsEnoughToReleaseIt) {
   const Build build(4);
-  BillingWatch billing(context(build), proc::now());
-  step_until(&billing, [&] { return billing.withheld() > 0; });
-  ASSERT_EQ(watched.size(), 1U);
-  EXPECT_EQ(watched[0].pid, build.command());
-  billing.process_ended({build.front(), watched[0].start}, proc::now());
+  BillingWatch billing("", {}, proc::now());
+  look_until(build, &billing, [&] { return billing.withheld() > 0; });
+  ASSERT_EQ(billing.accused().size(), 1U);
+  const core::ProcessId command = billing.accused().at(0).who;
+  EXPECT_EQ(command.pid, build.command());
+  EXPECT_FALSE(billing.process_ended({build.front(), command.start}));
   EXPECT_GT(billing.withheld(), 0) << "somebody else";
-  billing.process_ended(watched[0], proc::now());
+  EXPECT_TRUE(billing.process_ended(command));
   EXPECT_EQ(billing.withheld(), 0);
-  EXPECT_GT(board->uncooperative[0].until_ns, board->uncooperative[0].since_ns);
 }
 
 TEST_F(BillingWatchTest, ProcessesOfOurOwnProgramAreNobodysJob) {
   const Build build(4);
-  BillingWatchContext ours = context(build);
-  ours.program = proc::own_program();
-  BillingWatch billing(std::move(ours), proc::now());
-  for (int i = 0; i < 8; ++i) {
-    step_until(&billing, [due = billing.due(), &billing] { return billing.due() != due; });
-  }
+  BillingWatch billing("", proc::own_program(), proc::now());
+  look_often(build, &billing);
   EXPECT_EQ(billing.withheld(), 0);
 }
 
 TEST_F(BillingWatchTest, WhereNobodyKnowsWhoHoldsAllThatIsOutIsAllowed) {
   const Build build(4);  // no more than the pool has slots, and none is in the FIFO
-  BillingWatch billing(context(build, false), proc::now());
-  for (int i = 0; i < 8; ++i) {
-    step_until(&billing, [due = billing.due(), &billing] { return billing.due() != due; });
-  }
+  tracked = false;
+  BillingWatch billing("", {}, proc::now());
+  look_often(build, &billing);
   EXPECT_EQ(billing.withheld(), 0);
-}
-
-TEST_F(BillingWatchTest, TheEndOfTheCommandEndsTheAccusation) {
-  const Build build(4);
-  BillingWatch billing(context(build), proc::now());
-  step_until(&billing, [&] { return billing.withheld() > 0; });
-  billing.close(proc::now());
-  EXPECT_EQ(billing.withheld(), 0);
-  EXPECT_GT(board->uncooperative[0].until_ns, 0);
 }
 
 }  // namespace

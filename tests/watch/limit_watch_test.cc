@@ -30,6 +30,12 @@ class LimitWatchTest : public ::testing::Test {
     row.parent = parent;
     row.state = state;
   }
+  [[nodiscard]] BuildView view() const {
+    BuildView view{.now = now, .leases = &desk.pool};
+    view.pool = &tokens;
+    view.exhausted = exhausted;
+    return view;
+  }
   /// Who is named, and who of it is halted, in so many looks, one a second.
   std::vector<std::pair<pid_t, pid_t>> look(int looks) {
     std::vector<std::pair<pid_t, pid_t>> named;
@@ -38,7 +44,7 @@ class LimitWatchTest : public ::testing::Test {
       proc::CensusSample census;
       census.interval = seconds(1);
       for (const auto& [pid, row] : rows) census.rows.push_back(row);
-      for (const board::StuckRow& row : watch.look(census, CensusTree(census.rows), now)) {
+      for (const board::StuckRow& row : watch.look(view(), census, CensusTree(census.rows))) {
         EXPECT_STREQ(row.type.data(), "link");
         named.emplace_back(row.pid, row.halted);
       }
@@ -51,12 +57,9 @@ class LimitWatchTest : public ::testing::Test {
   core::LeaseId link = 0;
   std::map<pid_t, proc::CensusRow> rows;
   core::Instant now{};
-  bool may_wait = false;
-  LimitWatch watch{
-      {.leases = &desk.pool,
-       .holder_of = [](const core::Lease& lease) { return lease.owner.value_or(ProcessId{}); },
-       .may_wait = [this](const auto&) { return may_wait; },
-       .patience = seconds(5)}};
+  core::Pool tokens{3};
+  bool exhausted = false;
+  LimitWatch watch{seconds(5)};
 };
 
 TEST_F(LimitWatchTest, WhoIsStoppedIsNamedSoonAndOnce) {
@@ -121,9 +124,9 @@ TEST_F(LimitWatchTest, WhoWaitsForASlotIsNotStuck) {
   const core::Ticket job = desk.ask({.min = 2, .payer = {core::Payer::Kind::lease, {}, link}});
   EXPECT_EQ(look(100), Named{});
   desk.cancel(job);
-  may_wait = true;
+  exhausted = true;
   EXPECT_EQ(look(100), Named{});
-  may_wait = false;
+  exhausted = false;
   EXPECT_EQ(look(9), (Named{{10, 11}}));
 }
 
@@ -138,9 +141,9 @@ TEST_F(LimitWatchTest, OfWhoComesFromElsewhereNobodyKnows) {
 }
 
 TEST_F(LimitWatchTest, WithoutAWaiterThereIsNothingToLookAt) {
-  EXPECT_TRUE(watch.has_to_look());
+  EXPECT_TRUE(LimitWatch::has_to_look(view()));
   desk.set_limit("link", 2);
-  EXPECT_FALSE(watch.has_to_look());
+  EXPECT_FALSE(LimitWatch::has_to_look(view()));
   set(11, 10, 'T');
   EXPECT_EQ(look(100), Named{});
 }

@@ -1,5 +1,5 @@
 // Freezing with real processes. Waits for states, and asserts no time.
-#include "watch/enforcement_watch.h"
+#include "arbiter/frozen_jobs.h"
 
 #include <array>
 #include <thread>
@@ -14,8 +14,9 @@
 #include "proc/clock.h"
 #include "proc/fork_bound.h"
 #include "proc/process.h"
+#include "watch/enforcement_watch.h"
 
-namespace tokenpool::watch {
+namespace tokenpool::arbiter {
 namespace {
 
 using core::ProcessId;
@@ -84,26 +85,43 @@ class Build {
   Jobs jobs_{};
 };
 
-class EnforcementWatchTest : public testing::Test {
- protected:
-  EnforcementWatchContext context() {
-    return {.pool = &pool,
-            .leases = &leases,
-            .process_of = [](core::SessionId) { return std::nullopt; },
-            .in_use = [] { return 3; },
-            .allowed = [this] { return allowed; },
-            .uncooperative = [] { return std::vector<ProcessId>(); },
-            .front = build.front(),
-            .board = board.get(),
-            .tell = [this] { ++told; }};
+/// Eyes and hands of `--enforce` for a build that uses three slots.
+class Enforcer {
+ public:
+  Enforcer(const Build& build, board::Board* board) : build_(build), board_(*board) {}
+
+  void step(int allowed) {
+    const core::Instant now = proc::now();
+    walks_.begin(build_.front(), now);
+    watch::BuildView view{.now = now, .leases = &leases_, .root = build_.front(), .walks = &walks_};
+    view.pool = &pool_;
+    view.in_use = 3;
+    view.allowed = allowed;
+    view.may_freeze = !board_.freezes_no_more;
+    for (const auto& job : hands_.carry_out(eyes_.look(view), now)) eyes_.could_not(job, now);
+    hands_.count(eyes_.frozen(), now);
   }
   /// Steps when it is due until the states are these.
-  void step_until(EnforcementWatch* enforcement, const std::string& states) const {
-    while (build.states() != states) {
-      std::this_thread::sleep_until(std::chrono::steady_clock::time_point(enforcement->due()));
-      enforcement->step(proc::now());
+  void step_until(const std::string& states, int allowed = 1) {
+    while (build_.states() != states) {
+      std::this_thread::sleep_until(std::chrono::steady_clock::time_point(eyes_.due()));
+      step(allowed);
     }
   }
+  [[nodiscard]] int frozen() const { return eyes_.frozen(); }
+
+ private:
+  const Build& build_;
+  board::Board& board_;
+  core::Pool pool_{2};
+  core::LeasePool leases_{3, 1, [](const core::Payer&) { return 0; }};
+  watch::BuildWalks walks_{::getpid()};
+  watch::EnforcementWatch eyes_{proc::now()};
+  FrozenJobs hands_{&board_, proc::now()};
+};
+
+class FrozenJobsTest : public testing::Test {
+ protected:
   [[nodiscard]] int listed() const {
     int count = 0;
     for (const board::FrozenRow& row : board->frozen) count += row.pid != 0 ? 1 : 0;
@@ -111,60 +129,54 @@ class EnforcementWatchTest : public testing::Test {
   }
 
   Build build;
-  int allowed = 1;
-  int told = 0;
-  core::Pool pool{2};
-  core::LeasePool leases{3, 1, [](const core::Payer&) { return 0; }};
   board::MappedBoard board{board::map_board()};
 };
 
-TEST_F(EnforcementWatchTest, FreezesAndThaws) {
-  EnforcementWatch enforcement(context(), proc::now());
-  step_until(&enforcement, "rTT");
-  EXPECT_EQ(enforcement.frozen(), 2);
+TEST_F(FrozenJobsTest, FreezesAndThaws) {
+  Enforcer enforcer(build, board.get());
+  enforcer.step_until("rTT");
+  EXPECT_EQ(enforcer.frozen(), 2);
   EXPECT_EQ(listed(), 2);
-  EXPECT_EQ(told, 1);
   EXPECT_EQ(board->freeze_count, 2U);
   EXPECT_EQ(board->frozen_peak, 2U);
-  allowed = 3;
-  step_until(&enforcement, "rrr");
-  EXPECT_EQ(enforcement.frozen(), 0);
+  enforcer.step_until("rrr", 3);
+  EXPECT_EQ(enforcer.frozen(), 0);
   EXPECT_EQ(listed(), 0);
   EXPECT_GT(board->frozen_ns, 0);
 }
 
-TEST_F(EnforcementWatchTest, ItsEndLetsEverybodyGoOn) {
+TEST_F(FrozenJobsTest, ItsEndLetsEverybodyGoOn) {
   {
-    EnforcementWatch enforcement(context(), proc::now());
-    step_until(&enforcement, "rTT");
+    Enforcer enforcer(build, board.get());
+    enforcer.step_until("rTT");
   }
   build.wait_for("rrr");
   EXPECT_EQ(listed(), 0);
 }
 
-TEST_F(EnforcementWatchTest, WhoeverComesAfterADeadArbiterThaws) {
-  auto dead = std::make_unique<EnforcementWatch>(context(), proc::now());
-  step_until(dead.get(), "rTT");
+TEST_F(FrozenJobsTest, WhoeverComesAfterADeadArbiterThaws) {
+  Enforcer dead(build, board.get());
+  dead.step_until("rTT");
   board::thaw_all(board.get(), true);
   build.wait_for("rrr");
   EXPECT_EQ(listed(), 0);
 }
 
-TEST_F(EnforcementWatchTest, NobodyAnyMoreWhenTheBuildIsToEnd) {
-  EnforcementWatch enforcement(context(), proc::now());
-  step_until(&enforcement, "rTT");
+TEST_F(FrozenJobsTest, NobodyAnyMoreWhenTheBuildIsToEnd) {
+  Enforcer enforcer(build, board.get());
+  enforcer.step_until("rTT");
   board->freezes_no_more = true;  // as the front does
   thaw_all(board.get(), false);
   build.wait_for("rrr");
   EXPECT_EQ(listed(), 2);
-  enforcement.step(proc::now());
-  EXPECT_EQ(enforcement.frozen(), 0);
+  enforcer.step(1);
+  EXPECT_EQ(enforcer.frozen(), 0);
   EXPECT_EQ(listed(), 0);
   EXPECT_FALSE(board::Freezer(board.get()).freeze(build.job(2)));
   EXPECT_EQ(build.states(), "rrr");
 }
 
-TEST_F(EnforcementWatchTest, OnlyThatVeryProcess) {
+TEST_F(FrozenJobsTest, OnlyThatVeryProcess) {
   board::Freezer freezer(board.get());
   ProcessId later = build.job(2);
   ++later.start;
@@ -179,7 +191,7 @@ TEST_F(EnforcementWatchTest, OnlyThatVeryProcess) {
   EXPECT_EQ(listed(), 0);
 }
 
-TEST_F(EnforcementWatchTest, WhoHasChildrenRunsOn) {
+TEST_F(FrozenJobsTest, WhoHasChildrenRunsOn) {
   board::Freezer freezer(board.get());
   const ProcessId make = proc::read_process(proc::read_process(build.job(0).pid)->parent)->id;
   EXPECT_FALSE(freezer.freeze(make));
@@ -187,7 +199,7 @@ TEST_F(EnforcementWatchTest, WhoHasChildrenRunsOn) {
   EXPECT_EQ(listed(), 0);
 }
 
-TEST_F(EnforcementWatchTest, SignalsThatWaitAreSeen) {
+TEST_F(FrozenJobsTest, SignalsThatWaitAreSeen) {
   board::Freezer freezer(board.get());
   const ProcessId job = build.job(2);
   EXPECT_TRUE(freezer.freeze(job));
@@ -201,4 +213,4 @@ TEST_F(EnforcementWatchTest, SignalsThatWaitAreSeen) {
 }
 
 }  // namespace
-}  // namespace tokenpool::watch
+}  // namespace tokenpool::arbiter
