@@ -1,6 +1,7 @@
 #include "arbiter/slot_keeper.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -59,11 +60,13 @@ SlotKeeper::SlotKeeper(const RunParts& parts, const core::LeasePool* leases,
 
 void SlotKeeper::start_rescue(Instant now) {
   const board::Begin& begin = *parts_.begin;
-  rescue_.emplace(watch::StandstillConfig{.patience = std::chrono::seconds(begin.standstill),
-                                          .left = begin.left,
-                                          .fifo = parts_.config->fifo->id(),
-                                          .ends = {begin.read_end, begin.write_end}},
-                  now);
+  const proc::FileId fifo = parts_.config->fifo->id();
+  if (!tracked_) lost_.emplace(fifo, std::array{begin.read_end, begin.write_end}, now);
+  if (begin.standstill == 0) return;
+  rescue_.emplace(
+      watch::StandstillConfig{
+          .patience = std::chrono::seconds(begin.standstill), .left = begin.left, .fifo = fifo},
+      now);
 }
 
 void SlotKeeper::set(int slots, Instant now) {
@@ -88,12 +91,14 @@ void SlotKeeper::process_ended(ProcessId who, Instant now) {
 
 void SlotKeeper::advance(Instant now) {
   const auto is_due = [now](const auto& watcher) { return watcher && watcher->due() <= now; };
-  if (is_due(elastic_) || is_due(billing_) || is_due(enforcement_) || is_due(rescue_)) {
+  if (is_due(elastic_) || is_due(billing_) || is_due(enforcement_) || is_due(lost_) ||
+      is_due(rescue_)) {
     watch::BuildView view = this->view(now);
     if (is_due(elastic_) && !settings_.paused) follow_the_machine(&view);
     if (is_due(billing_)) bill(&view);
     if (is_due(enforcement_)) enforce(&view);
-    if (is_due(rescue_)) rescue(view);
+    if (is_due(lost_)) carry_out(lost_->look(view), &view);
+    if (is_due(rescue_)) carry_out(rescue_->look(view), &view);
   }
   withhold(now);
 }
@@ -130,6 +135,7 @@ std::optional<Instant> SlotKeeper::next_deadline() const {
   const auto at = [&due](Instant when) { due = due ? std::min(*due, when) : when; };
   if (elastic_ && !settings_.paused) at(elastic_->due());
   if (billing_) at(billing_->due());
+  if (lost_) at(lost_->due());
   if (rescue_) at(rescue_->due());
   if (enforcement_) at(enforcement_->due());
   // What an arbiter that died withheld.
@@ -140,6 +146,7 @@ std::optional<Instant> SlotKeeper::next_deadline() const {
 void SlotKeeper::command_ended(Instant now) {
   billing_.reset();
   follow_accused(now);
+  lost_.reset();
   rescue_.reset();
   enforcement_.reset();
   frozen_.reset();
@@ -191,15 +198,15 @@ void SlotKeeper::enforce(watch::BuildView* view) {
   if (view->frozen > 0 && !std::exchange(told_frozen_, true)) parts_.front->tell_news();
 }
 
-void SlotKeeper::rescue(const watch::BuildView& view) {
-  const watch::Verdict verdict = rescue_->look(view);
-  if (verdict.unmint > 0) parts_.pool->unmint(verdict.unmint, view.now, parts_.effects);
+void SlotKeeper::carry_out(const watch::Verdict& verdict, watch::BuildView* view) {
+  const Instant now = view->now;
   for (const board::StuckRow& row : verdict.stuck) parts_.log->add_stuck(row);
-  if (verdict.mint > 0) {
-    parts_.pool->mint(verdict.mint, verdict.known, view.now, parts_.effects);
-  }
-  parts_.carrier->carry_out(view.now);
   if (!verdict.stuck.empty()) parts_.front->tell_news();
+  if (verdict.mint == 0 && verdict.unmint == 0) return;
+  if (verdict.unmint > 0) parts_.pool->unmint(verdict.unmint, now, parts_.effects);
+  if (verdict.mint > 0) parts_.pool->mint(verdict.mint, verdict.known, now, parts_.effects);
+  parts_.carrier->carry_out(now);
+  fill_in_figures(view);
 }
 
 // Those that ignore the pool are paid for by the rest of their build: at least the implicit slot

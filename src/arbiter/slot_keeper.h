@@ -16,6 +16,7 @@
 #include "watch/build_view.h"
 #include "watch/elastic.h"
 #include "watch/enforcement_watch.h"
+#include "watch/lost_watch.h"
 #include "watch/standstill_watch.h"
 #include "wire/protocol_results.h"
 
@@ -68,7 +69,7 @@ class SlotKeeper {
   void follow_the_machine(watch::BuildView* view);
   void bill(watch::BuildView* view);
   void enforce(watch::BuildView* view);
-  void rescue(const watch::BuildView& view);
+  void carry_out(const watch::Verdict& verdict, watch::BuildView* view);
   void follow_accused(core::Instant now);
   void withhold(core::Instant now);
   void adjust_issued(core::Instant now);
@@ -80,6 +81,7 @@ class SlotKeeper {
   bool tracked_;
   std::optional<watch::Elastic> elastic_;               ///< while the slots follow the machine
   std::optional<watch::BillingWatch> billing_;          ///< while the command runs
+  std::optional<watch::LostWatch> lost_;                ///< the same, where no calls are seen
   std::optional<watch::StandstillWatch> rescue_;        ///< the same
   std::optional<watch::EnforcementWatch> enforcement_;  ///< the same, with --enforce
   std::optional<FrozenJobs> frozen_;                    ///< the same

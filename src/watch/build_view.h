@@ -16,9 +16,16 @@
 
 namespace tokenpool::watch {
 
-/// The processes of a build, walked once a tick at the most, when the first one wants to see them.
-/// One thread. Neither copies nor moves.
-class BuildWalks {
+/// The processes of a build in this tick.
+class Walks {
+ public:
+  virtual ~Walks() = default;
+  virtual const proc::CensusSample& walk() = 0;
+};
+
+/// Walked once a tick at the most, when the first one wants to see them. One thread. Neither copies
+/// nor moves.
+class BuildWalks final : public Walks {
  public:
   /// `exempt` and all below it are no part of the build, see proc::Census. `mark`: not 0: only
   /// those that carry it are.
@@ -27,8 +34,7 @@ class BuildWalks {
   /// The tick of `now` begins, for the build below `root`. What nobody has wanted to see for some
   /// time is not kept open any longer.
   void begin(pid_t root, core::Instant now);
-  /// Of this tick.
-  const proc::CensusSample& walk();
+  const proc::CensusSample& walk() override;
 
  private:
   pid_t exempt_;
@@ -46,7 +52,7 @@ struct BuildView {
   /// Of sessions that hold a lease or want one: their processes, as far as they are known.
   std::unordered_map<core::SessionId, core::ProcessId> processes{};
   pid_t root = 0;  ///< the parent of the command, and of what is left behind
-  BuildWalks* walks = nullptr;
+  Walks* walks = nullptr;
 
   // Of a run; `serve` has no tokens.
   const core::Pool* pool = nullptr;

@@ -9,9 +9,6 @@
 
 namespace tokenpool::watch {
 
-/// The walks that the last resort makes take this share of a CPU at most.
-inline constexpr int kRescueCostShare = 200;
-
 /// One thread.
 class MovementWatch {
  public:

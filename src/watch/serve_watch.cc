@@ -7,6 +7,7 @@
 
 #include "control/limit_wait.h"
 #include "core/limits.h"
+#include "watch/limits.h"
 #include "watch/stuck.h"
 
 namespace tokenpool::watch {
