@@ -34,7 +34,7 @@ class Carrier {
     board::WriteRequest* write = nullptr;  ///< through the front
     const FrontLine& front;
   };
-  explicit Carrier(World world) : world_(std::move(world)) {}
+  explicit Carrier(const World& world) : world_(world) {}
   Carrier(const Carrier&) = delete;
   Carrier& operator=(const Carrier&) = delete;
 

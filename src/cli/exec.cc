@@ -28,8 +28,8 @@ wire::Result<int> run_told(launcher::LaunchConfig config) {
   return shim::run_wrapped(name, std::move(config));
 }
 
-int run_job(const std::vector<std::string>& words,
-            wire::Result<int> (*run)(launcher::LaunchConfig config)) {
+template <typename Run>
+int run_job(const std::vector<std::string>& words, const Run& run) {
   auto options = read_exec(words);
   if (!options) return fail("exec", options.error());
   if (options->help) return print(stdout, help_text("exec", use_colour(stdout))) ? 0 : 1;
@@ -39,9 +39,7 @@ int run_job(const std::vector<std::string>& words,
 
 }  // namespace
 
-int exec(const std::vector<std::string>& words) {
-  return run_job(words, [](launcher::LaunchConfig config) { return launcher::launch(config); });
-}
+int exec(const std::vector<std::string>& words) { return run_job(words, launcher::launch); }
 
 int exec_launcher(const std::vector<std::string>& words) { return run_job(words, run_told); }
 

@@ -1,6 +1,7 @@
 #include "watch/lost_watch.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <string_view>
 #include <unordered_set>
@@ -8,6 +9,7 @@
 #include "core/limits.h"
 #include "dialect/tool.h"
 #include "proc/process_files.h"
+#include "watch/census_tree.h"
 #include "watch/limits.h"
 
 namespace tokenpool::watch {
