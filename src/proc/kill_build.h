@@ -15,9 +15,9 @@
 namespace tokenpool::proc {
 
 struct BuildMarks {
-  proc::BuildMark mark = 0;
+  BuildMark mark = 0;
   std::string assignment;  ///< "NAME=value" in the environment of the build's processes
-  proc::FileId fifo;       ///< ... and open in those that inherited it, under one of these numbers;
+  FileId fifo;             ///< ... and open in those that inherited it, under one of these numbers;
   int read_end = -1;       ///< a stranger that opened it by its path has it under another one
   int write_end = -1;
 };
@@ -25,7 +25,7 @@ struct BuildMarks {
 /// SIGKILLs whoever is in `group`, the processes that carry a mark and all their descendants, again
 /// until none is found or `nobody_left` says so. `pause` waits between two rounds for the dead to
 /// go; it may return early.
-void kill_build(const proc::BuildGroup& group, const BuildMarks& marks,
+void kill_build(const BuildGroup& group, const BuildMarks& marks,
                 const std::function<bool()>& nobody_left,
                 const std::function<void(int pause_ms)>& pause);
 

@@ -38,19 +38,19 @@ const WatchedProcess* Watchlist::find(pid_t pid) const {
   return found == state_->entries.end() ? nullptr : &found->second->process;
 }
 
-bool Watchlist::add(const proc::ProcessInfo& info) {
+bool Watchlist::add(const ProcessInfo& info) {
   if (const auto* known = find(info.id.pid)) {
     if (known->info.id == info.id) return true;
     report(info.id.pid);  // the pid has a new owner, so the old one has ended
   }
-  int fd = proc::open_pidfd(info.id.pid);
-  if (fd >= 0 && !proc::is_to_spare(fd)) {
+  int fd = open_pidfd(info.id.pid);
+  if (fd >= 0 && !is_to_spare(fd)) {
     ::close(fd);
     fd = -1;
   }
-  if (fd < 0 && !proc::is_alive(info.id)) return false;
+  if (fd < 0 && !is_alive(info.id)) return false;
   auto entry = std::make_unique<Entry>(
-      WatchedProcess{info, proc::command_of(info.id.pid), std::nullopt, false}, fd);
+      WatchedProcess{info, command_of(info.id.pid), std::nullopt, false}, fd);
   const bool is_told = fd >= 0 && state_->loop.watch(fd, [this, id = info.id](bool) {
     const auto* known = find(id.pid);
     if (known != nullptr && known->info.id == id) report(id.pid);
@@ -64,7 +64,7 @@ bool Watchlist::add(const proc::ProcessInfo& info) {
 }
 
 bool Watchlist::add(core::ProcessId who) {
-  const auto info = proc::read_process(who.pid);
+  const auto info = read_process(who.pid);
   return info && info->id == who && add(*info);
 }
 
@@ -81,9 +81,9 @@ void Watchlist::look_again(core::ProcessId who) {
   const auto found = state_->entries.find(who.pid);
   if (found == state_->entries.end()) return;
   WatchedProcess& known = found->second->process;
-  std::string command = proc::command_of(who.pid);
+  std::string command = command_of(who.pid);
   // Asked afterwards, so that the line is of this process and not of the pid's next owner.
-  const auto info = proc::read_process(who.pid);
+  const auto info = read_process(who.pid);
   if (!info || info->id != who || known.info.id != who) return;
   if (info->state == 'Z' && info->name == known.info.name) return;
   known.command = std::move(command);
@@ -101,7 +101,7 @@ void Watchlist::note_exit(pid_t pid, int status) {
 }
 
 bool Watchlist::has_ended(Entry& entry) {
-  if (entry.pidfd < 0) return !proc::is_alive(entry.process.info.id);
+  if (entry.pidfd < 0) return !is_alive(entry.process.info.id);
   pollfd ready{entry.pidfd, POLLIN, 0};
   return ::poll(&ready, 1, 0) == 1;
 }

@@ -15,7 +15,7 @@
 namespace tokenpool::proc {
 
 struct WatchedProcess {
-  proc::ProcessInfo info;
+  ProcessInfo info;
   std::string command;  ///< as it was when the process came into view, or at the last look_again()
   std::optional<int> exit_status;  ///< with which it ends by itself, see note_exit()
   bool has_called = false;         ///< see note_call()
@@ -36,7 +36,7 @@ class Watchlist {
   [[nodiscard]] const WatchedProcess* find(pid_t pid) const;
   /// Watches `info` from now on. False when it has ended already. A process that cannot be watched
   /// for want of descriptors is looked at by sweep().
-  bool add(const proc::ProcessInfo& info);
+  bool add(const ProcessInfo& info);
   /// The same for exactly this process; false when its pid has another owner.
   bool add(core::ProcessId who);
   /// Reads the command line of `who` once more: a shell's helper comes into view before it has
